@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// An Op is what a call wants done with a capability.
+type Op uint8
+
+// The operations, each with the kind of capability that it applies to.
+const (
+	OpCall      Op = iota + 1 // run a tool
+	OpRead                    // read a resource
+	OpGet                     // render a prompt
+	OpComplete                // suggest values for an argument of a prompt or a template
+	OpSubscribe               // follow a resource until the context ends
+)
+
+// String returns the action's name in policies and audit records.
+func (o Op) String() string {
+	return [...]string{"", "call", "read", "get", "complete", "subscribe"}[o]
+}
+
+// A Kind is a kind of capability.
+type Kind uint8
+
+// The kinds.
+const (
+	KindTool Kind = iota + 1
+	KindResource
+	KindTemplate
+	KindPrompt
+)
+
+// String returns the kind's name: "tool", "resource", "template" or "prompt".
+func (k Kind) String() string {
+	return [...]string{"", "tool", "resource", "template", "prompt"}[k]
+}
+
+// A Principal is an authenticated caller. It is carried by each request and
+// never changed once made, so it may be shared.
+type Principal struct {
+	ID      string    // issuer|kind|subject: unique across issuers, and across users and clients
+	Issuer  string    // who vouches for the principal
+	Subject string    // as the issuer knows it
+	Kind    string    // "user", "client" or "anonymous"
+	Name    string    // for people to read; never for decisions
+	Groups  []string  // as claimed by the issuer
+	Roles   []string  // as claimed by the issuer; policy adds more
+	Scopes  []string  // the upper bound that the credential sets, or nil for none
+	Tenant  string    // "" where there is only one
+	Expiry  time.Time // when the credential ends, with every stream it opened; zero is never
+}
+
+// A Call is one request to use one capability. A door makes it, Do resolves
+// it, and from then on no one changes it.
+type Call struct {
+	Op        Op
+	Kind      Kind            // only for OpComplete: KindPrompt or KindTemplate; Do sets it otherwise
+	Name      string          // the tool's or prompt's name, the resource's URI, the template's URI template
+	Args      json.RawMessage // a JSON object that the door has checked with schema.Check; empty is {}
+	Meta      json.RawMessage // MCP's _meta members to pass on, an object, or nil
+	Principal *Principal      // who asks; nil is refused
+	Via       string          // the door: "mcp", "graphql", "grpc" or "rest"
+
+	// Progress and Log are nil where the door cannot show them. They may be
+	// called by any goroutine until Do returns, and never block for long: a
+	// door drops what a slow reader does not take, and says so.
+	Progress func(Progress)
+	Log      func(LogMessage)
+
+	Subscription *Subscription // only for OpSubscribe
+
+	// Set by Do.
+	Object string      // the policy's name for the target: "tool/<source>/<name>"
+	Target *Capability // what Name resolved to
+	Tool   *Tool       // for OpCall
+}
+
+// Progress is how far a call has come. The numbers keep the text that the
+// upstream wrote.
+type Progress struct {
+	Progress json.Number // grows with each report
+	Total    json.Number // "" when unknown
+	Message  string      // "" for none
+}
+
+// A LogMessage is a line that an upstream wrote about a call.
+type LogMessage struct {
+	Level  string          // as syslog's: debug, info, notice, warning, error, critical, alert, emergency
+	Logger string          // "" for none
+	Data   json.RawMessage // any JSON value
+}
+
+// A Subscription receives what happens to a resource while its call runs.
+// Upstream.Do calls Ready once, when updates are being watched, then Updated
+// at each change, and returns when the context ends.
+type Subscription struct {
+	Ready   func()
+	Updated func(uri string) // the resource or a part of it
+}
+
+// Func is an [Upstream] that answers in this process.
+type Func func(context.Context, *Call) (*Result, error)
+
+// Do calls f.
+func (f Func) Do(ctx context.Context, call *Call) (*Result, error) { return f(ctx, call) }

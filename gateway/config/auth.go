@@ -1,0 +1,65 @@
+package config
+
+import "time"
+
+// Auth says who may ask.
+type Auth struct {
+	// Issuers of access tokens (OpenID Connect or OAuth 2). A token is accepted
+	// when exactly its issuer is listed and one of that issuer's audiences is in
+	// it. Without an issuer no token is accepted.
+	Issuers []Issuer `yaml:"issuers" max:"100"`
+
+	// Who the process on the other side of standard input is. It needs no token,
+	// because whoever starts the gateway is already inside.
+	Stdio Principal `yaml:"stdio"`
+
+	// Who a caller without any credential is. Without this key such callers are
+	// refused. It is a problem unless every listener is on loopback.
+	Anonymous *Principal `yaml:"anonymous"`
+}
+
+// Issuer is an authorization server whose access tokens are accepted.
+type Issuer struct {
+	// Short name, for logs and policies.
+	Name string `yaml:"name" format:"name" required:"true"`
+
+	// Issuer identifier, equal to the `iss` claim of its tokens to the letter.
+	// It must be https, or http on loopback.
+	Issuer string `yaml:"issuer" format:"secure-url" required:"true"`
+
+	// Audiences accepted in the `aud` claim, usually the `public_url` of this
+	// gateway. A token for anybody else is refused.
+	Audiences []string `yaml:"audiences" format:"not-empty" required:"true" max:"20"`
+
+	// URL of the issuer's key set. By default it is found through the issuer's
+	// metadata.
+	JWKSURL string `yaml:"jwks_url" format:"secure-url"`
+
+	// Signature algorithms accepted from this issuer.
+	Algorithms []string `yaml:"algorithms" default:"RS256 PS256 ES256 EdDSA Ed25519" enum:"RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519"`
+
+	// How far the issuer's clock and ours may differ.
+	Leeway time.Duration `yaml:"leeway" default:"30s" min:"0s" max:"5m"`
+
+	// Claim that lists the groups of the caller.
+	GroupsClaim string `yaml:"groups_claim" default:"groups"`
+
+	// Claim that lists the roles of the caller.
+	RolesClaim string `yaml:"roles_claim" default:"roles"`
+
+	// Require the header `typ: at+jwt` (RFC 9068), which tells an access token
+	// from an ID token. Switch it off only for an issuer that cannot send it.
+	RequireTyp bool `yaml:"require_typ" default:"true"`
+}
+
+// Principal is a caller who is known without a token.
+type Principal struct {
+	// Name in policies and in the audit log.
+	Subject string `yaml:"subject" default:"local" format:"not-empty"`
+
+	// Groups of the caller.
+	Groups []string `yaml:"groups" format:"not-empty" max:"100"`
+
+	// Roles of the caller.
+	Roles []string `yaml:"roles" format:"not-empty" max:"100"`
+}

@@ -1,0 +1,112 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+)
+
+// check finds what is wrong with values that are right by themselves.
+func (r *report) check(c *Config) {
+	r.checkListen(c)
+	r.checkAuth(c)
+	if c.State.Replicas > 1 && c.State.NATSURL == "" {
+		r.add("state.replicas", "the embedded state engine keeps one copy", "set nats_url, or leave replicas at 1")
+	}
+	r.checkSources(c.Sources)
+}
+
+// checkListen refuses addresses off loopback that are not protected.
+func (r *report) checkListen(c *Config) {
+	l := c.Listen
+	for _, a := range []struct{ key, addr string }{{"listen.http", l.HTTP}, {"listen.grpc", l.GRPC}} {
+		if !offLoopback(a.addr) {
+			continue
+		}
+		if l.TLS == nil && !l.AllowPlaintext {
+			r.add(a.key, a.addr+" is off loopback and has no TLS",
+				"set listen.tls, or allow_plaintext when something in front of the gateway ends TLS")
+		}
+		if c.Auth.Anonymous != nil {
+			r.add("auth.anonymous", "anonymous callers are permitted on loopback only, and "+a.key+" is "+a.addr, "")
+			r.bad["auth.anonymous"] = true // One such problem is enough.
+		}
+	}
+	if l.HTTP == l.GRPC && !isAnyPort(l.HTTP) {
+		r.add("listen.grpc", "listen.http has the same address", "")
+	}
+	if l.TLS != nil && l.AllowPlaintext {
+		r.add("listen.allow_plaintext", "allow_plaintext contradicts tls", "keep one of them")
+	}
+	if offLoopback(l.HTTP) && l.PublicURL == "" {
+		r.add("listen.public_url", "public_url is required when listen.http is off loopback", "the URL that callers use")
+	}
+}
+
+// checkAuth finds issuers that stand for each other.
+func (r *report) checkAuth(c *Config) {
+	names, urls := map[string]int{}, map[string]int{}
+	for i, issuer := range c.Auth.Issuers {
+		path := fmt.Sprintf("auth.issuers[%d]", i)
+		r.distinct(names, issuer.Name, i, path, "name")
+		r.distinct(urls, issuer.Issuer, i, path, "issuer")
+	}
+}
+
+// distinct records that the value of key stands in an earlier item already.
+func (r *report) distinct(seen map[string]int, value string, i int, item, key string) {
+	if value == "" {
+		return
+	}
+	if first, dup := seen[value]; dup {
+		r.add(joinPath(item, key), fmt.Sprintf("%s %s stands in item [%d] already", key, show(value), first), "")
+		return
+	}
+	seen[value] = i
+}
+
+// checkSources finds sources that no call could reach.
+func (r *report) checkSources(sources []Source) {
+	names := map[string]int{}
+	for i, s := range sources {
+		path := fmt.Sprintf("sources[%d]", i)
+		r.distinct(names, s.Name, i, path, "name")
+		if s.MCP == nil || s.MCP.URL == "" {
+			continue
+		}
+		if ip, private := privateHost(s.MCP.URL); private && !slices.ContainsFunc(s.MCP.AllowPrivate, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+			r.add(path+".mcp.url", ip.String()+" is not on the public internet and would be refused",
+				fmt.Sprintf("allow_private: [%s]", netip.PrefixFrom(ip, ip.BitLen())))
+		}
+	}
+}
+
+// privateHost returns the address that a URL names, if it names one that is
+// refused by default. Other host names are judged when they are dialled.
+func privateHost(raw string) (netip.Addr, bool) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	host := u.Hostname()
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return ip, err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
+}
+
+// offLoopback tells whether a valid address can be reached from elsewhere.
+func offLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && !isLoopback(host)
+}
+
+// isAnyPort tells whether the kernel chooses the port of an address.
+func isAnyPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err != nil || port == "0"
+}

@@ -1,0 +1,198 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// format checks a scalar against the format of its declaration, and makes paths
+// in it relative to the working directory.
+func (d *decoder) format(v reflect.Value, f field, path string) {
+	if shapeOf(v.Type()) == shapeSecret {
+		d.secret(v, path)
+		return
+	}
+	switch f.format {
+	case "":
+		return
+	case "path", "file", "dir":
+		v.SetString(d.resolve(v.String()))
+		d.exists(path, v.String(), f.format)
+	case "command":
+		if strings.ContainsRune(v.String(), filepath.Separator) {
+			v.SetString(d.resolve(v.String()))
+			d.exists(path, v.String(), "file")
+		}
+	default:
+		if shapeOf(v.Type()) != shapeString || v.String() == "" && f.format != "not-empty" {
+			return
+		}
+		if msg, hint := checkFormat(f.format, v.String()); msg != "" {
+			d.fail(path, msg, hint)
+		}
+	}
+}
+
+// exists notes a file that Load looks for.
+func (d *decoder) exists(path, file, format string) {
+	if file != "" && format != "path" {
+		d.pending = append(d.pending, fileCheck{path: path, file: file, dir: format == "dir"})
+	}
+}
+
+// secret checks a value that may hold references, never showing it.
+func (d *decoder) secret(v reflect.Value, path string) {
+	s, err := Secret(v.String()).rebase(d.dir)
+	if err != nil {
+		d.fail(path, "a reference is malformed", err.Error())
+		return
+	}
+	v.SetString(string(s))
+	if strings.ContainsFunc(string(s), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		d.fail(path, "control characters are not permitted", "")
+		return
+	}
+	parts, _ := s.parts() // rebase has read them.
+	plain := true
+	for _, p := range parts {
+		plain = plain && p.scheme == ""
+		if p.scheme == "file" {
+			d.exists(path, p.text, "file")
+		}
+	}
+	if plain && s != "" && namesSecret(path[len(parentPath(path)):]) {
+		d.fail(path, "a secret in plain text", "refer to it as ${env:NAME} or ${file:PATH}")
+	}
+}
+
+// namesSecret tells whether something of this name usually is a secret.
+func namesSecret(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{
+		"authorization", "cookie", "token", "secret", "password", "passwd", "api-key", "api_key", "apikey",
+		"access-key", "access_key", "private-key", "private_key", "credential",
+	}, func(word string) bool { return strings.Contains(name, word) })
+}
+
+// checkFormat returns what is wrong with value as a format says, and a hint. It
+// does not know the formats of paths.
+func checkFormat(format, value string) (msg, hint string) {
+	switch format {
+	case "not-empty":
+		if value == "" {
+			return "must not be empty", ""
+		}
+	case "name":
+		if len(value) > 32 || !isName(value) {
+			return show(value) + " is not a name", "1 to 32 letters, digits, _ and -"
+		}
+	case "address":
+		return checkAddress(value)
+	case "origin":
+		return checkURL(value, "http https", true)
+	case "base-url", "url":
+		return checkURL(value, "http https", false)
+	case "secure-url":
+		if msg, hint = checkURL(value, "http https", false); msg == "" {
+			msg, hint = checkSecure(value)
+		}
+		return msg, hint
+	case "nats-url":
+		return checkURL(value, "nats tls ws wss", false)
+	}
+	return "", ""
+}
+
+// isName tells whether s matches [A-Za-z0-9_-]+.
+func isName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	})
+}
+
+// checkAddress checks a listener's host:port.
+func checkAddress(value string) (msg, hint string) {
+	host, port, err := net.SplitHostPort(value)
+	if err != nil {
+		return show(value) + " is not an address", "host:port, such as 127.0.0.1:8080"
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "port " + show(port) + " is not a number from 0 to 65535", ""
+	}
+	if strings.ContainsAny(host, " /@") {
+		return "host " + show(host) + " is not an address", ""
+	}
+	return "", ""
+}
+
+// checkURL checks an absolute URL. Its parts are not shown where they may hold
+// credentials.
+func checkURL(value, schemes string, origin bool) (msg, hint string) {
+	u, err := url.Parse(value)
+	switch permitted := strings.Fields(schemes); {
+	case err != nil || u.Host == "" || u.Hostname() == "":
+		return "not a URL with a host", "such as " + permitted[len(permitted)-1] + "://example.com"
+	case !slices.Contains(permitted, u.Scheme):
+		return "scheme " + show(u.Scheme) + " is not supported", "one of " + strings.Join(permitted, ", ")
+	case u.User != nil:
+		return "a URL must not hold credentials", ""
+	case u.Fragment != "" || strings.HasSuffix(value, "#"):
+		return "a URL must not have a fragment here", ""
+	case origin && (u.Path != "" || u.RawQuery != "" || u.ForceQuery):
+		return "an origin has no path and no query", "write " + u.Scheme + "://" + u.Host
+	}
+	for name := range u.Query() {
+		if namesSecret(name) {
+			return "a secret in plain text in the query of a URL", "send it as a header that refers to it"
+		}
+	}
+	return "", ""
+}
+
+// checkSecure refuses plain http to another machine.
+func checkSecure(value string) (msg, hint string) {
+	if u, err := url.Parse(value); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return "http is not safe off loopback", "use https"
+	}
+	return "", ""
+}
+
+// isLoopback tells whether a host name or address is this machine. The empty
+// host of a listener is every address, so it is not.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// checkKey returns what is wrong with a free key.
+func checkKey(format, key string) string {
+	switch format {
+	case "variable":
+		if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(key) {
+			return show(key) + " is not the name of an environment variable"
+		}
+	case "header":
+		if !regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$").MatchString(key) { // RFC 9110, 5.6.2.
+			return show(key) + " is not the name of a header"
+		}
+		reserved := []string{
+			"Accept", "Connection", "Content-Length", "Content-Type", "Host", "Keep-Alive", "Last-Event-Id",
+			"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+		}
+		if slices.Contains(reserved, key) || strings.HasPrefix(key, "Mcp-") {
+			return fmt.Sprintf("the header %s belongs to the protocol", key)
+		}
+	}
+	return ""
+}

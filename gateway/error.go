@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// A Code says what kind of failure an [Error] is. The set is closed, with the
+// names and numbers of gRPC's status codes; each protocol maps every Code to
+// its own in one table, so a caller sees the same failure through all doors.
+type Code uint8
+
+// The codes. Zero, gRPC's OK, is not a failure and has no name here.
+const (
+	Canceled           Code = iota + 1 // the caller went away or cancelled
+	Unknown                            // the upstream failed and did not say how
+	InvalidArgument                    // the call or its arguments are malformed
+	DeadlineExceeded                   // the call took longer than it was given
+	NotFound                           // no such capability, or not one this principal may see
+	AlreadyExists                      // what was to be made exists
+	PermissionDenied                   // a policy refused a call on a capability the principal may see
+	ResourceExhausted                  // a limit or quota refused the call
+	FailedPrecondition                 // the state of the system does not allow the call
+	Aborted                            // a concurrent change won
+	OutOfRange                         // past the end, such as an expired cursor
+	Unimplemented                      // the capability exists but cannot do that
+	Internal                           // a bug, here or in the upstream
+	Unavailable                        // the upstream is away; trying again later may help
+	DataLoss                           // what was stored cannot be read
+	Unauthenticated                    // no principal, or a bad credential
+)
+
+// CodeCount is one more than the highest Code: the length of a table by Code.
+const CodeCount = int(Unauthenticated) + 1
+
+var codeNames = [CodeCount]string{ //nolint:gochecknoglobals // a constant table.
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+	"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+	"UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+}
+
+// String returns the code's name as google.rpc.Code spells it, such as
+// "NOT_FOUND".
+func (c Code) String() string {
+	if int(c) < CodeCount {
+		return codeNames[c]
+	}
+	return "UNKNOWN"
+}
+
+// An Error is a call that did not reach its upstream or did not come back.
+// Code, Msg, Data and Retry are for the caller; By and Err are for the
+// operator and never leave through a door.
+//
+// A tool that ran and failed is not an Error but a [Result] with IsError.
+type Error struct {
+	Code  Code
+	By    string          // who refused: "policy", "arguments", "registry" or "upstream/<source>"
+	Msg   string          // one line, safe to show to the caller
+	Data  json.RawMessage // what an upstream said beyond its message, or nil
+	Retry time.Duration   // when trying again may help; 0 says nothing
+	Err   error           // the cause, or nil
+}
+
+// Error returns the whole story, for the operator: do not send it to a caller.
+func (e *Error) Error() string {
+	s := e.By + ": " + e.Code.String() + ": " + e.Msg
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// AsError returns err as an [*Error]: the first in its chain, or a new one that
+// hides its text. A context's error becomes Canceled or DeadlineExceeded. It
+// returns nil for nil.
+func AsError(err error) *Error {
+	var e *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled):
+		return &Error{Code: Canceled, By: "caller", Msg: "the call was cancelled", Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: DeadlineExceeded, By: "gateway", Msg: "the call took too long", Err: err}
+	default:
+		return &Error{Code: Internal, By: "gateway", Msg: "internal error", Err: err}
+	}
+}

@@ -1,0 +1,137 @@
+// Package gateway is the heart of Trilith: the nouns, the registry that holds
+// them, and the one road that every call takes.
+//
+//	door ──▶ Gateway.Do ──▶ observers ──▶ resolve ──▶ gates ──▶ upstream
+//	(MCP, GraphQL,          audit,        registry    policy,    (MCP server,
+//	 gRPC, REST)            metrics                   limits,     Go functions, …)
+//	                                                  arguments
+//
+// Everything in the module imports this package; it imports none of the module
+// but schema. It knows no wire format besides the JSON form of definitions and
+// results, no token, and no configuration.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+)
+
+// An Upstream answers calls. A decorator, such as a circuit breaker, is an
+// Upstream that holds another.
+//
+// Do is called by many goroutines at once, only with calls that every gate has
+// admitted and whose Target is set, and must return soon after the context
+// ends. It must not keep the call's byte slices after it returned. A failure is
+// an [*Error] where the upstream knows its [Code]; any other error is shown to
+// the caller as Internal, without its text.
+type Upstream interface {
+	Do(context.Context, *Call) (*Result, error)
+}
+
+// A Gate admits a call by returning nil, or refuses it with an [*Error]. It
+// sees the resolved call before the upstream does and never sees the result.
+type Gate interface {
+	Admit(context.Context, *Call) error
+}
+
+// An Observer sees every call, admitted or refused. Observe runs before
+// anything else; the function that it returns runs last, with the outcome: a
+// result or an [*Error], never both.
+type Observer interface {
+	Observe(context.Context, *Call) (context.Context, func(*Result, error))
+}
+
+// A Viewer is a [Gate] that can say in advance what it would admit: it returns
+// the part of a snapshot that the principal may use. It returns the same
+// pointer for as long as nothing changes, so that what doors derive from a
+// view can be kept with [Snapshot.Memo].
+type Viewer interface {
+	View(*Principal, *Snapshot) *Snapshot
+}
+
+// maxObservers bounds the observers of a gateway, so that Do needs no
+// allocation for them.
+const maxObservers = 8
+
+// A Gateway joins a registry to the observers and gates that stand before it.
+// It is immutable and safe for concurrent use.
+type Gateway struct {
+	registry  *Registry
+	observers []Observer
+	gates     []Gate
+	viewers   []Viewer
+}
+
+// New returns a gateway over a registry. Observers are listed outermost first;
+// gates are asked in order, and the first refusal ends the call.
+func New(r *Registry, observers []Observer, gates []Gate) (*Gateway, error) {
+	if len(observers) > maxObservers {
+		return nil, fmt.Errorf("%d observers, at most %d", len(observers), maxObservers)
+	}
+	g := &Gateway{registry: r, observers: slices.Clone(observers), gates: slices.Clone(gates)}
+	for _, gate := range g.gates {
+		if v, ok := gate.(Viewer); ok {
+			g.viewers = append(g.viewers, v)
+		}
+	}
+	return g, nil
+}
+
+// Do carries one call from a door to its upstream and back. Every door calls
+// Do, and nothing else reaches an upstream. The error is nil or an [*Error].
+func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
+	var ends [maxObservers]func(*Result, error)
+	for i, o := range g.observers {
+		ctx, ends[i] = o.Observe(ctx, call)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			res, err = nil, &Error{Code: Internal, By: "gateway", Msg: "internal error", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+		}
+		if err != nil {
+			res, err = nil, AsError(err)
+		}
+		for _, end := range slices.Backward(ends[:len(g.observers)]) {
+			end(res, err)
+		}
+	}()
+
+	if call.Principal == nil {
+		return nil, &Error{Code: Unauthenticated, By: "gateway", Msg: "authentication required"}
+	}
+	up, err := g.registry.Snapshot().resolve(call)
+	if err != nil {
+		return nil, err
+	}
+	for _, gate := range g.gates {
+		if err := gate.Admit(ctx, call); err != nil {
+			return nil, err
+		}
+	}
+	if res, err = up.Do(ctx, call); err == nil && res == nil {
+		err = errors.New("upstream returned neither a result nor an error")
+	}
+	return res, err
+}
+
+// View returns what a principal may see now: a snapshot that holds only what
+// every gate that is a [Viewer] would admit. It is empty for a nil principal.
+//
+// To follow changes, take [Gateway.Changed] first, then View, then wait.
+func (g *Gateway) View(p *Principal) *Snapshot {
+	if p == nil {
+		return emptySnapshot
+	}
+	view := g.registry.Snapshot()
+	for _, v := range g.viewers {
+		view = v.View(p, view)
+	}
+	return view
+}
+
+// Changed returns a channel that is closed when any principal's view may
+// differ: the registry changed, or [Registry.Refresh] was called.
+func (g *Gateway) Changed() <-chan struct{} { return g.registry.Changed() }

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A Result is what an upstream answered: a JSON object in the form that MCP
+// gives it (CallToolResult, ReadResourceResult, GetPromptResult or
+// CompleteResult of revision 2026-07-28, without resultType), kept byte for
+// byte as the upstream sent it. Doors forward Raw, or decode what they show
+// with [Result.Parts].
+type Result struct {
+	Raw     json.RawMessage
+	IsError bool // the tool ran and failed; the call itself did not
+}
+
+// Parts are the members of a result that the specification names. Absent
+// members are nil.
+type Parts struct {
+	Content    []json.RawMessage `json:"content"`           // of a tool: content blocks
+	Structured json.RawMessage   `json:"structuredContent"` // of a tool: any JSON value
+	IsError    bool              `json:"isError"`           // of a tool
+	Contents   []json.RawMessage `json:"contents"`          // of a resource: text or blob with URI
+	Messages   []json.RawMessage `json:"messages"`          // of a prompt: role and content
+	Desc       string            `json:"description"`       // of a prompt
+	Completion json.RawMessage   `json:"completion"`        // of a completion: values, total, hasMore
+	Meta       json.RawMessage   `json:"_meta"`
+}
+
+// NewResult returns an upstream's answer as a result. It fails where raw is
+// not a JSON object or a member that the specification names has the wrong
+// type. The result keeps raw; the caller must not change it.
+func NewResult(raw json.RawMessage) (*Result, error) {
+	var head struct {
+		IsError bool `json:"isError"`
+	}
+	if jsontext.Value(raw).Kind() != '{' {
+		return nil, fmt.Errorf("result is not a JSON object")
+	}
+	if err := jsonv2.Unmarshal(raw, &head); err != nil {
+		return nil, fmt.Errorf("result: %w", err)
+	}
+	return &Result{Raw: raw, IsError: head.IsError}, nil
+}
+
+// Parts decodes the named members of the result. Member names match exactly.
+func (r *Result) Parts() (Parts, error) {
+	var p Parts
+	if err := jsonv2.Unmarshal(r.Raw, &p); err != nil {
+		return Parts{}, fmt.Errorf("result: %w", err)
+	}
+	return p, nil
+}
+
+// TextResult returns a tool's result with one block of text.
+func TextResult(text string) *Result {
+	return &Result{Raw: appendText([]byte(`{"content":[`), text, `]}`)}
+}
+
+// ErrorResult returns the result of a tool that ran and failed, for the caller
+// to read.
+func ErrorResult(text string) *Result {
+	return &Result{Raw: appendText([]byte(`{"content":[`), text, `],"isError":true}`), IsError: true}
+}
+
+// StructuredResult returns a tool's result with a JSON value, and the same
+// value as a block of text for clients that read only content, as the
+// specification asks (tools, structured content).
+func StructuredResult(value json.RawMessage) *Result {
+	raw := appendText([]byte(`{"content":[`), string(value), `],"structuredContent":`)
+	return &Result{Raw: append(append(raw, value...), '}')}
+}
+
+func appendText(b []byte, text, tail string) []byte {
+	b = append(b, `{"type":"text","text":`...)
+	b, _ = jsontext.AppendQuote(b, text) // The error reports invalid UTF-8, already replaced by U+FFFD.
+	b = append(b, '}')
+	return append(b, tail...)
+}

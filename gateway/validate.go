@@ -1,0 +1,29 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// ValidateArgs is a gate that holds Call.Args against the tool's input schema.
+// It stands last, so that who may not call a tool learns nothing of its schema.
+type ValidateArgs struct{}
+
+// Admit refuses arguments that break the schema. The cause of its error is a
+// [*schema.Invalid], from which doors make their own details.
+func (ValidateArgs) Admit(_ context.Context, call *Call) error {
+	if call.Tool == nil {
+		return nil
+	}
+	err := call.Tool.Input.Validate(call.Args)
+	if err == nil {
+		return nil
+	}
+	var bad *schema.Invalid
+	if errors.As(err, &bad) {
+		return &Error{Code: InvalidArgument, By: "arguments", Msg: "invalid arguments: " + bad.Error(), Err: err}
+	}
+	return &Error{Code: InvalidArgument, By: "arguments", Msg: "arguments are not valid JSON", Err: err}
+}
