@@ -54,8 +54,9 @@ type Issuer struct {
 
 // Principal is a caller who is known without a token.
 type Principal struct {
-	// Name in policies and in the audit log.
-	Subject string `yaml:"subject" default:"local" format:"not-empty"`
+	// Name in policies and in the audit log. By default `local` for `stdio` and
+	// `anonymous` for `anonymous`.
+	Subject string `yaml:"subject" format:"not-empty"`
 
 	// Groups of the caller.
 	Groups []string `yaml:"groups" format:"not-empty" max:"100"`

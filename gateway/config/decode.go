@@ -81,7 +81,7 @@ func (d *decoder) object(v reflect.Value, n *node, path string) {
 			continue
 		}
 		// A key without a value is a key that is not there.
-		if e.value.kind != null || shapeOf(fields[i].typ) == shapeStruct {
+		if e.value.kind != null {
 			d.value(v.Field(i), e.value, fields[i], joinPath(path, e.key))
 		}
 	}

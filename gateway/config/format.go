@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,11 +178,11 @@ func isLoopback(host string) bool {
 func checkKey(format, key string) string {
 	switch format {
 	case "variable":
-		if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(key) {
+		if !isName(key) || strings.Contains(key, "-") || key[0] <= '9' {
 			return show(key) + " is not the name of an environment variable"
 		}
 	case "header":
-		if !regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$").MatchString(key) { // RFC 9110, 5.6.2.
+		if !isHeader(key) {
 			return show(key) + " is not the name of a header"
 		}
 		reserved := []string{
@@ -195,4 +194,11 @@ func checkKey(format, key string) string {
 		}
 	}
 	return ""
+}
+
+// isHeader tells whether s is a token of RFC 9110, section 5.6.2.
+func isHeader(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r > '~' || !isName(string(r)) && !strings.ContainsRune("!#$%&'*+.^`|~", r)
+	})
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -69,10 +70,14 @@ func parse(name, dir string, data []byte) (*Config, *decoder) {
 	return c, d
 }
 
-// complete fills in what depends on where the file stands.
+// complete fills in what depends on where the file or a value stands.
 func (d *decoder) complete(c *Config) {
 	if !d.has("data") {
 		c.Data = d.resolve(c.Data)
+	}
+	c.Auth.Stdio.Subject = cmp.Or(c.Auth.Stdio.Subject, "local")
+	if a := c.Auth.Anonymous; a != nil {
+		a.Subject = cmp.Or(a.Subject, "anonymous")
 	}
 	for _, s := range c.Sources {
 		if s.MCP != nil && s.MCP.Command != "" && s.MCP.Dir == "" {
