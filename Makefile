@@ -1,0 +1,37 @@
+# Every target that CI runs is here, and CI runs nothing else: see .ci/run.
+SHELL := /bin/bash -o pipefail
+TOOL  := go tool -modfile=tools/go.mod
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test check external generate fuzz bench dev conformance
+
+help: ## Show the targets.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## Build bin/gateway.
+	go build -trimpath -o bin/gateway ./cmd/gateway
+
+test: ## Run all tests with the race detector.
+	go test -race -shuffle=on ./...
+
+check: ## Lint, look for skipped tests, and see that generated files are current.
+	./scripts/check.sh
+
+external: ## Run the tests against clients and servers from npm and Debian.
+	go test -tags external -count=1 -timeout 20m -run '^TestExternal' ./...
+
+conformance: ## Run the official MCP conformance suite; UPDATE=1 rewrites docs/conformance.md.
+	./scripts/conformance.sh
+
+generate: ## Regenerate everything that is generated.
+	./scripts/generate.sh
+
+fuzz: ## Fuzz each target for FUZZTIME (default 20s).
+	./scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## Compare with a bare handler and with peers; writes bench/results/latest.json.
+	cd bench && go run . -out results/latest.json
+
+dev: ## Run the gateway on this machine with the demo toolset.
+	go run ./cmd/gateway dev
