@@ -1,0 +1,432 @@
+package schema
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// translator turns what the compiler has resolved into nodes.
+type translator struct {
+	compiler  *jsonschema.Compiler
+	docs      map[string]any // the documents with dynamic anchors of their own, by URL
+	nodes     map[*jsonschema.Schema]*node
+	order     []*jsonschema.Schema
+	dynamic   bool // some node has a dynamic reference
+	err       error
+	resources map[string]*resource // by URL and JSON Pointer
+}
+
+func (tr *translator) translate(root *jsonschema.Schema) (*node, error) {
+	n := tr.node(root)
+	if tr.dynamic && tr.err == nil {
+		tr.err = tr.assignResources()
+	}
+	if tr.err != nil {
+		return nil, tr.err
+	}
+	open, done := map[*node]bool{}, map[*node]bool{}
+	for _, n := range tr.nodes {
+		if n.endless(open, done) {
+			return nil, errors.New("the schema refers to itself without end")
+		}
+	}
+	return n, nil
+}
+
+func (tr *translator) fail(format string, args ...any) {
+	if tr.err == nil {
+		tr.err = fmt.Errorf(format, args...)
+	}
+}
+
+// node returns the node of s, nil for nil. References may lead in circles, so a node is entered in the map
+// before its children are made.
+func (tr *translator) node(s *jsonschema.Schema) *node {
+	if s == nil {
+		return nil
+	}
+	if n := tr.nodes[s]; n != nil {
+		return n
+	}
+	n := &node{}
+	tr.nodes[s] = n
+	tr.order = append(tr.order, s)
+	if s.Bool != nil {
+		n.reject = !*s.Bool
+		return n
+	}
+	if s.Types != nil {
+		n.types, n.wantType = tr.types(*s.Types)
+	}
+	if s.Const != nil {
+		n.values = append(n.values, tr.valueSet([]any{*s.Const}))
+	}
+	if s.Enum != nil {
+		n.values = append(n.values, tr.valueSet(s.Enum.Values))
+	}
+	n.ref = tr.node(s.Ref)
+	switch {
+	case s.DynamicRef != nil && s.DynamicRef.Anchor != "" && s.DynamicRef.Ref.DynamicAnchor == s.DynamicRef.Anchor:
+		n.dynamic = &dynamicRef{anchor: s.DynamicRef.Anchor, target: tr.node(s.DynamicRef.Ref)}
+	case s.DynamicRef != nil:
+		n.dynamic = &dynamicRef{target: tr.node(s.DynamicRef.Ref)}
+	case s.RecursiveRef != nil && s.RecursiveRef.RecursiveAnchor:
+		n.dynamic = &dynamicRef{anchor: recursiveAnchor, target: tr.node(s.RecursiveRef)}
+	case s.RecursiveRef != nil:
+		n.dynamic = &dynamicRef{target: tr.node(s.RecursiveRef)}
+	}
+	tr.dynamic = tr.dynamic || n.dynamic != nil && n.dynamic.anchor != ""
+
+	n.object = tr.object(s)
+	n.array = tr.array(s)
+	if s.MinLength != nil || s.MaxLength != nil || s.Pattern != nil {
+		n.text = &stringRules{min: orNone(s.MinLength), max: orNone(s.MaxLength), pattern: asPattern(s.Pattern)}
+	}
+	n.number = tr.number(s)
+
+	n.not = tr.node(s.Not)
+	n.allOf, n.anyOf, n.oneOf = tr.list(s.AllOf), tr.list(s.AnyOf), tr.list(s.OneOf)
+	if s.If != nil {
+		n.cond = &condition{when: tr.node(s.If), then: tr.node(s.Then), otherwise: tr.node(s.Else)}
+	}
+	n.unevaluatedProperties = tr.node(s.UnevaluatedProperties)
+	n.unevaluatedItems = tr.node(s.UnevaluatedItems)
+	return n
+}
+
+func (tr *translator) list(schemas []*jsonschema.Schema) []*node {
+	var nodes []*node
+	for _, s := range schemas {
+		nodes = append(nodes, tr.node(s))
+	}
+	return nodes
+}
+
+func (tr *translator) types(types jsonschema.Types) (typeSet, string) {
+	names := types.ToStrings()
+	var set typeSet
+	for _, name := range names {
+		set |= typeNamed(name)
+	}
+	return set, strings.Join(names, " or ")
+}
+
+func (tr *translator) valueSet(values []any) valueSet {
+	set := valueSet{canonical: make(map[string]struct{}, len(values))}
+	short := make([]string, 0, len(values))
+	for _, v := range values {
+		c, err := canonical(v)
+		if err != nil {
+			tr.fail("enum or const: %w", err)
+			return set
+		}
+		set.canonical[c] = struct{}{}
+		if text, err := json.Marshal(v); err == nil {
+			short = append(short, string(text))
+		}
+	}
+	set.want = "not one of the values that the schema allows"
+	switch want := strings.Join(short, ", "); {
+	case len(want) > 120:
+	case len(values) == 1:
+		set.want = "want " + want
+	default:
+		set.want = "want one of " + want
+	}
+	return set
+}
+
+func (tr *translator) object(s *jsonschema.Schema) *objectRules {
+	r := &objectRules{
+		required:   s.Required,
+		additional: tr.additional(s.AdditionalProperties),
+		names:      tr.node(s.PropertyNames),
+		min:        orNone(s.MinProperties),
+		max:        orNone(s.MaxProperties),
+	}
+	if len(s.Properties)+len(s.Required) > 0 {
+		r.properties = make(map[string]property, len(s.Properties))
+	}
+	for name, sub := range s.Properties {
+		r.properties[name] = property{schema: tr.node(sub)}
+	}
+	slices.Sort(r.required)
+	r.required = slices.Compact(r.required)
+	for _, name := range r.required {
+		p := r.properties[name]
+		p.required = true
+		r.properties[name] = p
+	}
+	for re, sub := range s.PatternProperties {
+		r.patterns = append(r.patterns, patternProperty{pattern: asPattern(re), schema: tr.node(sub)})
+	}
+	slices.SortFunc(r.patterns, func(a, b patternProperty) int {
+		return strings.Compare(a.pattern.source, b.pattern.source)
+	})
+	for name, dep := range s.Dependencies {
+		switch dep := dep.(type) {
+		case []string:
+			r.dependent = append(r.dependent, dependency{name: name, required: dep})
+		case *jsonschema.Schema:
+			r.dependent = append(r.dependent, dependency{name: name, schema: tr.node(dep)})
+		}
+	}
+	for name, required := range s.DependentRequired {
+		r.dependent = append(r.dependent, dependency{name: name, required: required})
+	}
+	for name, sub := range s.DependentSchemas {
+		r.dependent = append(r.dependent, dependency{name: name, schema: tr.node(sub)})
+	}
+	slices.SortStableFunc(r.dependent, func(a, b dependency) int { return strings.Compare(a.name, b.name) })
+	if r.properties == nil && r.patterns == nil && r.additional == nil && r.names == nil && r.dependent == nil &&
+		r.min < 0 && r.max < 0 {
+		return nil
+	}
+	return r
+}
+
+// additional returns the node of a keyword that is a schema or a boolean.
+func (tr *translator) additional(v any) *node {
+	switch v := v.(type) {
+	case bool:
+		return &node{reject: !v}
+	case *jsonschema.Schema:
+		return tr.node(v)
+	}
+	return nil
+}
+
+func (tr *translator) array(s *jsonschema.Schema) *arrayRules {
+	r := &arrayRules{
+		prefix:            tr.list(s.PrefixItems),
+		rest:              tr.node(s.Items2020),
+		contains:          tr.node(s.Contains),
+		minContains:       1,
+		maxContains:       orNone(s.MaxContains),
+		containsEvaluates: s.DraftVersion >= 2020,
+		min:               orNone(s.MinItems),
+		max:               orNone(s.MaxItems),
+		unique:            s.UniqueItems,
+	}
+	switch items := s.Items.(type) {
+	case *jsonschema.Schema:
+		r.rest = tr.node(items)
+	case []*jsonschema.Schema:
+		r.prefix, r.rest = tr.list(items), tr.additional(s.AdditionalItems)
+	}
+	if s.MinContains != nil {
+		r.minContains = *s.MinContains
+	}
+	if r.prefix == nil && r.rest == nil && r.contains == nil && r.min < 0 && r.max < 0 && !r.unique {
+		return nil
+	}
+	return r
+}
+
+func (tr *translator) number(s *jsonschema.Schema) *numberRules {
+	r := &numberRules{}
+	add := func(v *big.Rat, sign int, strict bool) {
+		if v != nil {
+			text := ratText(v)
+			r.limits = append(r.limits, limit{value: parseDecimal([]byte(text)), text: clip(text, 40), sign: sign, strict: strict})
+		}
+	}
+	add(s.Minimum, 1, false)
+	add(s.ExclusiveMinimum, 1, true)
+	add(s.Maximum, -1, false)
+	add(s.ExclusiveMaximum, -1, true)
+	if s.MultipleOf != nil {
+		text := ratText(s.MultipleOf)
+		d, ok := newDivisor(parseDecimal([]byte(text)))
+		if !ok {
+			tr.fail("multipleOf has too many digits: %s", clip(text, 40))
+			return nil
+		}
+		r.multipleOf, r.multipleText = &d, clip(text, 40)
+	}
+	if r.limits == nil && r.multipleOf == nil {
+		return nil
+	}
+	return r
+}
+
+// ratText returns the decimal form of a number that was decimal in the schema, so it is exact.
+func ratText(r *big.Rat) string {
+	digits, _ := r.FloatPrec()
+	return r.FloatString(digits)
+}
+
+func orNone(n *int) int {
+	if n == nil {
+		return -1
+	}
+	return *n
+}
+
+func asPattern(re jsonschema.Regexp) *pattern {
+	p, _ := re.(*pattern) // compile installs no other engine
+	return p
+}
+
+func typeNamed(name string) typeSet {
+	switch name {
+	case "null":
+		return typeNull
+	case "boolean":
+		return typeBoolean
+	case "integer":
+		return typeInteger
+	case "number":
+		return typeNumber | typeInteger
+	case "string":
+		return typeString
+	case "array":
+		return typeArray
+	default:
+		return typeObject
+	}
+}
+
+// endless reports whether evaluating n comes back to n at the same place of the value whatever the value is.
+func (n *node) endless(open, done map[*node]bool) bool {
+	if n == nil || done[n] {
+		return false
+	}
+	if open[n] {
+		return true
+	}
+	open[n] = true
+	next := slices.Concat([]*node{n.ref, n.not}, n.allOf, n.anyOf, n.oneOf)
+	if n.cond != nil {
+		next = append(next, n.cond.when)
+	}
+	if n.dynamic != nil && n.dynamic.anchor == "" {
+		next = append(next, n.dynamic.target)
+	}
+	for _, c := range next {
+		if c.endless(open, done) {
+			return true
+		}
+	}
+	delete(open, n)
+	done[n] = true
+	return false
+}
+
+// recursiveAnchor is the anchor of "$recursiveAnchor": true. No $dynamicAnchor can be called that.
+const recursiveAnchor = "#"
+
+// assignResources gives every node the resource it belongs to, with the resource's dynamic anchors. The
+// compiler knows them but keeps them to itself; they follow from where a schema stands in its document.
+func (tr *translator) assignResources() error {
+	tr.resources = map[string]*resource{}
+	for _, doc := range slices.Sorted(maps.Keys(tr.docs)) {
+		if err := tr.findAnchors(doc, "", tr.docs[doc], true); err != nil {
+			return err
+		}
+	}
+	for i := 0; i < len(tr.order); i++ { // anchors can add to tr.order
+		s := tr.order[i]
+		doc, ptr, err := splitLocation(s.Location)
+		if err != nil {
+			return err
+		}
+		tokens := strings.Split(ptr, "/")[1:]
+		base := resourcePointer(tr.docs[doc], tokens)
+		key := doc + "#" + base
+		r := tr.resources[key]
+		if r == nil {
+			r = &resource{anchors: map[string]*node{}}
+			tr.resources[key] = r
+		}
+		tr.nodes[s].resource = r
+		if ptr == base && s.RecursiveAnchor {
+			r.anchors[recursiveAnchor] = tr.nodes[s]
+		}
+		if s.DynamicAnchor != "" {
+			r.anchors[s.DynamicAnchor] = tr.nodes[s]
+		}
+	}
+	return nil
+}
+
+// findAnchors has every schema with a dynamic anchor compiled, also those that only a dynamic reference can
+// reach. isSchema tells a schema from an object whose member names are free, such as that of "properties".
+func (tr *translator) findAnchors(doc, ptr string, v any, isSchema bool) error {
+	switch v := v.(type) {
+	case map[string]any:
+		if isSchema {
+			_, named := v["$dynamicAnchor"].(string)
+			recursive, _ := v["$recursiveAnchor"].(bool)
+			if named || recursive {
+				s, err := tr.compiler.Compile(doc + "#" + (&url.URL{Fragment: ptr}).EscapedFragment())
+				if err != nil {
+					return plain(err)
+				}
+				tr.node(s)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			free := false
+			if isSchema {
+				switch name {
+				case "const", "enum", "default", "examples":
+					continue
+				case "properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies":
+					free = true
+				}
+			}
+			if err := tr.findAnchors(doc, ptr+"/"+escapeToken(name), v[name], !free); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for i, element := range v {
+			if err := tr.findAnchors(doc, ptr+"/"+strconv.Itoa(i), element, isSchema); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// splitLocation splits the absolute location of a schema into the URL of its document and a JSON Pointer.
+func splitLocation(loc string) (doc, ptr string, err error) {
+	doc, fragment, _ := strings.Cut(loc, "#")
+	ptr, err = url.PathUnescape(fragment)
+	return doc, ptr, err
+}
+
+// resourcePointer returns the pointer to the innermost schema with a $id on the way along tokens.
+func resourcePointer(v any, tokens []string) string {
+	base := ""
+	for i, token := range tokens {
+		switch parent := v.(type) {
+		case map[string]any:
+			v = parent[unescapeToken(token)]
+		case []any:
+			n, err := strconv.Atoi(token)
+			if err != nil || n < 0 || n >= len(parent) {
+				return base
+			}
+			v = parent[n]
+		default:
+			return base
+		}
+		if obj, ok := v.(map[string]any); ok {
+			if id, ok := obj["$id"].(string); ok && !strings.HasPrefix(id, "#") {
+				base = "/" + strings.Join(tokens[:i+1], "/")
+			}
+		}
+	}
+	return base
+}
