@@ -1,0 +1,261 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// maxToken bounds a bearer token, in bytes.
+const maxToken = 16 << 10
+
+// DoorOptions say whom a [Door] lets in.
+type DoorOptions struct {
+	// Auth judges bearer tokens. Nil refuses all of them, and is allowed only
+	// together with Anonymous.
+	Auth Authenticator
+
+	// Anonymous is the principal of requests without a credential. Nil refuses
+	// them. A request with a bad credential is never anonymous.
+	Anonymous *gateway.Principal
+
+	// Resource is the public URL of the gateway, under which clients reach it.
+	// It is never taken from a Host header. Required with Auth.
+	Resource string
+
+	// Endpoints are the paths below Resource that are protected resources of
+	// their own, such as "/mcp": RFC 9728 wants metadata that names the very
+	// URL which the client used.
+	Endpoints []string
+
+	// Servers are the issuers whose tokens Auth accepts, for the metadata.
+	Servers []string
+
+	// Scopes are the smallest useful set, for the metadata and challenges; may
+	// be empty.
+	Scopes []string
+
+	// Origins are values of the Origin header, such as "https://app.example",
+	// that may call in addition to the gateway's own origin and, on a loopback
+	// listener, to any loopback origin.
+	Origins []string
+
+	// Hosts are names accepted in the Host header, with or without a port.
+	// Empty accepts every name, but on a loopback listener only loopback names
+	// and that of Resource, so that no web page can rebind its own name to
+	// this machine.
+	Hosts []string
+
+	// Public are gRPC methods that need no credential, as prefixes of the full
+	// method such as "/grpc.health.v1.Health/".
+	Public []string
+
+	// Refused receives every refusal, for the audit log. It is called by many
+	// goroutines and must not block. Nil drops them.
+	Refused func(context.Context, Attempt)
+
+	// Logger receives refusals at level Debug. Required.
+	Logger *slog.Logger
+}
+
+// A Door stands before the frontends. It is safe for concurrent use.
+type Door struct {
+	o         DoorOptions
+	origins   map[string]bool
+	hosts     map[string]bool
+	own       origin         // Resource's
+	metadata  map[string]doc // by endpoint path; "" is the gateway as a whole
+	endpoints []string       // longest first
+}
+
+// doc is the metadata document of one protected resource, and what a
+// challenge says about it.
+type doc struct {
+	body      []byte
+	challenge string // the parameters of every challenge for this resource
+}
+
+// NewDoor returns a door, or an error that names each option that is missing
+// or malformed.
+func NewDoor(o DoorOptions) (*Door, error) {
+	d := &Door{o: o, origins: map[string]bool{}, hosts: map[string]bool{}, metadata: map[string]doc{}}
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf("door: "+format, args...)) }
+	if o.Logger == nil {
+		problem("no logger")
+	}
+	if o.Auth == nil && o.Anonymous == nil {
+		problem("neither an authenticator nor an anonymous principal: nobody could pass")
+	}
+	if o.Auth != nil && o.Resource == "" {
+		problem("tokens are accepted but the public URL is missing")
+	}
+	for _, v := range o.Origins {
+		own, ok := parseOrigin(v)
+		if !ok {
+			problem("origin %q is not scheme://host[:port]", v)
+		}
+		d.origins[own.String()] = true
+	}
+	for _, v := range o.Hosts {
+		name := hostName(v)
+		if name == "" || strings.ContainsAny(v, "/ *") {
+			problem("host %q is not a name with an optional port", v)
+		}
+		d.hosts[strings.ToLower(v)] = true
+	}
+	if err := d.describe(); err != nil {
+		problem("%w", err)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return d, nil
+}
+
+// describe makes the metadata documents (RFC 9728, sections 2 and 3.1).
+func (d *Door) describe() error {
+	if d.o.Resource == "" {
+		return nil
+	}
+	u, err := url.Parse(d.o.Resource)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Fragment != "" || u.RawQuery != "" {
+		return fmt.Errorf("public URL %q is not an http or https URL without query and fragment", d.o.Resource)
+	}
+	u.Scheme, u.Host, u.Path = strings.ToLower(u.Scheme), strings.ToLower(u.Host), strings.TrimSuffix(u.Path, "/")
+	d.own, _ = parseOrigin(u.Scheme + "://" + u.Host)
+	base := *u
+	base.Path = ""
+	for _, path := range append([]string{""}, d.o.Endpoints...) {
+		if path != "" && (path[0] != '/' || strings.HasSuffix(path, "/") || strings.ContainsAny(path, "?#\" \\")) {
+			return fmt.Errorf("endpoint %q is not a path such as /mcp", path)
+		}
+		body, err := json.Marshal(struct {
+			Resource string   `json:"resource"`
+			Servers  []string `json:"authorization_servers,omitempty"`
+			Scopes   []string `json:"scopes_supported,omitempty"`
+			Methods  []string `json:"bearer_methods_supported"`
+			Name     string   `json:"resource_name"`
+		}{base.String() + u.Path + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith"})
+		if err != nil {
+			return err
+		}
+		c := fmt.Sprintf("resource_metadata=%q", base.String()+wellKnown+u.Path+path)
+		if len(d.o.Scopes) > 0 {
+			c += fmt.Sprintf(", scope=%q", strings.Join(d.o.Scopes, " "))
+		}
+		d.metadata[path] = doc{body: body, challenge: c}
+		// A proxy may or may not take the public URL's own path off.
+		d.metadata[u.Path+path] = d.metadata[path]
+		d.endpoints = append(d.endpoints, path)
+	}
+	slices.SortFunc(d.endpoints, func(a, b string) int { return len(b) - len(a) })
+	return nil
+}
+
+// Resources returns the resource identifiers of the gateway as a whole and of
+// its endpoints. A client asks its issuer for a token for the one that the
+// metadata names (RFC 8707), so each is an audience to accept.
+func Resources(public string, endpoints ...string) []string {
+	public = strings.TrimSuffix(public, "/")
+	out := []string{public}
+	for _, path := range endpoints {
+		out = append(out, public+path)
+	}
+	return out
+}
+
+// Authenticate judges a token that a protocol brought in a way of its own, as
+// graphql-transport-ws does in connection_init. An empty token is a request
+// without a credential. Refusals are reported as all others.
+func (d *Door) Authenticate(ctx context.Context, token string) (*gateway.Principal, error) {
+	p, err := d.authenticate(ctx, token)
+	if err != nil {
+		a, _ := ctx.Value(guardedKey{}).(Attempt)
+		a.Via = "token"
+		return nil, d.refused(ctx, a, err)
+	}
+	return p, nil
+}
+
+func (d *Door) authenticate(ctx context.Context, token string) (*gateway.Principal, error) {
+	switch {
+	case token == "" && d.o.Anonymous != nil:
+		return d.o.Anonymous, nil
+	case token == "":
+		return nil, refuse(gateway.Unauthenticated, "no credential", nil)
+	case len(token) > maxToken:
+		return nil, invalid(fmt.Errorf("token of %d bytes, at most %d", len(token), maxToken))
+	case d.o.Auth == nil:
+		return nil, invalid(errors.New("a token was presented, but no issuer is configured"))
+	}
+	return d.o.Auth.Authenticate(ctx, token)
+}
+
+// refused reports a refusal and returns it as a *gateway.Error.
+func (d *Door) refused(ctx context.Context, a Attempt, err error) *gateway.Error {
+	e := gateway.AsError(err)
+	a.Code, a.Reason, a.Time = e.Code, e.Msg, time.Now()
+	if e.Err != nil {
+		a.Reason += ": " + e.Err.Error()
+	}
+	d.o.Logger.DebugContext(ctx, "refused at the door", slog.String("via", a.Via), slog.String("method", a.Method),
+		slog.String("path", a.Path), slog.String("remote", a.Remote), slog.String("reason", a.Reason))
+	if d.o.Refused != nil {
+		d.o.Refused(ctx, a)
+	}
+	return e
+}
+
+var errTwice = refuse(gateway.InvalidArgument, "more than one Authorization header", nil) //nolint:gochecknoglobals // a constant.
+
+// bearer returns the token of an Authorization header, or "" when there is
+// none (RFC 6750, section 2.1). The scheme's case does not matter (RFC 9110,
+// section 11.1).
+func bearer(values []string) (string, error) {
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+	default:
+		return "", errTwice
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	token = strings.TrimLeft(token, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", invalid(errors.New("the Authorization header is not a bearer token"))
+	}
+	for i := range len(token) { // b64token of RFC 6750, which a JWT is too
+		if c := token[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+/=", c) >= 0) {
+			return "", invalid(errors.New("the bearer token has a character that no token has"))
+		}
+	}
+	return token, nil
+}
+
+// statusOf is the HTTP status of a refusal at the door.
+func statusOf(c gateway.Code) int {
+	switch c { //nolint:exhaustive // a door refuses with these only.
+	case gateway.Unauthenticated:
+		return http.StatusUnauthorized
+	case gateway.PermissionDenied:
+		return http.StatusForbidden
+	case gateway.InvalidArgument:
+		return http.StatusBadRequest
+	case gateway.Canceled:
+		return 499
+	case gateway.Unavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}

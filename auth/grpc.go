@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"context"
+	"net"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// Unary returns the door for unary gRPC methods. The token travels in the
+// metadata "authorization", as in HTTP.
+func (d *Door) Unary() grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		ctx, err := d.enter(ctx, info.FullMethod)
+		if err != nil {
+			return nil, err
+		}
+		return next(ctx, req)
+	}
+}
+
+// Stream returns the door for streams and for methods that the server does not
+// know. A stream's context ends with the credential that opened it.
+func (d *Door) Stream() grpc.StreamServerInterceptor {
+	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+		ctx, err := d.enter(ss.Context(), info.FullMethod)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := Until(ctx, From(ctx))
+		defer cancel()
+		return next(srv, &stream{ss, ctx})
+	}
+}
+
+// stream is a server stream with the door's context.
+type stream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s *stream) Context() context.Context { return s.ctx }
+
+// enter judges a call and returns its context with the principal and without
+// credentials, or the error as a gRPC status.
+func (d *Door) enter(ctx context.Context, method string) (context.Context, error) {
+	md, _ := metadata.FromIncomingContext(ctx) // A copy.
+	remote, loopback := ends(ctx)
+	host := ""
+	if v := md[":authority"]; len(v) > 0 {
+		host = v[0]
+	}
+	p, err := d.admit(ctx, md, method, host, loopback)
+	if err != nil {
+		e := d.refused(ctx, Attempt{Via: "grpc", Path: method, Remote: remote}, err)
+		return nil, status.Error(codes.Code(e.Code), e.Msg)
+	}
+	for _, k := range [...]string{"authorization", "proxy-authorization", "cookie"} {
+		delete(md, k)
+	}
+	ctx = metadata.NewIncomingContext(ctx, md)
+	if p != nil {
+		ctx = With(ctx, p)
+	}
+	return ctx, nil
+}
+
+// admit returns the principal of a call, or nil for a public method. The host
+// matters only where a browser asks, which then says so by Origin.
+func (d *Door) admit(ctx context.Context, md metadata.MD, method, host string, loopback bool) (*gateway.Principal, error) {
+	if origins := md["origin"]; len(origins) > 0 {
+		if err := d.checkHost(host, loopback); err != nil {
+			return nil, err
+		}
+		if err := d.checkOrigin(origins, host, loopback); err != nil {
+			return nil, err
+		}
+	}
+	for _, prefix := range d.o.Public {
+		if strings.HasPrefix(method, prefix) {
+			return nil, nil
+		}
+	}
+	token, err := bearer(md["authorization"])
+	if err != nil {
+		return nil, err
+	}
+	return d.authenticate(ctx, token)
+}
+
+// ends returns the peer's address and whether the server's own is loopback.
+func ends(ctx context.Context) (remote string, loopback bool) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return "", true
+	}
+	if p.Addr != nil {
+		remote = p.Addr.String()
+	}
+	tcp, ok := p.LocalAddr.(*net.TCPAddr)
+	return remote, !ok || tcp.IP.IsLoopback()
+}

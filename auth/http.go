@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+const wellKnown = "/.well-known/oauth-protected-resource"
+
+// guardedKey is under what Guard leaves the request's description for a later
+// call of Authenticate.
+type guardedKey struct{}
+
+// Handler lets pass only requests from allowed hosts and origins that carry a
+// valid bearer token, or none where the door knows an anonymous principal, and
+// hands them on with their principal in the context and without credentials.
+// It answers 401 with a challenge (RFC 6750, section 3; RFC 9728, section 5.1),
+// 403 for hosts and origins, 400 for a malformed Authorization header. It
+// answers the preflight requests of allowed origins itself. A token in the
+// query is no credential.
+func (d *Door) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !d.guard(w, r) {
+			return
+		}
+		token, err := bearer(r.Header["Authorization"])
+		var p *gateway.Principal
+		if err == nil {
+			p, err = d.authenticate(r.Context(), token)
+		}
+		if err != nil {
+			d.refuseHTTP(w, r, err)
+			return
+		}
+		strip(r.Header)
+		next.ServeHTTP(w, r.WithContext(With(r.Context(), p)))
+	})
+}
+
+// Guard lets pass only requests from allowed hosts and origins, without their
+// credentials and without a principal: for public routes, and for those whose
+// protocol brings the token itself and calls [Door.Authenticate].
+func (d *Door) Guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !d.guard(w, r) {
+			return
+		}
+		strip(r.Header)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), guardedKey{}, attempt(r))))
+	})
+}
+
+// guard checks host and origin and answers preflight requests. It reports
+// whether the request may go on.
+func (d *Door) guard(w http.ResponseWriter, r *http.Request) bool {
+	loopback := onLoopback(r.Context())
+	err := d.checkHost(r.Host, loopback)
+	if err == nil {
+		err = d.checkOrigin(r.Header["Origin"], r.Host, loopback)
+	}
+	if err != nil {
+		d.refuseHTTP(w, r, err)
+		return false
+	}
+	if r.Header["Origin"] == nil {
+		return true
+	}
+	return d.share(w, r)
+}
+
+// share tells the browser that the allowed origin may read the answer (Fetch
+// standard, CORS protocol), without credentials of the browser's own.
+func (d *Door) share(w http.ResponseWriter, r *http.Request) bool {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, Mcp-Session-Id, Mcp-Protocol-Version")
+	h.Add("Vary", "Origin")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return true
+	}
+	h.Add("Vary", "Access-Control-Request-Headers")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
+	if want := r.Header.Get("Access-Control-Request-Headers"); want != "" {
+		h.Set("Access-Control-Allow-Headers", want)
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return false
+}
+
+// strip takes off what no one behind the door may see or pass on.
+func strip(h http.Header) {
+	delete(h, "Authorization")
+	delete(h, "Proxy-Authorization")
+	delete(h, "Cookie")
+}
+
+func attempt(r *http.Request) Attempt {
+	return Attempt{Via: "http", Method: r.Method, Path: r.URL.Path, Remote: r.RemoteAddr}
+}
+
+// refuseHTTP reports the refusal and answers with a problem document (RFC 9457).
+func (d *Door) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
+	e := d.refused(r.Context(), attempt(r), err)
+	status := statusOf(e.Code)
+	h := w.Header()
+	switch status {
+	case http.StatusUnauthorized:
+		kind := "invalid_token"
+		if len(r.Header["Authorization"]) == 0 { // RFC 6750, section 3.1: then no error code.
+			kind = ""
+		}
+		h.Set("WWW-Authenticate", d.Challenge(r.URL.Path, kind))
+	case http.StatusBadRequest:
+		h.Set("WWW-Authenticate", d.Challenge(r.URL.Path, "invalid_request"))
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/problem+json")
+	body, _ := json.Marshal(struct { // Strings and a number always marshal.
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{http.StatusText(status), status, e.Msg})
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // The client went away.
+}
+
+// Challenge returns the WWW-Authenticate value for a refusal on the path, with
+// an error code of RFC 6750 such as "invalid_token", or none when kind is "".
+func (d *Door) Challenge(path, kind string) string {
+	c := "Bearer"
+	sep := " "
+	if m, ok := d.metadata[d.endpoint(path)]; ok {
+		c += sep + m.challenge
+		sep = ", "
+	}
+	if kind != "" {
+		c += sep + "error=" + strconv.Quote(kind)
+	}
+	return c
+}
+
+// endpoint returns the endpoint that the path lies in, or "".
+func (d *Door) endpoint(path string) string {
+	for _, e := range d.endpoints {
+		if rest, ok := strings.CutPrefix(path, e); ok && (rest == "" || rest[0] == '/') {
+			return e
+		}
+	}
+	return ""
+}
+
+// Metadata serves the protected resource metadata (RFC 9728) at
+// /.well-known/oauth-protected-resource and, for each endpoint, at the address
+// with the endpoint's path behind it. It is public and readable from every
+// origin: it needs no Handler and no Guard around it.
+func (d *Door) Metadata() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, ok := strings.CutPrefix(r.URL.Path, wellKnown)
+		m, known := d.metadata[strings.TrimSuffix(path, "/")]
+		h := w.Header()
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		case !ok || !known:
+			http.NotFound(w, r)
+		default:
+			h.Set("Access-Control-Allow-Origin", "*")
+			h.Set("Cache-Control", "public, max-age=300")
+			h.Set("Content-Type", "application/json")
+			_, _ = w.Write(m.body) // The client went away.
+		}
+	})
+}
