@@ -1,0 +1,68 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// natsServer is a nats-server process with JetStream on a port of its own.
+type natsServer struct {
+	url  string
+	dir  string
+	port string
+	cmd  *exec.Cmd
+}
+
+func startNATS(t *testing.T) *natsServer {
+	t.Helper()
+	n := &natsServer{dir: t.TempDir(), port: "-1"}
+	n.start(t)
+	t.Cleanup(func() { n.stop(t) })
+	return n
+}
+
+// start runs the server; after a stop it comes back with the same port and data.
+func (n *natsServer) start(t *testing.T) {
+	t.Helper()
+	path, err := exec.LookPath("nats-server")
+	if err != nil {
+		path = "/usr/sbin/nats-server"
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal("no nats-server: apt-get install nats-server")
+	}
+	ports := t.TempDir()
+	n.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path,
+		"-a", "127.0.0.1", "-p", n.port, "-js", "-sd", n.dir, "--ports_file_dir", ports)
+	if err := n.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(ports, filepath.Base(path)+"_"+strconv.Itoa(n.cmd.Process.Pid)+".ports")
+	var info struct {
+		NATS []string `json:"nats"`
+	}
+	eventually(t, "ports file of nats-server", func() bool {
+		data, err := os.ReadFile(file)
+		return err == nil && json.Unmarshal(data, &info) == nil && len(info.NATS) > 0
+	})
+	n.url = info.NATS[0]
+	n.port = n.url[strings.LastIndexByte(n.url, ':')+1:]
+}
+
+func (n *natsServer) stop(t *testing.T) {
+	t.Helper()
+	if n.cmd == nil {
+		return
+	}
+	if err := n.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	_ = n.cmd.Wait() // Ends with status 1 after a signal.
+	n.cmd = nil
+}

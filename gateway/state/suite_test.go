@@ -1,0 +1,577 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// policy stands for what users keep in buckets.
+type policy struct {
+	Rules []string `json:"rules"`
+	N     int      `json:"n"`
+}
+
+// mode is one way to run the engine. Every mode must pass the same suite.
+type mode struct {
+	name string
+	open func(t *testing.T) Options
+}
+
+func modes() []mode {
+	return []mode{
+		{"memory", func(*testing.T) Options { return Options{Name: "a"} }},
+		{"disk", func(t *testing.T) Options { return Options{Name: "a", Dir: t.TempDir()} }},
+		{"external", func(t *testing.T) Options { return Options{Name: "a", URL: startNATS(t).url} }},
+	}
+}
+
+func open(t *testing.T, o Options) *State {
+	t.Helper()
+	s, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func bucket[T any](t *testing.T, s *State, o BucketOptions) *Bucket[T] {
+	t.Helper()
+	b, err := OpenBucket[T](t.Context(), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestSuite(t *testing.T) {
+	cases := []struct {
+		name string
+		run  func(t *testing.T, s *State)
+	}{
+		{"values", testValues},
+		{"conflicts", testConflicts},
+		{"race", testRace},
+		{"keys", testKeys},
+		{"bounds", testBounds},
+		{"options", testOptions},
+		{"corrupt", testCorrupt},
+		{"history", testHistory},
+		{"expiry", testExpiry},
+		{"watch", testWatch},
+		{"mirror", testMirror},
+		{"notices", testNotices},
+		{"cancel", testCancel},
+		{"health", testHealth},
+	}
+	for _, m := range modes() {
+		t.Run(m.name, func(t *testing.T) {
+			s := open(t, m.open(t))
+			for _, c := range cases {
+				t.Run(c.name, func(t *testing.T) { c.run(t, s) })
+			}
+		})
+	}
+}
+
+func testValues(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[policy](t, s, BucketOptions{Name: "values"})
+	if _, err := b.Get(ctx, "p"); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("Get of a missing key: %v", err)
+	}
+	want := policy{Rules: []string{"allow *"}, N: 1}
+	rev, err := b.Put(ctx, "p", want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.Get(ctx, "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age := time.Since(got.Created); age < -time.Minute || age > time.Minute {
+		t.Errorf("Created is %v ago", age)
+	}
+	got.Created = time.Time{}
+	if d := cmp.Diff(Entry[policy]{Key: "p", Value: want, Revision: rev}, got); d != "" {
+		t.Error(d)
+	}
+	for _, key := range []string{"z", "a", "m"} {
+		if _, err := b.Put(ctx, key, policy{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Delete(ctx, "m", 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Get(ctx, "m"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Get of a deleted key: %v", err)
+	}
+	all, err := b.All(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, e := range all {
+		keys = append(keys, e.Key)
+	}
+	if d := cmp.Diff([]string{"a", "p", "z"}, keys); d != "" {
+		t.Error(d)
+	}
+	if none, err := bucket[policy](t, s, BucketOptions{Name: "empty"}).All(ctx); err != nil || len(none) != 0 {
+		t.Errorf("All of an empty bucket: %v, %v", none, err)
+	}
+	again := bucket[policy](t, s, BucketOptions{Name: "values"})
+	if _, err := again.Get(ctx, "p"); err != nil {
+		t.Errorf("Get after opening the bucket a second time: %v", err)
+	}
+}
+
+func testConflicts(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "conflicts"})
+	first, err := b.Create(ctx, "k", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Create(ctx, "k", 2); !errors.Is(err, ErrConflict) {
+		t.Errorf("second Create: %v", err)
+	}
+	second, err := b.Update(ctx, "k", 2, first)
+	if err != nil || second <= first {
+		t.Fatalf("Update: revision %d after %d, %v", second, first, err)
+	}
+	for _, rev := range []uint64{0, first, second + 1} {
+		if _, err := b.Update(ctx, "k", 3, rev); !errors.Is(err, ErrConflict) {
+			t.Errorf("Update from revision %d: %v", rev, err)
+		}
+	}
+	if _, err := b.Update(ctx, "never", 3, 0); !errors.Is(err, ErrConflict) {
+		t.Errorf("Update of a missing key: %v", err)
+	}
+	if err := b.Delete(ctx, "k", first); !errors.Is(err, ErrConflict) {
+		t.Errorf("Delete of an old revision: %v", err)
+	}
+	if err := b.Delete(ctx, "k", second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Update(ctx, "k", 3, second); !errors.Is(err, ErrConflict) {
+		t.Errorf("Update of a deleted key: %v", err)
+	}
+	if _, err := b.Create(ctx, "k", 4); err != nil {
+		t.Errorf("Create after Delete: %v", err)
+	}
+	if err := b.Delete(ctx, "missing", 0); err != nil {
+		t.Errorf("Delete of a missing key: %v", err)
+	}
+}
+
+// testRace lets eight goroutines count together: a lost update or a second winner of one revision would show.
+func testRace(t *testing.T, s *State) {
+	const workers, rounds = 8, 10
+	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "race", Async: true})
+	if _, err := b.Create(ctx, "n", 0); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	winners := make(map[uint64]int) // By the revision that was replaced.
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for won := 0; won < rounds; {
+				e, err := b.Get(ctx, "n")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, err = b.Update(ctx, "n", e.Value+1, e.Revision)
+				if errors.Is(err, ErrConflict) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				won++
+				mu.Lock()
+				winners[e.Revision]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if e, err := b.Get(ctx, "n"); err != nil || e.Value != workers*rounds {
+		t.Errorf("counted to %d, %v, want %d", e.Value, err, workers*rounds)
+	}
+	for rev, n := range winners {
+		if n != 1 {
+			t.Errorf("revision %d was replaced by %d updates", rev, n)
+		}
+	}
+}
+
+func testKeys(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[string](t, s, BucketOptions{Name: "keys"})
+	keys := []string{
+		".", "..", "*", ">", " ", "=", "a.b", "a..b", "$KV.x", "https://issuer.example/a?b=c#d", "user@example.com",
+		"Zoë", "鍵", "\x00\r\n", "\xff", strings.Repeat("k", MaxKeyBytes), strings.Repeat("/", MaxKeyBytes),
+	}
+	for _, key := range keys {
+		if _, err := b.Put(ctx, key, key[:1]); err != nil {
+			t.Errorf("Put %.20q: %v", key, err)
+		}
+	}
+	all, err := b.All(ctx)
+	if err != nil || len(all) != len(keys) {
+		t.Fatalf("All: %d of %d keys, %v", len(all), len(keys), err)
+	}
+	for _, key := range keys {
+		if e, err := b.Get(ctx, key); err != nil || e.Key != key {
+			t.Errorf("Get %.20q: %.20q, %v", key, e.Key, err)
+		}
+	}
+	if _, err := b.Put(ctx, "", ""); !errors.Is(err, ErrInvalid) {
+		t.Errorf("empty key: %v", err)
+	}
+	if _, err := b.Get(ctx, strings.Repeat("k", MaxKeyBytes+1)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("long key: %v", err)
+	}
+}
+
+func testBounds(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[json.RawMessage](t, s, BucketOptions{Name: "bounds", MaxValueBytes: 1000})
+	value := func(n int) json.RawMessage { return []byte(`"` + strings.Repeat("v", n-2) + `"`) }
+	rev, err := b.Put(ctx, "k", value(1000))
+	if err != nil {
+		t.Fatalf("a value of exactly the bound: %v", err)
+	}
+	if _, err := b.Update(ctx, "k", value(1000), rev); err != nil {
+		t.Errorf("an update of exactly the bound: %v", err)
+	}
+	if _, err := b.Put(ctx, "k", value(1001)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a value beyond the bound: %v", err)
+	}
+	if _, err := b.Put(ctx, "k", json.RawMessage("{")); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a value that is not JSON: %v", err)
+	}
+	large := bucket[json.RawMessage](t, s, BucketOptions{Name: "large"})
+	want := value(DefaultMaxValueBytes)
+	if _, err := large.Put(ctx, "k", want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := large.Get(ctx, "k"); err != nil || !bytes.Equal(got.Value, want) {
+		t.Errorf("a value of %d bytes came back with %d, %v", len(want), len(got.Value), err)
+	}
+	_, err = large.Create(ctx, "other", want) // An external server's max_payload counts the header as well.
+	if err != nil && !errors.Is(err, ErrTooLarge) {
+		t.Errorf("Create at the bound: %v", err)
+	}
+}
+
+func testOptions(t *testing.T, s *State) {
+	bad := []BucketOptions{
+		{}, {Name: "Upper"}, {Name: "a.b"}, {Name: "a>"}, {Name: strings.Repeat("n", 33)},
+		{Name: "x", TTL: -1}, {Name: "x", TTL: time.Millisecond}, {Name: "x", History: 65}, {Name: "x", History: -1},
+		{Name: "x", MaxValueBytes: -1}, {Name: "x", MaxValueBytes: 1 << 30},
+	}
+	for _, o := range bad {
+		if _, err := OpenBucket[int](t.Context(), s, o); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	b := bucket[int](t, s, BucketOptions{Name: "adjusted", Async: true})
+	for i := range 3 {
+		if _, err := b.Put(t.Context(), "k", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b = bucket[int](t, s, BucketOptions{Name: "adjusted", History: 5}) // The new limits hold from now on.
+	if _, err := b.Put(t.Context(), "k", 3); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := b.History(t.Context(), "k"); err != nil || len(h) != 2 {
+		t.Errorf("%d revisions, %v, want 2", len(h), err)
+	}
+}
+
+func testCorrupt(t *testing.T, s *State) {
+	ctx, strs := t.Context(), bucket[string](t, s, BucketOptions{Name: "corrupt"})
+	ints := bucket[int](t, s, BucketOptions{Name: "corrupt"})
+	rev, err := strs.Put(ctx, "k", "not a number")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ints.Get(ctx, "k"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Get: %v", err)
+	}
+	if _, err := ints.All(ctx); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("All: %v", err)
+	}
+	m, err := ints.Mirror(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Err(); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Err of a mirror: %v", err)
+	}
+	if _, err := ints.Update(ctx, "k", 1, rev); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "mirror recovers", func() bool { e, _ := m.Get("k"); return e.Value == 1 && m.Err() == nil })
+	if _, err := s.js.Publish(ctx, "$KV."+prefix+"corrupt.not=escaped", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := ints.All(ctx); err != nil || len(all) != 1 {
+		t.Errorf("All with a foreign key: %v, %v", all, err)
+	}
+}
+
+func testHistory(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "history", History: 3})
+	if _, err := b.History(ctx, "k"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no history: %v", err)
+	}
+	for i := range 4 {
+		if _, err := b.Put(ctx, "k", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Delete(ctx, "k", 0); err != nil {
+		t.Fatal(err)
+	}
+	h, err := b.History(ctx, "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range h {
+		got = append(got, fmt.Sprint(e.Value, e.Deleted))
+	}
+	if d := cmp.Diff([]string{"2 false", "3 false", "0 true"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func testExpiry(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "expiry", TTL: 500 * time.Millisecond})
+	rev, err := b.Put(ctx, "lease", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := b.Mirror(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.Get("lease"); !ok {
+		t.Error("mirror lacks the entry")
+	}
+	if _, err := b.Update(ctx, "lease", 2, rev); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Put(ctx, "other", 3); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "mirror forgets", func() bool { return len(m.All()) == 0 })
+	if _, err := b.Get(ctx, "lease"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Get after expiry: %v", err)
+	}
+	if _, err := b.Create(ctx, "lease", 4); err != nil {
+		t.Errorf("Create after expiry: %v", err)
+	}
+	eventually(t, "mirror sees the new lease", func() bool { e, _ := m.Get("lease"); return e.Value == 4 })
+	eventually(t, "mirror forgets the new lease", func() bool { return len(m.All()) == 0 })
+}
+
+func testWatch(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "watch"})
+	for i, key := range []string{"a", "b", "gone"} {
+		if _, err := b.Put(ctx, key, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Delete(ctx, "gone", 0); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for ev, err := range b.Watch(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s=%d deleted=%t synced=%t", ev.Key, ev.Value, ev.Deleted, ev.Synced))
+		switch len(got) {
+		case 3:
+			_, err = b.Put(ctx, "a", 7)
+		case 4:
+			err = b.Delete(ctx, "b", 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) == 5 {
+			break
+		}
+	}
+	want := []string{
+		"a=0 deleted=false synced=false", "b=1 deleted=false synced=false", "=0 deleted=false synced=true",
+		"a=7 deleted=false synced=false", "b=0 deleted=true synced=false",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func testMirror(t *testing.T, s *State) {
+	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "mirror", Async: true})
+	if _, err := b.Put(ctx, "z", 0); err != nil {
+		t.Fatal(err)
+	}
+	live, cancel := context.WithCancel(ctx)
+	m, err := b.Mirror(live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := m.Get("z"); !ok || e.Value != 0 || m.Err() != nil {
+		t.Errorf("complete copy: %v, %t, %v", e, ok, m.Err())
+	}
+	if _, ok := m.Get("nothing"); ok {
+		t.Error("Get of a missing key succeeds")
+	}
+	changed := m.Changed()
+	if _, err := b.Put(ctx, "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Changed stays silent")
+	}
+	eventually(t, "two entries", func() bool { return len(m.All()) == 2 })
+	if all := m.All(); all[0].Key != "a" || all[1].Key != "z" {
+		t.Errorf("All: %v", all)
+	}
+	const many = 1000 // More than the client buffers.
+	for i := range many {
+		if _, err := b.Put(ctx, fmt.Sprint("k", i), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all entries", func() bool { return len(m.All()) == many+2 })
+	if all, err := b.All(ctx); err != nil || len(all) != many+2 {
+		t.Errorf("All of the bucket: %d, %v", len(all), err)
+	}
+	if err := b.Delete(ctx, "a", 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "deletion", func() bool { _, ok := m.Get("a"); return !ok })
+	cancel()
+	eventually(t, "the end", func() bool { return errors.Is(m.Err(), ErrUnavailable) })
+	if _, ok := m.Get("z"); !ok {
+		t.Error("an ended mirror forgot its last state")
+	}
+}
+
+func testNotices(t *testing.T, s *State) {
+	ctx := t.Context()
+	mine, err := s.Subscribe(ctx, "policy.v1 *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := s.Subscribe(ctx, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Publish(ctx, "policy.v1 *", 7); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Notice{Topic: "policy.v1 *", Origin: "a", Local: true, Revision: 7}, receive(t, mine)); d != "" {
+		t.Error(d)
+	}
+	const last = 20_000 // Nobody reads meanwhile.
+	for i := range uint64(last) {
+		if err := s.Publish(ctx, "policy.v1 *", i+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Publish(ctx, "other", 1); err != nil { // Arrives in order, and is not held up.
+		t.Fatal(err)
+	}
+	if n := receive(t, other); n.Revision != 1 {
+		t.Errorf("other topic: %+v", n)
+	}
+	seen := 0
+	for {
+		seen++
+		if receive(t, mine).Revision == last {
+			break
+		}
+	}
+	if seen > last/10 {
+		t.Errorf("%d of %d notices delivered to a subscriber that did not read", seen, last)
+	}
+	if err := s.Publish(ctx, "", 1); !errors.Is(err, ErrInvalid) {
+		t.Errorf("empty topic: %v", err)
+	}
+	for _, junk := range []string{"", "{", strings.Repeat(" ", maxNoticeBytes) + `{"revision":1}`} {
+		if err := s.nc.Publish(noticePrefix+"other", []byte(junk)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Publish(ctx, "other", 2); err != nil {
+		t.Fatal(err)
+	}
+	if n := receive(t, other); n.Revision != 2 {
+		t.Errorf("after junk: %+v", n)
+	}
+	short, cancel := context.WithCancel(ctx)
+	ending, err := s.Subscribe(short, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if n, ok := <-ending; ok {
+		t.Errorf("after the end: %+v", n)
+	}
+}
+
+func testCancel(t *testing.T, s *State) {
+	b := bucket[int](t, s, BucketOptions{Name: "cancel"})
+	ctx, cancel := context.WithCancel(t.Context())
+	for ev, err := range b.Watch(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Synced {
+			cancel()
+		}
+	}
+	cancel()
+	if _, err := b.Put(ctx, "k", 1); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("Put: %v", err)
+	}
+	if _, err := b.All(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("All: %v", err)
+	}
+	if _, err := b.Mirror(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Mirror: %v", err)
+	}
+	if _, err := s.Subscribe(ctx, "t"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Subscribe: %v", err)
+	}
+}
+
+func testHealth(t *testing.T, s *State) {
+	if err := s.Healthy(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
