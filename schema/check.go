@@ -118,15 +118,12 @@ func explain(data []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(data))
 	_, err := d.ReadValue()
 	if err == nil {
-		at := d.InputOffset()
-		if _, err = d.ReadToken(); err == nil {
-			return &Malformed{Reason: "data after the value", Offset: at}
-		}
+		return &Malformed{Reason: "data after the value", Offset: d.InputOffset()}
 	}
 	m := &Malformed{Reason: "not valid JSON", Offset: d.InputOffset()}
-	var se *jsontext.SyntacticError
-	if errors.As(err, &se) {
-		m.Offset = se.ByteOffset
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		m.Offset = syntax.ByteOffset
 	}
 	switch {
 	case errors.Is(err, io.EOF):
@@ -135,8 +132,6 @@ func explain(data []byte) error {
 		m.Reason = "ends too early"
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		m.Reason = "a member name occurs twice in one object"
-	case errors.Is(err, jsontext.ErrNonStringName):
-		m.Reason = "a member name is not a string"
 	}
 	return m
 }

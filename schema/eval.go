@@ -281,7 +281,7 @@ func (e *evaluation) string(r *stringRules, i int32) bool {
 
 // match matches s, which takes time in proportion to the length of s times the size of the expression.
 func (e *evaluation) match(p *pattern, s []byte) bool {
-	return e.spend(4+len(s)*p.size/4) && p.re.Match(s)
+	return e.spend(4+len(s)*p.size/2) && p.re.Match(s)
 }
 
 func (e *evaluation) number(r *numberRules, i int32) bool {
