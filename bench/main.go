@@ -1,0 +1,138 @@
+// Command bench compares the gateway with a bare handler and with peers, side
+// by side in one run: alternating rounds on the same machine, every subject in
+// a process of its own with one CPU, the load in this one. It reports ratios
+// of CPU per call, which hold on a noisy machine, where times do not.
+//
+// It is a module of its own, so that peers never enter the product's go.mod.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+)
+
+func main() {
+	subject := flag.String("subject", "", "internal: serve as this subject")
+	out := flag.String("out", "", "file to write the results to, as JSON")
+	rounds := flag.Int("rounds", 5, "rounds, each with every subject in turn")
+	length := flag.Duration("length", 2*time.Second, "measured load on one subject in one round")
+	conns := flag.Int("conns", 32, "connections that call at once")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	if *subject != "" {
+		err = serve(ctx, *subject)
+	} else {
+		err = compare(ctx, os.Stdout, *out, *rounds, load{*length, *conns})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// compare runs all comparisons and reports them.
+func compare(ctx context.Context, w io.Writer, out string, rounds int, l load) error {
+	var results []result
+	for _, c := range comparisons() {
+		fmt.Fprintf(w, "\n%s\n", c.name)
+		r, err := c.run(ctx, rounds, l)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		table(w, r)
+		results = append(results, r...)
+	}
+	if out == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(results, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, append(b, '\n'), 0o644)
+}
+
+// A comparison puts the same request to several subjects. The first one is the
+// control that the others are measured against.
+type comparison struct {
+	name     string
+	subjects []string
+	request  func(endpoint) request
+}
+
+// A result is what one subject cost in one comparison: medians over rounds.
+type result struct {
+	Name   string  `json:"name"`
+	Ratio  float64 `json:"ratio"`   // CPU per call, against the control in the same round
+	CPU    float64 `json:"cpu_us"`  // microseconds per call
+	Allocs float64 `json:"allocs"`  // per call
+	RSS    int64   `json:"rss_kib"` // after the last round
+	P50    float64 `json:"p50_ms"`
+	P99    float64 `json:"p99_ms"`
+}
+
+func (c comparison) run(ctx context.Context, rounds int, l load) ([]result, error) {
+	var procs []*process
+	defer func() {
+		for _, p := range procs {
+			p.stop()
+		}
+	}()
+	for _, s := range c.subjects {
+		p, err := start(ctx, s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s, err)
+		}
+		procs = append(procs, p)
+	}
+	samples := make([][]sample, len(procs))
+	for range rounds {
+		for i, p := range procs {
+			s, err := l.measure(ctx, p, c.request(p.endpoint))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.subjects[i], err)
+			}
+			samples[i] = append(samples[i], s)
+		}
+	}
+	var out []result
+	for i, name := range c.subjects {
+		ratio := func(round int) float64 { return samples[i][round].cpu / samples[0][round].cpu }
+		out = append(out, result{
+			Name:   c.name + "/" + name,
+			Ratio:  median(rounds, ratio),
+			CPU:    median(rounds, func(r int) float64 { return samples[i][r].cpu }),
+			Allocs: median(rounds, func(r int) float64 { return samples[i][r].allocs }),
+			P50:    median(rounds, func(r int) float64 { return samples[i][r].p50 }),
+			P99:    median(rounds, func(r int) float64 { return samples[i][r].p99 }),
+			RSS:    samples[i][rounds-1].rss,
+		})
+	}
+	return out, nil
+}
+
+func median(n int, at func(int) float64) float64 {
+	v := make([]float64, n)
+	for i := range v {
+		v[i] = at(i)
+	}
+	slices.Sort(v)
+	return v[n/2]
+}
+
+func table(w io.Writer, results []result) {
+	fmt.Fprintf(w, "%-34s %8s %10s %8s %9s %8s %8s\n", "subject", "ratio", "CPU µs", "allocs", "RSS KiB", "p50 ms", "p99 ms")
+	for _, r := range results {
+		fmt.Fprintf(w, "%-34s %8.2f %10.1f %8.0f %9d %8.2f %8.2f\n", r.Name, r.Ratio, r.CPU, r.Allocs, r.RSS, r.P50, r.P99)
+	}
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/server"
+)
+
+// A subject opens something to measure; wait returns once it has closed.
+type subject func(context.Context) (e endpoint, wait func() error, err error)
+
+func subjects() map[string]subject {
+	return map[string]subject{"bare": bare, "trilith": trilith, "go-sdk": goSDK}
+}
+
+func comparisons() []comparison {
+	return []comparison{
+		{name: "mcp/call", subjects: []string{"bare", "trilith", "go-sdk"}, request: callEcho},
+	}
+}
+
+const (
+	revision = "2026-07-28"
+	echoed   = "The quick brown fox jumps over the lazy dog, and 21 °C in the shade: 0123456789."
+)
+
+// callEcho is tools/call of revision 2026-07-28 with a token, as a client
+// sends it.
+func callEcho(e endpoint) request {
+	h := http.Header{}
+	h.Set("Content-Type", "application/json")
+	h.Set("Accept", "application/json, text/event-stream")
+	h.Set("MCP-Protocol-Version", revision)
+	h.Set("Mcp-Method", "tools/call")
+	h.Set("Mcp-Name", "demo.echo")
+	h.Set("Authorization", "Bearer "+e.Token)
+	return request{
+		url: e.URL, header: h,
+		body: []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"demo.echo","arguments":{"text":"` + echoed + `"},` +
+			`"_meta":{"io.modelcontextprotocol/protocolVersion":"` + revision + `","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`),
+		check: func(b []byte) bool { return bytes.Contains(b, []byte(echoed)) },
+	}
+}
+
+// listen serves a handler on loopback.
+func listen(ctx context.Context, path string, h http.Handler) (endpoint, func() error, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(path, h)
+	s := &http.Server{Handler: mux} //nolint:gosec // For this process alone.
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	return endpoint{URL: "http://" + l.Addr().String() + path, Token: "none"}, func() error {
+		_ = s.Close()
+		<-done
+		return nil
+	}, nil
+}
+
+// bare is the control: net/http, one parse of the envelope, and the same bytes
+// that the gateway answers.
+func bare(ctx context.Context) (endpoint, func() error, error) {
+	result := []byte(`{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"trilith","version":"devel"}},"content":[{"type":"text","text":"` + echoed + `"}]}`)
+	return listen(ctx, "/mcp", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		if err != nil {
+			http.Error(w, "read", http.StatusBadRequest)
+			return
+		}
+		var env struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
+			Params json.RawMessage `json:"params"`
+		}
+		if json.Unmarshal(body, &env) != nil || env.Method != "tools/call" {
+			http.Error(w, "parse", http.StatusBadRequest)
+			return
+		}
+		out := append([]byte(`{"jsonrpc":"2.0","id":`), env.ID...)
+		out = append(append(append(out, `,"result":`...), result...), '}')
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(out)))
+		_, _ = w.Write(out)
+	}))
+}
+
+// goSDK is the official SDK's handler as it comes: no identity, no policy, no
+// audit.
+func goSDK(ctx context.Context) (endpoint, func() error, error) {
+	s := sdk.NewServer(&sdk.Implementation{Name: "bench", Version: "1"}, nil)
+	type in struct {
+		Text string `json:"text"`
+	}
+	sdk.AddTool(s, &sdk.Tool{Name: "demo.echo"}, func(_ context.Context, _ *sdk.CallToolRequest, in in) (*sdk.CallToolResult, any, error) {
+		return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: in.Text}}}, nil, nil
+	})
+	return listen(ctx, "/mcp", sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, &sdk.StreamableHTTPOptions{
+		Stateless: true, JSONResponse: true, Logger: slog.New(slog.DiscardHandler),
+	}))
+}
+
+// trilith is the whole gateway: identity, policy, argument validation and the
+// audit log on disk, in front of an echo tool.
+func trilith(ctx context.Context) (endpoint, func() error, error) {
+	dir, err := os.MkdirTemp("", "trilith-bench-")
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	cfg := config.Default()
+	cfg.Listen.HTTP, cfg.Listen.GRPC, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", dir
+	server.DevSources(cfg)
+	s, err := server.New(ctx, cfg, server.Options{Dev: &server.Dev{}, Sources: map[string]gateway.Upstream{}})
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	select {
+	case <-s.Ready():
+	case err := <-done:
+		return endpoint{}, nil, err
+	}
+	token, err := s.Token("dev")
+	return endpoint{URL: s.URL() + "/mcp", Token: token}, func() error {
+		err := <-done
+		_ = os.RemoveAll(dir) // What is left is in the system's temporary folder.
+		return err
+	}, err
+}

@@ -1,0 +1,32 @@
+package guard_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/guard"
+)
+
+func TestDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := gateway.Func(func(ctx context.Context, _ *gateway.Call) (*gateway.Result, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		up := guard.Deadline(hangs, time.Minute)
+		start := time.Now()
+		_, err := up.Do(t.Context(), &gateway.Call{Op: gateway.OpCall})
+		if e := gateway.AsError(err); e == nil || e.Code != gateway.DeadlineExceeded || time.Since(start) != time.Minute {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start = time.Now()
+		if _, err := up.Do(ctx, &gateway.Call{Op: gateway.OpSubscribe}); err == nil || time.Since(start) != time.Hour {
+			t.Errorf("a subscription ended after %v: %v", time.Since(start), err)
+		}
+	})
+}
