@@ -123,7 +123,8 @@ func (r *Registry) Refresh() {
 
 // Follow keeps the named source as its upstream says: attached with each
 // catalog, withdrawn with each error. It returns when the context ends, and
-// detaches the source. Problems, one at a time, go to report.
+// detaches the source. Report is told the outcome of every change: nil, why the
+// source is away, or what could not be registered.
 func (r *Registry) Follow(ctx context.Context, name string, up Upstream, o Options, report func(error)) {
 	w, ok := up.(Watcher)
 	if !ok {
@@ -137,9 +138,7 @@ func (r *Registry) Follow(ctx context.Context, name string, up Upstream, o Optio
 		} else {
 			r.Withdraw(name, err)
 		}
-		if err != nil {
-			report(err)
-		}
+		report(err)
 	}
 }
 

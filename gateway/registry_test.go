@@ -128,7 +128,11 @@ func TestFollow(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			r.Follow(ctx, "demo", &f, gateway.Options{Prefix: "demo."}, func(err error) { t.Error(err) })
+			r.Follow(ctx, "demo", &f, gateway.Options{Prefix: "demo."}, func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			})
 		}()
 		synctest.Wait()
 		for _, name := range []string{"b", "a"} {
