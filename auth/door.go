@@ -49,10 +49,10 @@ type DoorOptions struct {
 	// listener, to any loopback origin.
 	Origins []string
 
-	// Hosts are names accepted in the Host header, with or without a port.
-	// Empty accepts every name, but on a loopback listener only loopback names
-	// and that of Resource, so that no web page can rebind its own name to
-	// this machine.
+	// Hosts are names accepted in the Host header besides that of Resource,
+	// each with or without a port. Empty accepts every name, but on a loopback
+	// listener only loopback names, so that no web page can rebind its own
+	// name to this machine.
 	Hosts []string
 
 	// Public are gRPC methods that need no credential, as prefixes of the full
@@ -208,12 +208,22 @@ func (d *Door) refused(ctx context.Context, a Attempt, err error) *gateway.Error
 	if e.Err != nil {
 		a.Reason += ": " + e.Err.Error()
 	}
+	a.Path, a.Reason = cut(a.Path), cut(a.Reason)
 	d.o.Logger.DebugContext(ctx, "refused at the door", slog.String("via", a.Via), slog.String("method", a.Method),
 		slog.String("path", a.Path), slog.String("remote", a.Remote), slog.String("reason", a.Reason))
 	if d.o.Refused != nil {
 		d.o.Refused(ctx, a)
 	}
 	return e
+}
+
+// cut bounds what a caller can make the gateway write down.
+func cut(s string) string {
+	const most = 512
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }
 
 var errTwice = refuse(gateway.InvalidArgument, "more than one Authorization header", nil) //nolint:gochecknoglobals // a constant.

@@ -64,12 +64,10 @@ func onLoopback(ctx context.Context) bool {
 // name to the gateway's address (MCP 2026-07-28, Transports, security warning).
 func (d *Door) checkHost(host string, loopback bool) error {
 	name := hostName(host)
-	switch {
-	case len(d.hosts) > 0:
-		if d.hosts[name] || d.hosts[strings.ToLower(host)] {
-			return nil
-		}
-	case !loopback, isLoopback(name), d.own.host != "" && name == hostName(d.own.host):
+	if d.hosts[name] || d.hosts[strings.ToLower(host)] || d.own.host != "" && name == hostName(d.own.host) {
+		return nil
+	}
+	if len(d.hosts) == 0 && (!loopback || isLoopback(name)) {
 		return nil
 	}
 	return refuse(gateway.PermissionDenied, "host not allowed", nil)
