@@ -77,8 +77,11 @@ func (r *report) checkSources(sources []Source) {
 			continue
 		}
 		if ip, private := privateHost(s.MCP.URL); private && !slices.ContainsFunc(s.MCP.AllowPrivate, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-			r.add(path+".mcp.url", ip.String()+" is not on the public internet and would be refused",
-				fmt.Sprintf("allow_private: [%s]", netip.PrefixFrom(ip, ip.BitLen())))
+			hint := fmt.Sprintf("allow_private: [%s]", netip.PrefixFrom(ip, ip.BitLen()))
+			if ip.IsLinkLocalUnicast() {
+				hint = "link-local addresses hand out the credentials of cloud machines"
+			}
+			r.add(path+".mcp.url", ip.String()+" is not on the public internet and would be refused", hint)
 		}
 	}
 }

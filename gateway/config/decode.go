@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"fmt"
 	"net/textproto"
 	"path/filepath"
@@ -205,6 +206,7 @@ func (d *decoder) names(v reflect.Value, n *node, f field, path string) {
 			d.addAt(e.position, path, msg, "")
 			continue
 		}
+		f.key = e.key
 		ev := reflect.New(v.Type().Elem()).Elem()
 		d.value(ev, e.value, f, joinPath(path, e.key))
 		v.SetMapIndex(reflect.ValueOf(e.key), ev)
@@ -213,7 +215,7 @@ func (d *decoder) names(v reflect.Value, n *node, f field, path string) {
 
 // scalar fills v from a plain value and checks it.
 func (d *decoder) scalar(v reflect.Value, n *node, f field, path string) {
-	if len(f.enum) > 0 && n.text != "" && !slices.Contains(f.enum, n.text) {
+	if plain := n.kind == text || n.kind == number; plain && len(f.enum) > 0 && !slices.Contains(f.enum, n.text) {
 		d.fail(path, "unknown value "+show(n.text), oneOf(n.text, f.enum))
 		return
 	}
@@ -240,12 +242,8 @@ func oneOf(value string, permitted []string) string {
 // anything. tag is set when the value comes from a tag, where all is text.
 func setScalar(v reflect.Value, n *node, tag bool) string {
 	s := shapeOf(v.Type())
-	wants := map[shape]kind{shapeBool: boolean, shapeInt: number}[s]
-	if wants == "" {
-		wants = text
-	}
-	if n.kind != wants && !tag && (s != shapeSize || n.kind != number) {
-		return mismatch(s, wants, n)
+	if wants := kindsOf(s); !tag && !slices.Contains(wants, n.kind) {
+		return mismatch(s, n.kind)
 	}
 	var err error
 	switch s { //nolint:exhaustive // Structs, lists and maps are no scalars.
@@ -253,9 +251,7 @@ func setScalar(v reflect.Value, n *node, tag bool) string {
 		v.SetBool(n.text == "true")
 	case shapeInt:
 		var i int64
-		if i, err = strconv.ParseInt(n.text, 10, 64); err != nil {
-			return "want a whole number"
-		}
+		i, err = strconv.ParseInt(n.text, 10, 64)
 		v.SetInt(i)
 	case shapeSize:
 		var size Size
@@ -263,30 +259,56 @@ func setScalar(v reflect.Value, n *node, tag bool) string {
 		v.SetInt(int64(size))
 	case shapeDuration:
 		var t time.Duration
-		if t, err = time.ParseDuration(n.text); err != nil {
-			return "want a duration such as 500ms, 30s or 5m"
-		}
+		t, err = time.ParseDuration(n.text)
 		v.SetInt(int64(t))
 	case shapeText:
-		err = unmarshalText(v, n.text)
+		err = v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text))
 	default:
 		v.SetString(n.text)
 	}
 	if err != nil {
-		return err.Error()
+		return "want " + wanted(s)
 	}
 	return ""
 }
 
-// mismatch says that n is of the wrong kind, with the likely reason.
-func mismatch(s shape, wants kind, n *node) string {
-	switch {
-	case s == shapeDuration && n.kind == number:
-		return "want a duration with its unit, such as 30s"
-	case n.kind == number || n.kind == boolean:
-		return fmt.Sprintf("want %s, not %s; put it in quotes if it is one", wants, n.kind)
+// kindsOf returns the kinds of node that a scalar is read from.
+func kindsOf(s shape) []kind {
+	switch s { //nolint:exhaustive // The rest are strings.
+	case shapeBool:
+		return []kind{boolean}
+	case shapeInt:
+		return []kind{number}
+	case shapeSize:
+		return []kind{number, text}
 	}
-	return fmt.Sprintf("want %s, not %s", wants, n.kind)
+	return []kind{text}
+}
+
+// wanted says what a scalar should be, for messages.
+func wanted(s shape) string {
+	switch s { //nolint:exhaustive // The rest are strings.
+	case shapeBool:
+		return string(boolean)
+	case shapeInt:
+		return "a whole number"
+	case shapeSize:
+		return "a size such as 512KiB or 4MiB"
+	case shapeDuration:
+		return "a duration such as 500ms, 30s or 5m"
+	case shapeText:
+		return "a network such as 10.0.0.0/8" // The other such type has an enum.
+	}
+	return string(text)
+}
+
+// mismatch says that a node is of the wrong kind, with the likely reason.
+func mismatch(s shape, k kind) string {
+	msg := fmt.Sprintf("want %s, not %s", wanted(s), k)
+	if scalar := k == number || k == boolean; scalar && (s == shapeString || s == shapeSecret) {
+		msg += "; put it in quotes if it is one"
+	}
+	return msg
 }
 
 // checkRange compares v with the bounds of its declaration.

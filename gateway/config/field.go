@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding"
 	"log/slog"
 	"net/netip"
 	"reflect"
@@ -130,9 +129,4 @@ func mustSet(v reflect.Value, value string) {
 	if msg := setScalar(v, &node{kind: text, text: value}, true); msg != "" {
 		panic("config: " + value + " in a tag: " + msg)
 	}
-}
-
-// unmarshalText reads v, whose type has shapeText.
-func unmarshalText(v reflect.Value, value string) error {
-	return v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(value))
 }

@@ -16,13 +16,21 @@ import (
 // in it relative to the working directory.
 func (d *decoder) format(v reflect.Value, f field, path string) {
 	if shapeOf(v.Type()) == shapeSecret {
-		d.secret(v, path)
+		d.secret(v, f.key, path)
+		return
+	}
+	if v.Kind() == reflect.String && (strings.Contains(v.String(), "${env:") || strings.Contains(v.String(), "${file:")) {
+		d.fail(path, "references to secrets are not resolved here", "they may stand in env and headers")
 		return
 	}
 	switch f.format {
 	case "":
 		return
 	case "path", "file", "dir":
+		if v.String() == "" && f.def != "" {
+			d.fail(path, "must not be empty", "")
+			return
+		}
 		v.SetString(d.resolve(v.String()))
 		d.exists(path, v.String(), f.format)
 	case "command":
@@ -31,7 +39,7 @@ func (d *decoder) format(v reflect.Value, f field, path string) {
 			d.exists(path, v.String(), "file")
 		}
 	default:
-		if shapeOf(v.Type()) != shapeString || v.String() == "" && f.format != "not-empty" {
+		if shapeOf(v.Type()) != shapeString || v.String() == "" && f.def == "" && f.format != "not-empty" {
 			return
 		}
 		if msg, hint := checkFormat(f.format, v.String()); msg != "" {
@@ -47,8 +55,9 @@ func (d *decoder) exists(path, file, format string) {
 	}
 }
 
-// secret checks a value that may hold references, never showing it.
-func (d *decoder) secret(v reflect.Value, path string) {
+// secret checks a value that may hold references, never showing it. name is its
+// key.
+func (d *decoder) secret(v reflect.Value, name, path string) {
 	s, err := Secret(v.String()).rebase(d.dir)
 	if err != nil {
 		d.fail(path, "a reference is malformed", err.Error())
@@ -67,7 +76,7 @@ func (d *decoder) secret(v reflect.Value, path string) {
 			d.exists(path, p.text, "file")
 		}
 	}
-	if plain && s != "" && namesSecret(path[len(parentPath(path)):]) {
+	if plain && s != "" && namesSecret(name) {
 		d.fail(path, "a secret in plain text", "refer to it as ${env:NAME} or ${file:PATH}")
 	}
 }

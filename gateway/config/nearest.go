@@ -1,14 +1,17 @@
 package config
 
+import "strings"
+
 // nearest returns the candidate that word is most likely a misspelling of, or
-// "" when none is close.
+// "" when none is close. It does not tell upper from lower case.
 func nearest(word string, candidates []string) string {
-	if len(word) > 64 {
+	if len(word) < 3 || len(word) > 64 {
 		return ""
 	}
+	word = strings.ToLower(word)
 	best, least := "", max(1, len(word)/3)+1
 	for _, c := range candidates {
-		if d := distance(word, c); d < least {
+		if d := distance(word, strings.ToLower(c)); d < least {
 			best, least = c, d
 		}
 	}

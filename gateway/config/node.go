@@ -11,13 +11,15 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Bounds on the file. They are checked on bytes and tokens, before the parser,
-// whose memory and stack grow with depth and with the length of keys.
+// Bounds on the file. They are checked on bytes and tokens, before the parser:
+// its stack grows with depth, its memory with the length of keys, and its time
+// with the square of the number of keys in a mapping.
 const (
 	maxFile   = 1 << 20 // bytes
 	maxDepth  = 32      // levels of mappings and lists
 	maxIndent = 256     // columns before a key or list entry
-	maxKey    = 256     // bytes
+	maxKey    = 256     // bytes of a key
+	maxKeys   = 10_000  // keys in the file
 )
 
 // kind says what a node holds.
@@ -93,20 +95,25 @@ func readYAML(data []byte) (*node, *syntaxError) {
 	return convert(file.Docs[0].Body, 0)
 }
 
-// checkTokens refuses what would be costly or unsafe to parse: deep nesting,
-// long keys, and YAML that makes one value stand for another.
+// checkTokens refuses what would be costly or unsafe to parse: deep nesting, long
+// or many keys, and YAML that makes one value stand for another.
 func checkTokens(tokens token.Tokens) *syntaxError {
-	flow := 0
+	flow, keys := 0, 0
 	for _, t := range tokens {
 		switch t.Type { //nolint:exhaustive // All other tokens are harmless.
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
 			return &syntaxError{at(t), "anchors, aliases and merge keys are not supported", "write the value out"}
 		case token.TagType, token.DirectiveType, token.MappingKeyType:
 			return &syntaxError{at(t), "tags, directives and complex keys are not supported", "use plain YAML"}
+		case token.MappingValueType:
+			keys++
 		case token.MappingStartType, token.SequenceStartType:
 			flow++
 		case token.MappingEndType, token.SequenceEndType:
 			flow--
+		}
+		if keys > maxKeys {
+			return &syntaxError{at(t), fmt.Sprintf("more than %d keys", maxKeys), ""}
 		}
 		if flow > maxDepth {
 			return tooDeep(at(t))

@@ -35,17 +35,15 @@ const (
 func Watch(ctx context.Context, path string, running *Config) iter.Seq2[*Config, error] {
 	return func(yield func(*Config, error) bool) {
 		w := &watcher{path: path, running: running}
-		notify, err := fsnotify.NewWatcher()
-		if err != nil {
-			if !yield(nil, fmt.Errorf("watch %s: %w", path, err)) {
-				return
-			}
-			notify = &fsnotify.Watcher{} // Its nil channels leave the recheck.
-		} else {
-			w.notify = notify
+		var events <-chan fsnotify.Event // Without a watcher nil, which leaves the recheck.
+		var errs <-chan error
+		if notify, err := fsnotify.NewWatcher(); err == nil {
 			defer notify.Close() //nolint:errcheck // Nothing is lost.
+			w.notify, events, errs = notify, notify.Events, notify.Errors
+		} else if !yield(nil, fmt.Errorf("watch %s: %w", path, err)) {
+			return
 		}
-		for w.follow(yield) && w.read(yield) && settle(ctx, notify.Events, notify.Errors) {
+		for w.follow(yield) && w.read(yield) && settle(ctx, events, errs) {
 		}
 	}
 }
