@@ -2,9 +2,11 @@ package state
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -28,10 +30,8 @@ func dial(ctx context.Context, o Options, base []nats.Option) (*nats.Conn, error
 		if err == nil {
 			return nc, nil
 		}
-		// The client reports files it cannot read and certificates it cannot verify here, too; those do not heal, but
-		// they are not told apart from a server that is just being set up.
-		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
-			return nil, fmt.Errorf("NATS refused the credentials: %w", err)
+		if hopeless(err) {
+			return nil, fmt.Errorf("connect to NATS: %w", err)
 		}
 		select {
 		case <-time.After(retryWait):
@@ -39,6 +39,12 @@ func dial(ctx context.Context, o Options, base []nats.Option) (*nats.Conn, error
 			return nil, fmt.Errorf("%w: connect to NATS: %w", ErrUnavailable, err)
 		}
 	}
+}
+
+// hopeless tells whether trying again is useless: one side does not trust the other.
+func hopeless(err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.As(err, &untrusted)
 }
 
 // dialOptions checks the addresses without ever repeating them: they may hold a password.
@@ -54,15 +60,23 @@ func dialOptions(o Options) ([]nats.Option, error) {
 			return nil, fmt.Errorf("%w: address %d of the NATS URL: scheme must be nats, tls, ws or wss", ErrInvalid, i+1)
 		}
 	}
+	if (o.CertFile == "") != (o.KeyFile == "") {
+		return nil, fmt.Errorf("%w: a client certificate needs both CertFile and KeyFile", ErrInvalid)
+	}
+	for _, file := range []string{o.CredentialsFile, o.CAFile, o.CertFile, o.KeyFile} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil { // The client would take it for an outage.
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
 	var opts []nats.Option
 	if o.CredentialsFile != "" {
 		opts = append(opts, nats.UserCredentials(o.CredentialsFile))
 	}
 	if o.CAFile != "" {
 		opts = append(opts, nats.RootCAs(o.CAFile)) // Demands TLS, whatever the scheme.
-	}
-	if (o.CertFile == "") != (o.KeyFile == "") {
-		return nil, fmt.Errorf("%w: a client certificate needs both CertFile and KeyFile", ErrInvalid)
 	}
 	if o.CertFile != "" {
 		opts = append(opts, nats.ClientCert(o.CertFile, o.KeyFile))

@@ -16,12 +16,17 @@ type natsServer struct {
 	url  string
 	dir  string
 	port string
+	args []string
 	cmd  *exec.Cmd
 }
 
-func startNATS(t *testing.T) *natsServer {
+// startNATS runs a server until the end of the test, with JetStream unless args say otherwise.
+func startNATS(t *testing.T, args ...string) *natsServer {
 	t.Helper()
 	n := &natsServer{dir: t.TempDir(), port: "-1"}
+	if n.args = args; args == nil {
+		n.args = []string{"-js", "-sd", n.dir}
+	}
 	n.start(t)
 	t.Cleanup(func() { n.stop(t) })
 	return n
@@ -39,7 +44,8 @@ func (n *natsServer) start(t *testing.T) {
 	}
 	ports := t.TempDir()
 	n.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path,
-		"-a", "127.0.0.1", "-p", n.port, "-js", "-sd", n.dir, "--ports_file_dir", ports)
+		append(n.args, "-a", "127.0.0.1", "-p", n.port, "--ports_file_dir", ports)...)
+	n.cmd.Stderr = t.Output()
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func (w *watch[T]) run(ctx context.Context, link <-chan struct{}) error {
 
 // follow starts a watch of the engine. stop ends it and must be called.
 func (b *Bucket[T]) follow(ctx context.Context) (_ <-chan jetstream.KeyValueEntry, stop func(), err error) {
-	if !b.s.enter() {
+	if b.s.life.Err() != nil {
 		return nil, nil, errClosed
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -132,17 +132,14 @@ func (b *Bucket[T]) follow(ctx context.Context) (_ <-chan jetstream.KeyValueEntr
 	if err != nil {
 		timer.Stop()
 		cancel()
-		b.s.busy.Done()
 		return nil, nil, err
 	}
 	stop = func() {
 		cancel()
 		_ = kw.Stop() // Fails only when it has ended already.
-		go func() {   // The client may be blocked on the channel, which it closes when it has ended.
-			defer b.s.busy.Done()
-			for range kw.Updates() {
-			}
-		}()
+		for range kw.Updates() {
+			// The client may be blocked on the channel; it closes it once the subscription has ended.
+		}
 	}
 	if !timer.Stop() {
 		stop()

@@ -1,0 +1,212 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestRestartOnDisk(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "state") // Created by Open.
+	o := BucketOptions{Name: "policy", History: 2}
+	var rev uint64
+	for i := range 3 {
+		s := open(t, Options{Dir: dir})
+		b := bucket[int](t, s, o)
+		if i > 0 {
+			e, err := b.Get(t.Context(), "version")
+			if err != nil || e.Value != i-1 || e.Revision != rev {
+				t.Fatalf("after restart %d: %+v, %v, want revision %d", i, e, err, rev)
+			}
+		}
+		var err error
+		if rev, err = b.Put(t.Context(), "version", i); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSyncModes(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	for async, want := range map[bool]jetstream.PersistModeType{
+		false: jetstream.DefaultPersistMode, true: jetstream.AsyncPersistMode,
+	} {
+		o := BucketOptions{Name: map[bool]string{false: "durable", true: "fast"}[async], Async: async}
+		bucket[int](t, s, o)
+		stream, err := s.js.Stream(t.Context(), "KV_"+prefix+o.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.PersistMode; got != want {
+			t.Errorf("%+v: the engine persists in mode %v, want %v", o, got, want)
+		}
+	}
+}
+
+func TestDirectoryHasOneOwner(t *testing.T) {
+	dir := t.TempDir()
+	first := open(t, Options{Dir: dir})
+	_, err := Open(t.Context(), Options{Dir: dir})
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("second owner: %v", err)
+	}
+	if err := first.Healthy(t.Context()); err != nil {
+		t.Errorf("the first owner suffered: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, Options{Dir: dir})
+}
+
+func TestOpenFails(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		o    Options
+		want error
+	}{
+		"a file as directory":  {Options{Dir: file}, nil},
+		"not a URL":            {Options{URL: "nats://user:secret@%zz"}, ErrInvalid},
+		"no host":              {Options{URL: "nats://ok:4222,user:secret"}, ErrInvalid},
+		"other scheme":         {Options{URL: "http://user:secret@host"}, ErrInvalid},
+		"missing credentials":  {Options{URL: "nats://127.0.0.1:1", CredentialsFile: file + "x"}, os.ErrNotExist},
+		"missing CA":           {Options{URL: "nats://127.0.0.1:1", CAFile: file + "x"}, ErrInvalid},
+		"key without cert":     {Options{URL: "nats://127.0.0.1:1", KeyFile: file}, ErrInvalid},
+		"nobody listens":       {Options{URL: "nats://user:secret@127.0.0.1:1"}, ErrUnavailable},
+		"replicas on one node": {Options{Replicas: 3}, ErrInvalid},
+		"too many replicas":    {Options{URL: "nats://127.0.0.1:1", Replicas: 7}, ErrInvalid},
+		"long name":            {Options{Name: strings.Repeat("n", 129)}, ErrInvalid},
+		"no JetStream":         {Options{URL: startNATS(t, "-n", "plain").url}, jetstream.ErrJetStreamNotEnabled},
+		"wrong password": {
+			Options{URL: startNATS(t, "--user", "u", "--pass", "right").url + "/"}, nil,
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		s, err := Open(ctx, c.o)
+		cancel()
+		switch {
+		case err == nil:
+			t.Errorf("%s: no error", name)
+			_ = s.Close()
+		case c.want != nil && !errors.Is(err, c.want):
+			t.Errorf("%s: %v", name, err)
+		case strings.Contains(err.Error(), "secret"):
+			t.Errorf("%s: the error tells the password: %v", name, err)
+		default:
+			t.Logf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestVersions(t *testing.T) {
+	for version, ok := range map[string]bool{
+		"2.9.0": true, "2.10.29": true, "2.15.2": true, "3.0.0-beta": true,
+		"2.8.4": false, "1.4.1": false, "": false, "next": false,
+	} {
+		if err := checkVersion(version); (err == nil) != ok {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}
+
+func TestClose(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	ctx := t.Context()
+	b := bucket[int](t, s, BucketOptions{Name: "close"})
+	m, err := b.Mirror(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notices, err := s.Subscribe(ctx, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy sync.WaitGroup
+	watching, stored := make(chan struct{}), make(chan uint64, 1<<16)
+	busy.Go(func() {
+		var last error
+		for ev, err := range b.Watch(ctx) {
+			if ev.Synced {
+				close(watching)
+			}
+			if last = err; err != nil {
+				if err := s.Close(); err != nil { // From within the loop, too.
+					t.Error(err)
+				}
+			}
+		}
+		if !errors.Is(last, ErrUnavailable) {
+			t.Errorf("the watch ended with %v", last)
+		}
+	})
+	<-watching
+	for range 4 {
+		busy.Go(func() {
+			for {
+				rev, err := b.Put(ctx, "k", 1)
+				if err != nil {
+					if !errors.Is(err, ErrUnavailable) {
+						t.Errorf("Put at the end: %v", err)
+					}
+					return
+				}
+				stored <- rev
+			}
+		})
+	}
+	<-stored
+	eventually(t, "mirrored", func() bool { _, ok := m.Get("k"); return ok })
+	for range 2 {
+		busy.Go(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	busy.Wait()
+	if _, ok := <-notices; ok {
+		t.Error("the subscription goes on")
+	}
+	if err := m.Err(); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("Err of the mirror: %v", err)
+	}
+	if _, ok := m.Get("k"); !ok {
+		t.Error("the mirror forgot its last state")
+	}
+	for name, err := range map[string]error{
+		"Healthy": s.Healthy(ctx),
+		"Publish": s.Publish(ctx, "t", 1),
+		"Delete":  b.Delete(ctx, "k", 0),
+	} {
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s of a closed State: %v", name, err)
+		}
+	}
+	if _, err := OpenBucket[int](ctx, s, BucketOptions{Name: "x"}); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("OpenBucket of a closed State: %v", err)
+	}
+	if _, err := b.Mirror(ctx); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("Mirror of a closed State: %v", err)
+	}
+	if _, err := s.Subscribe(ctx, "t"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("Subscribe of a closed State: %v", err)
+	}
+	for _, err := range b.Watch(ctx) {
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Watch of a closed State: %v", err)
+		}
+	}
+}
