@@ -68,8 +68,8 @@ var (
 
 func newKeySet(o IssuerOptions, log *slog.Logger) (*keySet, error) {
 	k := &keySet{name: o.Name, issuer: o.URL, url: o.JWKSURL, client: o.Client, log: log}
-	if o.JWKS != nil {
-		set, err := parseKeys(o.JWKS)
+	if o.Keys != nil {
+		set, err := parseKeys(o.Keys)
 		k.snapshot.Store(set)
 		return k, err
 	}

@@ -29,7 +29,7 @@ type IssuerOptions struct {
 	Audiences []string
 
 	JWKSURL    string          // "" is found through the issuer's metadata
-	JWKS       json.RawMessage // a fixed key set: nothing is ever fetched
+	Keys       json.RawMessage // a fixed JSON Web Key Set: nothing is ever fetched
 	Algorithms []string        // of signatures; nil is RS256, PS256, ES256, EdDSA and Ed25519
 	Leeway     time.Duration   // how far the clocks may differ, 0 to 5 minutes
 
@@ -48,11 +48,10 @@ type IssuerOptions struct {
 	Client *http.Client
 }
 
-// OIDCOptions say whose tokens an [OIDC] accepts.
+// OIDCOptions are what the issuers of an [OIDC] have in common.
 type OIDCOptions struct {
-	Issuers     []IssuerOptions // at least one
-	Revocations *Revocations    // consulted for each request; nil revokes nothing
-	Logger      *slog.Logger    // required
+	Revocations *Revocations // consulted for each request; nil revokes nothing
+	Logger      *slog.Logger // required
 }
 
 // OIDC accepts signed access tokens of configured issuers. It is safe for
@@ -88,21 +87,21 @@ func signingMethods() map[string]jwt.SigningMethod {
 	return m
 }
 
-// NewOIDC returns an authenticator, or an error that names each option that is
-// missing or malformed. It tries once to get the keys of every issuer, for
+// NewOIDC returns an authenticator for the tokens of at least one issuer, or an
+// error that names each option that is missing or malformed. It tries once to get the keys of every issuer, for
 // five seconds at most; an issuer that is away is asked again in the
 // background, and its tokens are refused until it answers. Close stops that;
 // ctx bounds only the start.
-func NewOIDC(ctx context.Context, o OIDCOptions) (*OIDC, error) {
+func NewOIDC(ctx context.Context, issuers []IssuerOptions, o OIDCOptions) (*OIDC, error) {
 	v := &OIDC{issuers: map[string]*issuer{}, revoked: o.Revocations}
 	var problems []error
 	if o.Logger == nil {
 		return nil, errors.New("oidc: no logger")
 	}
-	if len(o.Issuers) == 0 {
+	if len(issuers) == 0 {
 		problems = append(problems, errors.New("oidc: no issuer"))
 	}
-	for _, opts := range o.Issuers {
+	for _, opts := range issuers {
 		i, err := newIssuer(opts, o.Logger)
 		switch {
 		case err != nil:
