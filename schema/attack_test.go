@@ -56,21 +56,38 @@ func TestValidateAttacks(t *testing.T) {
 		}) + `}}`, `1`, costly},
 		{"dynamic circle", `{"$dynamicAnchor":"a","not":{"$id":"b","$dynamicAnchor":"a","allOf":[{"if":false,"else":{"$dynamicRef":"#a"}}]}}`, `1`, costly},
 		{"large expression, long string", `{"pattern":"(a?b?c?){300}d$"}`, `"` + strings.Repeat("abc", 1<<20) + `"`, costly},
-		{"many expressions, many names", `{"patternProperties":{` + repeat(1000, func(i int) string { return fmt.Sprintf(`"^x%d[a-z]*$":{}`, i) }) + `}}`,
-			`{` + repeat(50_000, func(i int) string { return fmt.Sprintf(`"x%d":1`, i) }) + `}`, costly},
-		{"many required, many objects", `{"items":{"required":[` + repeat(5000, func(i int) string { return fmt.Sprintf(`"r%d"`, i) }) + `]}}`,
-			`[` + repeat(50_000, fixed(`{"a":1}`)) + `]`, "is missing"},
-		{"many allowed, many values", `{"items":{"enum":[` + repeat(20_000, func(i int) string { return fmt.Sprintf("%d", i) }) + `]}}`,
-			`[` + repeat(100_000, fixed("1.9999e4")) + `]`, ""},
+		{
+			"many expressions, many names",
+			`{"patternProperties":{` + repeat(1000, func(i int) string { return fmt.Sprintf(`"^x%d[a-z]*$":{}`, i) }) + `}}`,
+			`{` + repeat(50_000, func(i int) string { return fmt.Sprintf(`"x%d":1`, i) }) + `}`, costly,
+		},
+		{
+			"many required, many objects",
+			`{"items":{"required":[` + repeat(5000, func(i int) string { return fmt.Sprintf(`"r%d"`, i) }) + `]}}`,
+			`[` + repeat(50_000, fixed(`{"a":1}`)) + `]`, "is missing",
+		},
+		{
+			"many allowed, many values",
+			`{"items":{"enum":[` + repeat(20_000, func(i int) string { return fmt.Sprintf("%d", i) }) + `]}}`,
+			`[` + repeat(100_000, fixed("1.9999e4")) + `]`, "",
+		},
 		{"many equal items", `{"uniqueItems":true}`, `[` + repeat(100_000, func(i int) string { return fmt.Sprintf(`{"a":%d}`, i) }) + `,{"a":0.0}]`, "items 0 and 100000 are equal"},
-		{"nested uniqueItems", `{"uniqueItems":true,"items":{"$ref":"#"}}`,
-			strings.Repeat("[", 60) + repeat(50_000, func(i int) string { return fmt.Sprint(i) }) + strings.Repeat("]", 60), ""},
-		{"many forms, many values", `{"items":{"oneOf":[` + repeat(1000, func(i int) string { return fmt.Sprintf(`{"const":%d}`, i) }) + `]}}`,
-			`[` + repeat(100_000, fixed("1")) + `]`, costly},
-		{"many marks", `{"unevaluatedProperties":false,"allOf":[` + repeat(2000, fixed(`{"minProperties":1}`)) + `],"patternProperties":{"":true}}`,
-			`{` + repeat(90_000, func(i int) string { return fmt.Sprintf(`"x%d":1`, i) }) + `}`, costly},
-		{"dependencies of one on all", `{"dependentRequired":{` + repeat(3000, func(i int) string { return fmt.Sprintf(`"x%d":["x0"]`, i) }) + `}}`,
-			`{` + repeat(90_000, func(i int) string { return fmt.Sprintf(`"x%d":1`, 89_999-i) }) + `}`, costly},
+		{
+			"nested uniqueItems", `{"uniqueItems":true,"items":{"$ref":"#"}}`,
+			strings.Repeat("[", 60) + repeat(50_000, func(i int) string { return fmt.Sprint(i) }) + strings.Repeat("]", 60), "",
+		},
+		{
+			"many forms, many values", `{"items":{"oneOf":[` + repeat(1000, func(i int) string { return fmt.Sprintf(`{"const":%d}`, i) }) + `]}}`,
+			`[` + repeat(100_000, fixed("1")) + `]`, costly,
+		},
+		{
+			"many marks", `{"unevaluatedProperties":false,"allOf":[` + repeat(2000, fixed(`{"minProperties":1}`)) + `],"patternProperties":{"":true}}`,
+			`{` + repeat(90_000, func(i int) string { return fmt.Sprintf(`"x%d":1`, i) }) + `}`, costly,
+		},
+		{
+			"dependencies of one on all", `{"dependentRequired":{` + repeat(3000, func(i int) string { return fmt.Sprintf(`"x%d":["x0"]`, i) }) + `}}`,
+			`{` + repeat(90_000, func(i int) string { return fmt.Sprintf(`"x%d":1`, 89_999-i) }) + `}`, costly,
+		},
 		{"huge exponent", `{"minimum":1,"maximum":2}`, `1e999999999`, "at most 2"},
 		{"exponent beyond all", `{"maximum":2}`, `1e99999999999999999999`, "out of range"},
 		{"negative exponent beyond all", `{"maximum":2}`, `[1E-1000000000]`, "out of range"},
@@ -84,6 +101,7 @@ func TestValidateAttacks(t *testing.T) {
 		{"second member of a name", `{"properties":{"a":{"type":"integer"}}}`, `{"a":"x","a":1}`, "occurs twice"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			within(t, func() {
 				s, err := Compile(json.RawMessage(test.schema))
 				if err != nil {
@@ -143,6 +161,7 @@ func TestCompileAttacks(t *testing.T) {
 		{"look-ahead", `{"pattern":"(?=a)b"}`, "pattern"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			within(t, func() {
 				_, err := Compile(json.RawMessage(test.schema))
 				switch {

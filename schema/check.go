@@ -121,8 +121,7 @@ func explain(data []byte) error {
 		return &Malformed{Reason: "data after the value", Offset: d.InputOffset()}
 	}
 	m := &Malformed{Reason: "not valid JSON", Offset: d.InputOffset()}
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		m.Offset = syntax.ByteOffset
 	}
 	switch {

@@ -126,9 +126,15 @@ func admit(v any, count *int) error {
 	case bool:
 		*count++
 	case json.Number:
-		if e := strings.IndexAny(string(v), "eE"); len(v) > maxNumberBytes || e >= 0 && len(v)-e-2 > maxExponentDigits {
-			return errors.New("a number has too many digits")
-		}
+		return admitNumber(string(v))
+	}
+	return nil
+}
+
+func admitNumber(text string) error {
+	e := strings.IndexAny(text, "eE")
+	if len(text) > maxNumberBytes || e >= 0 && len(text)-e-2 > maxExponentDigits {
+		return errors.New("a number has too many digits")
 	}
 	return nil
 }
@@ -198,14 +204,11 @@ func (p *pattern) String() string { return p.source }
 
 // plain says in one line what the compiler found wrong.
 func plain(err error) error {
-	var load *jsonschema.LoadURLError
-	if errors.As(err, &load) {
+	if load, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
 		return fmt.Errorf("cannot follow the reference to %s: %w", clip(load.URL, 200), load.Err)
 	}
-	var invalid *jsonschema.SchemaValidationError
-	if errors.As(err, &invalid) {
-		var ve *jsonschema.ValidationError
-		if errors.As(invalid.Err, &ve) {
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+		if ve, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
 			for len(ve.Causes) > 0 {
 				ve = ve.Causes[0]
 			}

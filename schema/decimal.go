@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"math/bits"
 	"strconv"
 )
@@ -92,15 +93,17 @@ func (d decimal) compare(o decimal) int {
 	case d.n == 0 && o.n == 0:
 		return 0
 	case d.n == 0:
-		return o.sign() * -1
+		return -o.sign()
 	case o.n == 0 || d.neg != o.neg:
 		return d.sign()
 	case d.exp != o.exp:
-		if d.exp > o.exp {
-			return d.sign()
-		}
-		return -d.sign()
+		return d.sign() * cmp.Compare(d.exp, o.exp)
 	}
+	return d.sign() * d.compareDigits(o)
+}
+
+// compareDigits compares the digits alone.
+func (d decimal) compareDigits(o decimal) int {
 	i, j := 0, 0
 	for i < len(d.digits) && j < len(o.digits) {
 		switch {
@@ -109,22 +112,13 @@ func (d decimal) compare(o decimal) int {
 		case o.digits[j] == '.':
 			j++
 		case d.digits[i] != o.digits[j]:
-			if d.digits[i] > o.digits[j] {
-				return d.sign()
-			}
-			return -d.sign()
+			return cmp.Compare(d.digits[i], o.digits[j])
 		default:
 			i++
 			j++
 		}
 	}
-	if d.n == o.n {
-		return 0
-	}
-	if d.n > o.n {
-		return d.sign()
-	}
-	return -d.sign()
+	return cmp.Compare(d.n, o.n)
 }
 
 func (d decimal) sign() int {

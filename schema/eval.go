@@ -33,7 +33,7 @@ type segment struct{ name, index int32 }
 
 func (e *evaluation) run(root *node, text []byte) error {
 	e.work = maxWork
-	e.tape.reset(text)
+	e.reset(text)
 	if !e.numbersInRange() {
 		return &Invalid{Violations: []Violation{{Message: "a number has an exponent that is out of range"}}}
 	}
@@ -98,10 +98,8 @@ func (e *evaluation) fail(format string, args ...any) {
 func (e *evaluation) pointer() string {
 	var b strings.Builder
 	for _, s := range e.path {
-		token := ""
-		if s.name < 0 {
-			token = strconv.Itoa(int(s.index))
-		} else {
+		token := strconv.Itoa(int(s.index))
+		if s.name >= 0 {
 			token = escapeToken(string(e.str(s.name)))
 		}
 		if b.Len()+1+len(token) > maxPointerBytes {
@@ -161,46 +159,59 @@ func (e *evaluation) eval(n *node, i int32, m *marks) bool {
 	return ok && !e.spent
 }
 
+// matches evaluates the keywords of n, what is cheap first. It goes on after a fault, to find others, unless
+// nobody wants to know them.
 func (e *evaluation) matches(n *node, i int32, m *marks) bool {
-	kind := e.items[i].kind
 	if n.types != 0 && !e.hasType(n.types, i) {
-		e.fail("want %s, got %s", n.wantType, e.typeName(i))
+		e.fail("want %s, got %s", n.wantType, typeName(e.items[i].kind))
 		return false
 	}
 	ok := true
+	for _, keywords := range [...]func(*evaluation, *node, int32, *marks) bool{
+		(*evaluation).allowed, (*evaluation).rules, (*evaluation).references,
+		(*evaluation).compositions, (*evaluation).unevaluated,
+	} {
+		ok = keywords(e, n, i, m) && ok
+		if !ok && e.stop() {
+			return false
+		}
+	}
+	return ok
+}
+
+// allowed evaluates enum and const.
+func (e *evaluation) allowed(n *node, i int32, _ *marks) bool {
 	for _, set := range n.values {
 		if !e.in(set, i) {
 			e.fail("%s", set.want)
-			ok = false
+			return false
 		}
 	}
-	if !ok && e.stop() {
-		return false
-	}
-	if n.ref != nil && !e.eval(n.ref, i, m) {
-		ok = false
-	}
+	return true
+}
+
+// rules evaluates the keywords for the type of item i.
+func (e *evaluation) rules(n *node, i int32, m *marks) bool {
+	kind := e.items[i].kind
 	switch {
 	case kind == typeObject && n.object != nil:
-		ok = e.object(n.object, i, m) && ok
+		return e.object(n.object, i, m)
 	case kind == typeArray && n.array != nil:
-		ok = e.array(n.array, i, m) && ok
+		return e.array(n.array, i, m)
 	case kind == typeString && n.text != nil:
-		ok = e.string(n.text, i) && ok
+		return e.string(n.text, i)
 	case kind == typeNumber && n.number != nil:
-		ok = e.number(n.number, i) && ok
+		return e.number(n.number, i)
 	}
-	if !ok && e.stop() {
-		return false
+	return true
+}
+
+func (e *evaluation) references(n *node, i int32, m *marks) bool {
+	ok := n.ref == nil || e.eval(n.ref, i, m)
+	if n.dynamic != nil {
+		ok = e.eval(e.resolve(n.dynamic), i, m) && ok
 	}
-	if n.dynamic != nil && !e.eval(e.resolve(n.dynamic), i, m) {
-		ok = false
-	}
-	ok = e.applicators(n, i, m) && ok
-	if !ok && e.stop() {
-		return false
-	}
-	return e.unevaluated(n, i, m) && ok
+	return ok
 }
 
 // hasType reports whether item i has one of the types.
@@ -210,23 +221,6 @@ func (e *evaluation) hasType(types typeSet, i int32) bool {
 		return true
 	}
 	return kind == typeNumber && types&typeInteger != 0 && parseDecimal(e.raw(i)).isInteger()
-}
-
-func (e *evaluation) typeName(i int32) string {
-	switch e.items[i].kind {
-	case typeNull:
-		return "null"
-	case typeBoolean:
-		return "boolean"
-	case typeNumber:
-		return "number"
-	case typeString:
-		return "string"
-	case typeArray:
-		return "array"
-	default:
-		return "object"
-	}
 }
 
 func (e *evaluation) in(set valueSet, i int32) bool {

@@ -39,28 +39,15 @@ func (e *evaluation) object(r *objectRules, i int32, m *marks) bool {
 		if !e.spend(2 + len(name)/16) {
 			return false
 		}
-		here := segment{name: at}
-		p, known := r.properties[string(name)]
+		p := r.properties[string(name)]
 		if p.required {
 			required++
 		}
-		evaluated := known && p.schema != nil
-		if evaluated && !e.child(p.schema, at+1, here) {
-			ok = false
-		}
-		for _, pp := range r.patterns {
-			if e.match(pp.pattern, name) {
-				evaluated = true
-				ok = e.child(pp.schema, at+1, here) && ok
-			}
-		}
-		if !evaluated && r.additional != nil {
-			evaluated = true
-			ok = e.child(r.additional, at+1, here) && ok
-		}
+		evaluated, matches := e.member(r, p.schema, name, at)
 		if evaluated {
 			m.set(k)
 		}
+		ok = ok && matches
 		if r.names != nil && !e.nameMatches(r.names, at) {
 			ok = false
 		}
@@ -70,6 +57,27 @@ func (e *evaluation) object(r *objectRules, i int32, m *marks) bool {
 		ok = false
 	}
 	return e.dependencies(r, i, m) && ok
+}
+
+// member evaluates properties, patternProperties and additionalProperties for the member at. property is the
+// schema that properties has for it, nil where there is none.
+func (e *evaluation) member(r *objectRules, property *node, name []byte, at int32) (evaluated, ok bool) {
+	here := segment{name: at}
+	ok = true
+	if property != nil {
+		evaluated = true
+		ok = e.child(property, at+1, here)
+	}
+	for _, pp := range r.patterns {
+		if e.match(pp.pattern, name) {
+			evaluated = true
+			ok = e.child(pp.schema, at+1, here) && ok
+		}
+	}
+	if !evaluated && r.additional != nil {
+		return true, e.child(r.additional, at+1, here)
+	}
+	return evaluated, ok
 }
 
 // nameMatches evaluates propertyNames. The item of a name is a string like any other.
@@ -151,36 +159,42 @@ func (e *evaluation) array(r *arrayRules, i int32, m *marks) bool {
 	if r.unique && !e.unique(i) {
 		ok = false
 	}
-	contained := 0
 	for k, at := int32(0), i+1; k < size; k, at = k+1, e.items[at].next {
 		if !ok && e.stop() || !e.spend(1) {
 			return false
 		}
-		here := segment{name: -1, index: k}
-		switch {
-		case int(k) < len(r.prefix):
-			ok = e.child(r.prefix[k], at, here) && ok
-			m.set(k)
-		case r.rest != nil:
-			ok = e.child(r.rest, at, here) && ok
+		element := r.rest
+		if int(k) < len(r.prefix) {
+			element = r.prefix[k]
+		}
+		if element != nil {
+			ok = e.child(element, at, segment{name: -1, index: k}) && ok
 			m.set(k)
 		}
-		if r.contains != nil && e.probe(r.contains, at, nil) {
-			contained++
+	}
+	return (r.contains == nil || e.contains(r, i, m)) && ok
+}
+
+// contains evaluates contains, minContains and maxContains.
+func (e *evaluation) contains(r *arrayRules, i int32, m *marks) bool {
+	size, got := e.items[i].size, 0
+	for k, at := int32(0), i+1; k < size && e.spend(1); k, at = k+1, e.items[at].next {
+		if e.probe(r.contains, at, nil) {
+			got++
 			if r.containsEvaluates {
 				m.set(k)
 			}
 		}
 	}
-	if r.contains != nil && contained < r.minContains {
-		e.fail("want at least %d items of the kind that it must contain, got %d", r.minContains, contained)
-		ok = false
+	switch {
+	case got < r.minContains:
+		e.fail("want at least %d items of the kind that it must contain, got %d", r.minContains, got)
+	case r.maxContains >= 0 && got > r.maxContains:
+		e.fail("want at most %d items of the kind that it must contain, got %d", r.maxContains, got)
+	default:
+		return true
 	}
-	if r.contains != nil && r.maxContains >= 0 && contained > r.maxContains {
-		e.fail("want at most %d items of the kind that it must contain, got %d", r.maxContains, contained)
-		ok = false
-	}
-	return ok
+	return false
 }
 
 // unique compares canonical forms, which takes time in proportion to the array where comparing each item
@@ -202,8 +216,8 @@ func (e *evaluation) unique(i int32) bool {
 	return true
 }
 
-// applicators evaluates the keywords that apply subschemas to the same value.
-func (e *evaluation) applicators(n *node, i int32, m *marks) bool {
+// compositions evaluates the keywords that apply subschemas to the same value.
+func (e *evaluation) compositions(n *node, i int32, m *marks) bool {
 	ok := true
 	if n.not != nil && e.probe(n.not, i, nil) {
 		e.fail("is of a form that is excluded")
@@ -215,49 +229,51 @@ func (e *evaluation) applicators(n *node, i int32, m *marks) bool {
 		}
 		ok = e.eval(sub, i, m) && ok
 	}
-	if len(n.anyOf) > 0 {
-		matched := 0
-		for _, sub := range n.anyOf {
-			if e.probe(sub, i, m) {
-				matched++
-				if m == nil {
-					break
-				}
+	ok = (n.anyOf == nil || e.anyOf(n.anyOf, i, m)) && ok
+	ok = (n.oneOf == nil || e.oneOf(n.oneOf, i, m)) && ok
+	return (n.cond == nil || e.condition(n.cond, i, m)) && ok
+}
+
+func (e *evaluation) anyOf(forms []*node, i int32, m *marks) bool {
+	matched := false
+	for _, sub := range forms {
+		if e.probe(sub, i, m) {
+			if m == nil {
+				return true
 			}
-		}
-		if matched == 0 {
-			e.explain(n.anyOf, i)
-			ok = false
+			matched = true // but the others may evaluate more
 		}
 	}
-	if len(n.oneOf) > 0 {
-		matched := 0
-		for _, sub := range n.oneOf {
-			if e.probe(sub, i, m) {
-				if matched++; matched > 1 {
-					break
-				}
-			}
-		}
-		switch {
-		case matched == 0:
-			e.explain(n.oneOf, i)
-			ok = false
-		case matched > 1:
-			e.fail("matches more than one of %d forms that exclude each other", len(n.oneOf))
-			ok = false
-		}
+	if !matched {
+		e.explain(forms, i)
 	}
-	if n.cond != nil {
-		next := n.cond.otherwise
-		if e.probe(n.cond.when, i, m) {
-			next = n.cond.then
+	return matched
+}
+
+func (e *evaluation) oneOf(forms []*node, i int32, m *marks) bool {
+	matched := false
+	for _, sub := range forms {
+		if !e.probe(sub, i, m) {
+			continue
 		}
-		if next != nil && !e.eval(next, i, m) {
-			ok = false
+		if matched {
+			e.fail("matches more than one of %d forms that exclude each other", len(forms))
+			return false
 		}
+		matched = true
 	}
-	return ok
+	if !matched {
+		e.explain(forms, i)
+	}
+	return matched
+}
+
+func (e *evaluation) condition(c *condition, i int32, m *marks) bool {
+	next := c.otherwise
+	if e.probe(c.when, i, m) {
+		next = c.then
+	}
+	return next == nil || e.eval(next, i, m)
 }
 
 // explain says why none of the forms matches. Often only one is for values of this type, as with null beside
@@ -293,30 +309,33 @@ func (e *evaluation) explain(forms []*node, i int32) {
 // maxForwards bounds how many references explain follows to find the type of a form.
 const maxForwards = 8
 
+// unevaluated evaluates the members or elements that nothing before has evaluated.
 func (e *evaluation) unevaluated(n *node, i int32, m *marks) bool {
 	it := e.items[i]
-	ok := true
+	sub, members := n.unevaluatedItems, int32(0)
 	switch {
-	case it.kind == typeObject && n.unevaluatedProperties != nil:
-		for k, at := int32(0), i+1; k < it.size; k, at = k+1, e.items[at+1].next {
-			if !ok && e.stop() || !e.spend(1) {
-				return false
-			}
-			if !m.has(k) {
-				m.set(k)
-				ok = e.child(n.unevaluatedProperties, at+1, segment{name: at}) && ok
-			}
+	case it.kind == typeObject:
+		sub, members = n.unevaluatedProperties, 1
+	case it.kind != typeArray:
+		return true
+	}
+	if sub == nil {
+		return true
+	}
+	ok := true
+	for k, at := int32(0), i+1; k < it.size; k, at = k+1, e.items[at+members].next {
+		if !ok && e.stop() || !e.spend(1) {
+			return false
 		}
-	case it.kind == typeArray && n.unevaluatedItems != nil:
-		for k, at := int32(0), i+1; k < it.size; k, at = k+1, e.items[at].next {
-			if !ok && e.stop() || !e.spend(1) {
-				return false
-			}
-			if !m.has(k) {
-				m.set(k)
-				ok = e.child(n.unevaluatedItems, at, segment{name: -1, index: k}) && ok
-			}
+		if m.has(k) {
+			continue
 		}
+		m.set(k)
+		here := segment{name: -1, index: k}
+		if members == 1 {
+			here = segment{name: at}
+		}
+		ok = e.child(sub, at+members, here) && ok
 	}
 	return ok
 }

@@ -24,8 +24,7 @@ func ExampleCompile() {
 	fmt.Println(s.Validate(json.RawMessage(`{"account": 9007199254740992, "state": "open"}`)))
 
 	err = s.Validate(json.RawMessage(`{"account": 9007199254740993, "state": "lost"}`))
-	var invalid *schema.Invalid
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*schema.Invalid](err); ok {
 		for _, v := range invalid.Violations {
 			fmt.Printf("%s: %s\n", v.Pointer, v.Message)
 		}

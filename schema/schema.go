@@ -32,10 +32,8 @@ const (
 // keepItems bounds the working memory that is kept for the next value.
 const keepItems = 4096
 
-// evaluations holds working memory between calls of [Schema.Validate].
-//
-// It is a variable because a pool has to be one; it carries nothing from one value to the next.
-var evaluations = sync.Pool{New: func() any { return new(evaluation) }}
+// evaluations holds working memory between calls of [Schema.Validate]. Nothing of a value stays in it.
+var evaluations = sync.Pool{New: func() any { return new(evaluation) }} //nolint:gochecknoglobals // a pool is shared or useless
 
 // Validate returns nil if value matches the schema and an *[Invalid] if not. An empty value counts as {}. A
 // value that is not strict JSON does not match, whatever the schema, except the zero Schema.

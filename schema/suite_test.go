@@ -95,7 +95,8 @@ func TestSuite(t *testing.T) {
 				for _, group := range readSuite(t, file) {
 					name := strings.TrimSuffix(filepath.Base(file), ".json") + ": " + group.Description
 					s, err := compile(group.Schema, suite.draft, remotes(suite.remotes))
-					if err != nil && !(suite.endless && strings.Contains(err.Error(), "without end")) {
+					endless := err != nil && strings.Contains(err.Error(), "without end")
+					if err != nil && (!endless || !suite.endless) {
 						t.Errorf("%s: compile: %v", name, err)
 						continue
 					}

@@ -10,11 +10,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// typeSet is a set of JSON types. A number that is a mathematical integer has both number bits.
-type typeSet uint8
+// typeSet is a set of JSON types.
+type typeSet = uint8
 
 const (
-	typeNull typeSet = 1 << iota
+	typeNull = 1 << iota
 	typeBoolean
 	typeInteger
 	typeNumber
@@ -22,6 +22,26 @@ const (
 	typeArray
 	typeObject
 )
+
+// typeName returns the name of a single type.
+func typeName(t typeSet) string {
+	switch t {
+	case typeNull:
+		return "null"
+	case typeBoolean:
+		return "boolean"
+	case typeInteger:
+		return "integer"
+	case typeNumber:
+		return "number"
+	case typeString:
+		return "string"
+	case typeArray:
+		return "array"
+	default:
+		return "object"
+	}
+}
 
 // item is one value or member name of a text. The items of a text stand in the order of the text, so the
 // children of an array or object follow it, and next is where its sibling stands.
@@ -39,35 +59,27 @@ type tape struct {
 	items []item
 }
 
-// reset takes text apart. The text must have passed [Check] and be shorter than 2 GiB.
+// reset takes text apart. The text must have passed [Check] and be no longer than maxValueBytes, so that every
+// position fits into an int32.
 func (t *tape) reset(text []byte) {
 	t.text, t.items = text, t.items[:0]
 	t.value(0)
 }
 
-func (t *tape) value(pos int) int {
+// value appends the items of the value at pos and returns the position behind it.
+func (t *tape) value(pos int32) int32 {
 	pos = t.space(pos)
 	at := len(t.items)
-	t.items = append(t.items, item{start: int32(pos)})
-	it := item{start: int32(pos)}
+	it := item{start: pos}
+	t.items = append(t.items, it)
 	switch c := t.text[pos]; c {
 	case '{', '[':
 		it.kind = typeArray
 		if c == '{' {
 			it.kind = typeObject
 		}
-		pos = t.space(pos + 1)
-		for t.text[pos] != c+2 { // ']' and '}' stand two after '[' and '{' in ASCII
-			if c == '{' {
-				pos = t.space(t.value(pos)) + 1 // behind the colon
-			}
-			it.size++
-			if pos = t.space(t.value(pos)); t.text[pos] == ',' {
-				pos = t.space(pos + 1)
-			}
-		}
-		pos++
-		it.end = int32(pos)
+		it.size, pos = t.children(pos)
+		it.end = pos
 	case '"':
 		it.kind = typeString
 		it.start++
@@ -77,37 +89,55 @@ func (t *tape) value(pos int) int {
 				pos++
 			}
 		}
-		it.end = int32(pos)
+		it.end = pos
 		pos++
 	case 'n':
 		it.kind = typeNull
-		pos += len("null")
-		it.end = int32(pos)
+		pos += int32(len("null"))
+		it.end = pos
 	case 't', 'f':
 		it.kind = typeBoolean
-		pos += len("true")
+		pos += int32(len("true"))
 		if c == 'f' {
 			pos++
 		}
-		it.end = int32(pos)
+		it.end = pos
 	default:
 		it.kind = typeNumber
-		for pos < len(t.text) && isNumberByte(t.text[pos]) {
+		for int(pos) < len(t.text) && isNumberByte(t.text[pos]) {
 			pos++
 		}
-		it.end = int32(pos)
+		it.end = pos
 	}
-	it.next = int32(len(t.items))
+	it.next = int32(len(t.items)) //nolint:gosec // there are no more items than bytes
 	t.items[at] = it
 	return pos
+}
+
+// children appends the items within the array or object at pos and returns how many elements or members there
+// are, and the position behind the closing bracket.
+func (t *tape) children(pos int32) (size, end int32) {
+	open := t.text[pos]
+	pos = t.space(pos + 1)
+	for t.text[pos] != open+2 { // ']' and '}' stand two after '[' and '{' in ASCII
+		if open == '{' {
+			pos = t.space(t.value(pos)) + 1 // behind the colon
+		}
+		size++
+		if pos = t.space(t.value(pos)); t.text[pos] == ',' {
+			pos = t.space(pos + 1)
+		}
+	}
+	return size, pos + 1
 }
 
 func isNumberByte(c byte) bool {
 	return '0' <= c && c <= '9' || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E'
 }
 
-func (t *tape) space(pos int) int {
-	for pos < len(t.text) {
+// space returns the position of the first byte from pos on that is not white space.
+func (t *tape) space(pos int32) int32 {
+	for int(pos) < len(t.text) {
 		switch t.text[pos] {
 		case ' ', '\t', '\n', '\r':
 			pos++

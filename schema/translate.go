@@ -73,19 +73,7 @@ func (tr *translator) node(s *jsonschema.Schema) *node {
 	if s.Enum != nil {
 		n.values = append(n.values, tr.valueSet(s.Enum.Values))
 	}
-	n.ref = tr.node(s.Ref)
-	switch {
-	case s.DynamicRef != nil && s.DynamicRef.Anchor != "" && s.DynamicRef.Ref.DynamicAnchor == s.DynamicRef.Anchor:
-		n.dynamic = &dynamicRef{anchor: s.DynamicRef.Anchor, target: tr.node(s.DynamicRef.Ref)}
-	case s.DynamicRef != nil:
-		n.dynamic = &dynamicRef{target: tr.node(s.DynamicRef.Ref)}
-	case s.RecursiveRef != nil && s.RecursiveRef.RecursiveAnchor:
-		n.dynamic = &dynamicRef{anchor: recursiveAnchor, target: tr.node(s.RecursiveRef)}
-	case s.RecursiveRef != nil:
-		n.dynamic = &dynamicRef{target: tr.node(s.RecursiveRef)}
-	}
-	tr.dynamic = tr.dynamic || n.dynamic != nil && n.dynamic.anchor != ""
-
+	n.ref, n.dynamic = tr.node(s.Ref), tr.dynamicRef(s)
 	n.object = tr.object(s)
 	n.array = tr.array(s)
 	if s.MinLength != nil || s.MaxLength != nil || s.Pattern != nil {
@@ -101,6 +89,25 @@ func (tr *translator) node(s *jsonschema.Schema) *node {
 	n.unevaluatedProperties = tr.node(s.UnevaluatedProperties)
 	n.unevaluatedItems = tr.node(s.UnevaluatedItems)
 	return n
+}
+
+// dynamicRef returns the dynamic reference of s, nil where it has none. One whose target has no anchor of that
+// kind is an ordinary reference.
+func (tr *translator) dynamicRef(s *jsonschema.Schema) *dynamicRef {
+	anchor, target := "", s.RecursiveRef
+	switch {
+	case s.DynamicRef != nil:
+		target = s.DynamicRef.Ref
+		if target.DynamicAnchor == s.DynamicRef.Anchor {
+			anchor = s.DynamicRef.Anchor
+		}
+	case target == nil:
+		return nil
+	case target.RecursiveAnchor:
+		anchor = recursiveAnchor
+	}
+	tr.dynamic = tr.dynamic || anchor != ""
+	return &dynamicRef{anchor: anchor, target: tr.node(target)}
 }
 
 func (tr *translator) list(schemas []*jsonschema.Schema) []*node {
@@ -150,6 +157,7 @@ func (tr *translator) object(s *jsonschema.Schema) *objectRules {
 		required:   s.Required,
 		additional: tr.additional(s.AdditionalProperties),
 		names:      tr.node(s.PropertyNames),
+		dependent:  tr.dependencies(s),
 		min:        orNone(s.MinProperties),
 		max:        orNone(s.MaxProperties),
 	}
@@ -172,26 +180,32 @@ func (tr *translator) object(s *jsonschema.Schema) *objectRules {
 	slices.SortFunc(r.patterns, func(a, b patternProperty) int {
 		return strings.Compare(a.pattern.source, b.pattern.source)
 	})
-	for name, dep := range s.Dependencies {
-		switch dep := dep.(type) {
-		case []string:
-			r.dependent = append(r.dependent, dependency{name: name, required: dep})
-		case *jsonschema.Schema:
-			r.dependent = append(r.dependent, dependency{name: name, schema: tr.node(dep)})
-		}
-	}
-	for name, required := range s.DependentRequired {
-		r.dependent = append(r.dependent, dependency{name: name, required: required})
-	}
-	for name, sub := range s.DependentSchemas {
-		r.dependent = append(r.dependent, dependency{name: name, schema: tr.node(sub)})
-	}
-	slices.SortStableFunc(r.dependent, func(a, b dependency) int { return strings.Compare(a.name, b.name) })
 	if r.properties == nil && r.patterns == nil && r.additional == nil && r.names == nil && r.dependent == nil &&
 		r.min < 0 && r.max < 0 {
 		return nil
 	}
 	return r
+}
+
+// dependencies gathers what the drafts have called dependencies, dependentRequired and dependentSchemas.
+func (tr *translator) dependencies(s *jsonschema.Schema) []dependency {
+	var all []dependency
+	for name, dep := range s.Dependencies {
+		switch dep := dep.(type) {
+		case []string:
+			all = append(all, dependency{name: name, required: dep})
+		case *jsonschema.Schema:
+			all = append(all, dependency{name: name, schema: tr.node(dep)})
+		}
+	}
+	for name, required := range s.DependentRequired {
+		all = append(all, dependency{name: name, required: required})
+	}
+	for name, sub := range s.DependentSchemas {
+		all = append(all, dependency{name: name, schema: tr.node(sub)})
+	}
+	slices.SortStableFunc(all, func(a, b dependency) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 // additional returns the node of a keyword that is a schema or a boolean.
