@@ -1,0 +1,208 @@
+// Package audit keeps the record of every call: a chain of JSON lines in
+// segment files, one log for each node of the gateway.
+//
+// [Log] is a [gateway.Observer], so each call has exactly one record, however
+// it ended; its [Log.Gate] refuses calls while the log cannot be written.
+// [Verify] proves that a log is whole, and [Tail] reads it, also while it
+// grows. docs/audit.md specifies the files apart from this code.
+//
+// The package does not search, sign, ship or delete records.
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// A Mode says how much of the log a caller waits for.
+type Mode string
+
+// The modes. In both, a full queue makes the caller wait; no record is dropped.
+const (
+	ModeAsync Mode = "async" // a call ends when its record is queued; a crash of the process may lose what was queued
+	ModeWAL   Mode = "wal"   // a call ends when its record is durable; all calls that wait share one sync
+)
+
+// Arguments says what a record holds of a call's arguments.
+type Arguments string
+
+// What can be kept of arguments, besides their length.
+const (
+	ArgumentsHash  Arguments = "hash"  // an HMAC under the log's own key: equal arguments can be found, none can be read
+	ArgumentsNone  Arguments = "none"  // nothing
+	ArgumentsPlain Arguments = "plain" // the arguments themselves, up to 64 KiB
+)
+
+// Options are the settings of a log. Only Dir is required.
+type Options struct {
+	Dir          string        // where the log lives; made if missing. One process writes it
+	Node         string        // the node's name in every record
+	Mode         Mode          // "" is ModeAsync
+	SyncEvery    time.Duration // longest time that a written record stays volatile in ModeAsync; 0 is 100 ms
+	SegmentBytes int64         // a segment that has reached this size is followed by a new one; 0 is 64 MiB
+	Arguments    Arguments     // "" is ArgumentsHash
+	Queue        int           // records that may wait for the writer; 0 is 4096
+
+	Logger *slog.Logger                 // nil says nothing
+	Now    func() time.Time             // nil is time.Now
+	Trace  func(context.Context) string // returns the identifier of a call's trace; nil for none
+}
+
+func (o *Options) complete() error {
+	switch {
+	case o.Dir == "":
+		return errors.New("audit log: no directory")
+	case o.SyncEvery < 0 || o.SegmentBytes < 0 || o.Queue < 0 || o.Queue > math.MaxInt32:
+		return errors.New("audit log: an option is out of range")
+	}
+	switch o.Mode {
+	case "":
+		o.Mode = ModeAsync
+	case ModeAsync, ModeWAL:
+	default:
+		return fmt.Errorf("audit log: mode %q is neither %q nor %q", o.Mode, ModeAsync, ModeWAL)
+	}
+	switch o.Arguments {
+	case "":
+		o.Arguments = ArgumentsHash
+	case ArgumentsHash, ArgumentsNone, ArgumentsPlain:
+	default:
+		return fmt.Errorf("audit log: arguments %q is none of %q, %q and %q", o.Arguments, ArgumentsHash, ArgumentsNone, ArgumentsPlain)
+	}
+	if o.SyncEvery == 0 {
+		o.SyncEvery = 100 * time.Millisecond
+	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = 64 << 20
+	}
+	if o.Queue == 0 {
+		o.Queue = 4096
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return nil
+}
+
+// A Log is an open log. Its methods are safe for concurrent use.
+type Log struct {
+	o       Options
+	macs    *macs
+	lock    *os.File
+	queue   chan *entry
+	entries sync.Pool
+
+	mu      sync.RWMutex // held for reading while sending to queue, for writing to close it
+	closed  bool
+	closing chan struct{} // closed first: the writer then stops trying again
+	done    chan struct{} // closed when the writer has ended
+	once    sync.Once     // for Close
+	result  error         // of Close
+
+	failure atomic.Pointer[failure]
+	refused atomic.Int64 // calls and events that were only counted, since the last log.gap
+}
+
+// A failure is why the log cannot be written now.
+type failure struct{ error }
+
+// ErrClosed is returned for records that come after [Log.Close].
+var ErrClosed = errors.New("audit log is closed")
+
+// Open opens the log in o.Dir, or makes one there, and starts its writer. A
+// last record that a crash left incomplete is cut off, which a record of type
+// [TypeRepair] tells. The error is a [*Damage] where anything else is wrong
+// with the end of the log: nothing is written to a log that is not in order.
+func Open(o Options) (*Log, error) {
+	return open(o, createSegment)
+}
+
+func open(o Options, create createFunc) (l *Log, err error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make audit directory: %w", err)
+	}
+	lock, err := lockDir(filepath.Join(o.Dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	end, err := readEnd(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	l = &Log{
+		o: o, lock: lock, queue: make(chan *entry, o.Queue),
+		closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	l.entries.New = func() any { return &entry{committed: make(chan struct{}, 1)} }
+	if l.macs, err = openKey(o.Dir, o.Arguments); err != nil {
+		return nil, err
+	}
+	w := &writer{log: l, create: create, durable: end.chain, chain: end.chain, base: end.size}
+	if err := w.start(&end); err != nil {
+		return nil, errors.Join(err, w.closeFile())
+	}
+	go w.run()
+	return l, nil
+}
+
+// Close writes what is queued and a record of type [TypeClose], makes all of
+// it durable, and lets go of the directory. Records that come later are
+// refused with [ErrClosed]. The error says how many could not be written.
+// Closing again returns the same.
+func (l *Log) Close() error {
+	l.once.Do(func() {
+		close(l.closing)
+		l.mu.Lock()
+		l.closed = true
+		close(l.queue)
+		l.mu.Unlock()
+		<-l.done
+		l.result = errors.Join(l.result, l.lock.Close())
+	})
+	return l.result
+}
+
+// Healthy returns why the log cannot be written now, or nil.
+func (l *Log) Healthy() error {
+	if f := l.failure.Load(); f != nil {
+		return f
+	}
+	return nil
+}
+
+// Gate returns a gate that admits calls while the log can be written, and
+// refuses them as Unavailable while it cannot: no record, no call. It should
+// stand first. What it refuses is not recorded but counted; a record of type
+// [TypeGap] gives the count when the log can be written again.
+func (l *Log) Gate() gateway.Gate { return gate{l} }
+
+type gate struct{ log *Log }
+
+func (g gate) Admit(context.Context, *gateway.Call) error {
+	f := g.log.failure.Load()
+	if f == nil {
+		return nil
+	}
+	return &gateway.Error{Code: gateway.Unavailable, By: "audit", Msg: "the gateway cannot record calls now", Retry: time.Second, Err: f}
+}

@@ -1,0 +1,347 @@
+package audit
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// childDir names the directory in which this binary, run again, writes a log
+// until it is killed.
+const childDir = "TRILITH_AUDIT_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		writeUntilKilled(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func mustOpen(t *testing.T, o Options) *Log {
+	t.Helper()
+	l, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func mustClose(t *testing.T, l *Log) {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustVerify(t *testing.T, dir string) Report {
+	t.Helper()
+	report, err := Verify(dir)
+	if err != nil {
+		t.Fatalf("Verify: %v", err)
+	}
+	return report
+}
+
+func readAll(t *testing.T, dir string) []Record {
+	t.Helper()
+	var out []Record
+	for r, err := range Tail(t.Context(), dir, Range{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// types returns the types of records, joined.
+func types(records []Record) string {
+	var out []string
+	for _, r := range records {
+		out = append(out, r.Type)
+	}
+	return strings.Join(out, " ")
+}
+
+func testCall(name string) *gateway.Call {
+	return &gateway.Call{
+		Op: gateway.OpCall, Kind: gateway.KindTool, Name: name, Object: "tool/demo/" + name, Via: "mcp",
+		Args:      json.RawMessage(`{"secret": "hunter2"}`),
+		Principal: &gateway.Principal{ID: "idp|user|alice", Name: "Alice", Roles: []string{"dev", "ops"}},
+	}
+}
+
+// do records one call that ended so.
+func do(ctx context.Context, l *Log, call *gateway.Call, res *gateway.Result, err error) {
+	_, end := l.Observe(ctx, call)
+	end(res, err)
+}
+
+func TestRecordOfCall(t *testing.T) {
+	dir := t.TempDir()
+	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	now := start
+	l := mustOpen(t, Options{
+		Dir: dir, Node: "n1", Mode: ModeWAL, Now: func() time.Time { return now },
+		Trace: func(context.Context) string { return "4bf92f" },
+	})
+
+	ctx, end := l.Observe(t.Context(), testCall("echo"))
+	id := CallID(context.WithValue(ctx, childDirKey{}, 1))
+	now = start.Add(1500 * time.Microsecond)
+	end(gateway.ErrorResult("no"), nil)
+	do(t.Context(), l, testCall("drop"), nil, &gateway.Error{
+		Code: gateway.PermissionDenied, By: "policy", Msg: "no", Err: errors.New("policy.csv:3: deny"),
+	})
+	do(t.Context(), l, &gateway.Call{Op: gateway.OpCall, Kind: gateway.KindTool, Name: "x", Via: "rest"}, nil, errors.New("boom"))
+	if err := l.Event(t.Context(), Event{Type: "door", Actor: "203.0.113.7", Outcome: "UNAUTHENTICATED", Reason: "expired", Detail: "d"}); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, l)
+
+	all := readAll(t, dir)
+	if got, want := types(all), "log.open call call call door log.close"; got != want {
+		t.Fatalf("types: %s, want %s", got, want)
+	}
+	want := Record{
+		V: 1, Seq: 2, Prev: all[1].Prev, Time: start, Type: TypeCall, Node: "n1", ID: id,
+		Via: "mcp", Op: "call", Kind: "tool", Name: "echo", Object: "tool/demo/echo",
+		Principal: &Principal{ID: "idp|user|alice", Name: "Alice", Roles: []string{"dev", "ops"}},
+		Code:      "OK", ToolError: true, DurationUS: 1500, BytesIn: 21, BytesOut: 56, ArgsHMAC: all[1].ArgsHMAC, Trace: "4bf92f",
+	}
+	if diff := cmp.Diff(want, all[1]); diff != "" {
+		t.Errorf("record of a call (-want +got):\n%s", diff)
+	}
+	if len(id) != 32 || len(all[1].ArgsHMAC) != 64 || all[1].ArgsHMAC != all[2].ArgsHMAC || all[1].ArgsHMAC == all[3].ArgsHMAC {
+		t.Errorf("id %q, HMACs %q, %q and %q", id, all[1].ArgsHMAC, all[2].ArgsHMAC, all[3].ArgsHMAC)
+	}
+	if r := all[2]; r.Code != "PERMISSION_DENIED" || r.By != "policy" || r.Cause != "policy.csv:3: deny" {
+		t.Errorf("refusal: %+v", r)
+	}
+	if r := all[3]; r.Code != "INTERNAL" || r.Cause != "boom" || r.Principal != nil {
+		t.Errorf("failure without a principal: %+v", r)
+	}
+	if r := all[4]; r.Actor != "203.0.113.7" || r.Outcome != "UNAUTHENTICATED" || r.Reason != "expired" || r.Detail != "d" || r.Code != "" {
+		t.Errorf("event: %+v", r)
+	}
+	for _, s := range logFiles(t, dir) {
+		if strings.Contains(string(s), "hunter2") {
+			t.Error("the log holds an argument in clear")
+		}
+	}
+	if r := mustVerify(t, dir); r.Records != 6 || r.Checkpoint != 6 || r.Segments != 1 {
+		t.Errorf("report: %+v", r)
+	}
+}
+
+type childDirKey struct{}
+
+// logFiles returns the contents of what Verify reads, by name.
+func logFiles(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	names, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(names, filepath.Join(dir, checkpointName)) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = data
+	}
+	return out
+}
+
+func TestArguments(t *testing.T) {
+	for _, test := range []struct {
+		arguments Arguments
+		args      string
+		want      string
+	}{
+		{ArgumentsNone, `{"a": 1}`, ""},
+		{ArgumentsPlain, "{\"a\":\n 1.0}", `{"a":1.0}`},
+		{ArgumentsPlain, "", "{}"},
+		{ArgumentsPlain, `{"a": "` + strings.Repeat("x", maxArgs) + `"}`, ""},
+		{ArgumentsPlain, `{"a":1,"a":2}`, ""},
+	} {
+		dir := t.TempDir()
+		l := mustOpen(t, Options{Dir: dir, Arguments: test.arguments})
+		call := testCall("echo")
+		call.Args = json.RawMessage(test.args)
+		do(t.Context(), l, call, gateway.TextResult(""), nil)
+		mustClose(t, l)
+		if r := readAll(t, dir)[1]; string(r.Args) != test.want || r.ArgsHMAC != "" || r.BytesIn != int64(len(test.args)) {
+			t.Errorf("%s: args %.80s, HMAC %q, %d bytes; want %s", test.arguments, r.Args, r.ArgsHMAC, r.BytesIn, test.want)
+		}
+		mustVerify(t, dir)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, o := range []Options{
+		{}, {Dir: "x", Mode: "strict"}, {Dir: "x", Arguments: "all"}, {Dir: "x", Queue: -1},
+	} {
+		if l, err := Open(o); err == nil {
+			t.Errorf("Open(%+v) succeeded", o)
+			_ = l.Close()
+		}
+	}
+}
+
+func TestOneWriter(t *testing.T) {
+	dir := t.TempDir()
+	l := mustOpen(t, Options{Dir: dir})
+	if second, err := Open(Options{Dir: dir}); err == nil {
+		t.Error("a second writer opened the log")
+		_ = second.Close()
+	}
+	mustClose(t, l)
+	mustClose(t, mustOpen(t, Options{Dir: dir}))
+	if got, want := types(readAll(t, dir)), "log.open log.close log.open log.close"; got != want {
+		t.Errorf("types: %s, want %s", got, want)
+	}
+	mustVerify(t, dir)
+}
+
+func TestKeyMustBePrivate(t *testing.T) {
+	dir := t.TempDir()
+	mustClose(t, mustOpen(t, Options{Dir: dir}))
+	if err := os.Chmod(filepath.Join(dir, keyName), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := Open(Options{Dir: dir}); err == nil {
+		t.Error("a key that others may read was used")
+		_ = l.Close()
+	}
+}
+
+func TestEventTypes(t *testing.T) {
+	l := mustOpen(t, Options{Dir: t.TempDir()})
+	for _, bad := range []string{"", "call", "log.open", "Door", "a b", strings.Repeat("x", 33)} {
+		if err := l.Event(t.Context(), Event{Type: bad}); err == nil {
+			t.Errorf("type %q was accepted", bad)
+		}
+	}
+}
+
+func TestAfterClose(t *testing.T) {
+	l := mustOpen(t, Options{Dir: t.TempDir()})
+	mustClose(t, l)
+	if err := l.Event(t.Context(), Event{Type: "late"}); !errors.Is(err, ErrClosed) {
+		t.Errorf("event after Close: %v", err)
+	}
+	do(t.Context(), l, testCall("late"), gateway.TextResult(""), nil)
+}
+
+func TestRotationAndConcurrency(t *testing.T) {
+	for _, mode := range []Mode{ModeAsync, ModeWAL} {
+		dir := t.TempDir()
+		l := mustOpen(t, Options{Dir: dir, Mode: mode, SegmentBytes: 8 << 10, Queue: 4})
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				for j := range 50 {
+					do(t.Context(), l, testCall(fmt.Sprintf("t%d-%d", i, j)), gateway.TextResult(""), nil)
+				}
+			})
+		}
+		wg.Wait()
+		mustClose(t, l)
+		report := mustVerify(t, dir)
+		if report.Records != 402 || report.Segments < 5 {
+			t.Errorf("%s: %+v", mode, report)
+		}
+		seen := map[string]int{}
+		for _, r := range readAll(t, dir) {
+			seen[r.Name]++
+		}
+		for i := range 8 {
+			for j := range 50 {
+				if n := seen[fmt.Sprintf("t%d-%d", i, j)]; n != 1 {
+					t.Fatalf("%s: call t%d-%d has %d records", mode, i, j, n)
+				}
+			}
+		}
+	}
+}
+
+// writeUntilKilled writes records from several goroutines and prints the name
+// of each call that was acknowledged.
+func writeUntilKilled(dir string) {
+	l, err := Open(Options{Dir: dir, Mode: ModeWAL, SegmentBytes: 16 << 10})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for i := range 4 {
+		go func() {
+			for j := 0; ; j++ {
+				name := fmt.Sprintf("t%d-%d", i, j)
+				do(context.Background(), l, testCall(name), gateway.TextResult(""), nil)
+				fmt.Println(name)
+			}
+		}()
+	}
+	select {}
+}
+
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	acknowledged := map[string]bool{}
+	for round := range 3 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), childDir+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); n++ {
+			if !strings.HasPrefix(lines.Text(), "t") {
+				t.Fatal(lines.Text())
+			}
+			acknowledged[fmt.Sprintf("%d %s", round, lines.Text())] = true
+			if n == 200 {
+				_ = cmd.Process.Kill()
+			}
+		}
+		_ = cmd.Wait()
+	}
+	l := mustOpen(t, Options{Dir: dir})
+	mustClose(t, l)
+	mustVerify(t, dir)
+	round := -1
+	for _, r := range readAll(t, dir) {
+		if r.Type == TypeOpen {
+			round++
+		}
+		delete(acknowledged, fmt.Sprintf("%d %s", round, r.Name))
+	}
+	if len(acknowledged) > 0 {
+		t.Errorf("%d acknowledged records are lost", len(acknowledged))
+	}
+}

@@ -1,0 +1,73 @@
+package audit
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+)
+
+// keyName is the file with the key of the arguments' HMAC. Whoever destroys it
+// makes the HMACs meaningless.
+const keyName = "arguments.key"
+
+// macs compute HMACs under one key.
+type macs struct{ pool sync.Pool }
+
+// openKey reads the key in dir, or makes one, where the records need it.
+func openKey(dir string, a Arguments) (*macs, error) {
+	if a != ArgumentsHash {
+		return &macs{}, nil
+	}
+	path := filepath.Join(dir, keyName)
+	key, err := os.ReadFile(path) //nolint:gosec // the operator names the directory.
+	if missing(err) {
+		key, err = makeKey(dir, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("audit key: %w", err)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("audit key: %w", err)
+	case len(key) != sha256.Size:
+		return nil, fmt.Errorf("audit key: %s is not %d bytes long", path, sha256.Size)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("audit key: others than its owner may use %s (chmod 600 it)", path)
+	}
+	m := &macs{}
+	m.pool.New = func() any { return hmac.New(sha256.New, key) }
+	return m, nil
+}
+
+func makeKey(dir, path string) ([]byte, error) {
+	key := make([]byte, sha256.Size)
+	rand.Read(key) //nolint:errcheck,gosec // it never fails.
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(key)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	return key, errors.Join(err, syncDir(dir))
+}
+
+// sum returns the HMAC-SHA-256 of data in hex.
+func (m *macs) sum(data []byte) string {
+	h := m.pool.Get().(hash.Hash) //nolint:forcetypeassert // the pool holds nothing else.
+	defer m.pool.Put(h)
+	h.Reset()
+	h.Write(data)
+	var sum [sha256.Size]byte
+	return hex.EncodeToString(h.Sum(sum[:0]))
+}

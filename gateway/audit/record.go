@@ -1,0 +1,217 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// version is the version of the format that docs/audit.md specifies.
+const version = 1
+
+// The types of record. Others are those of an [Event].
+const (
+	TypeCall   = "call"       // one use of a capability, or the refusal of one
+	TypeOpen   = "log.open"   // the log was opened
+	TypeClose  = "log.close"  // the log was closed in good order
+	TypeRepair = "log.repair" // the end of the log was torn by a crash and cut off
+	TypeGap    = "log.gap"    // calls were refused, and only counted, while the log could not be written
+)
+
+// A Record is one line of the log. docs/audit.md specifies it.
+type Record struct {
+	V    int       `json:"v"`    // version of the format: 1
+	Seq  int64     `json:"seq"`  // number of the record, from 1 without gaps
+	Prev string    `json:"prev"` // SHA-256 of the line before, without its line feed, in hex; 64 zeros in the first record
+	Time time.Time `json:"time"` // when the call began or the event happened; RFC 3339 in UTC
+	Type string    `json:"type"` // "call", the log's own "log.…", or the type of an event
+	Node string    `json:"node"` // the gateway node that wrote the log
+
+	ID         string          `json:"id,omitzero"`          // random identifier of the call, 32 hex digits
+	Via        string          `json:"via,omitzero"`         // the door: "mcp", "graphql", "grpc" or "rest"
+	Op         string          `json:"op,omitzero"`          // "call", "read", "get", "complete" or "subscribe"
+	Kind       string          `json:"kind,omitzero"`        // "tool", "resource", "template" or "prompt"
+	Name       string          `json:"name,omitzero"`        // what the caller asked for: a name, a URI or a URI template
+	Object     string          `json:"object,omitzero"`      // the policy's name for the target; absent where nothing was found
+	Principal  *Principal      `json:"principal,omitzero"`   // who asked; absent where nobody was authenticated
+	Code       string          `json:"code,omitzero"`        // "OK", or why the call failed, as google.rpc.Code spells it
+	By         string          `json:"by,omitzero"`          // who refused: "policy", "arguments", "registry", "upstream/<source>" or another gate
+	Cause      string          `json:"cause,omitzero"`       // the cause for the operator, such as the policy's rule
+	ToolError  bool            `json:"tool_error,omitzero"`  // whether the tool ran and reported a failure
+	DurationUS int64           `json:"duration_us,omitzero"` // how long the call took, in microseconds
+	BytesIn    int64           `json:"bytes_in,omitzero"`    // length of the arguments, in bytes
+	BytesOut   int64           `json:"bytes_out,omitzero"`   // length of the result, in bytes
+	ArgsHMAC   string          `json:"args_hmac,omitzero"`   // HMAC-SHA-256 of the arguments' bytes under the log's key, in hex
+	Args       json.RawMessage `json:"args,omitzero"`        // the arguments, only where the configuration asks for them
+	Trace      string          `json:"trace,omitzero"`       // identifier of the trace that the call belongs to
+
+	Actor   string `json:"actor,omitzero"`   // of an event: who caused it
+	Outcome string `json:"outcome,omitzero"` // of an event: how it ended
+	Reason  string `json:"reason,omitzero"`  // of an event: why
+	Detail  string `json:"detail,omitzero"`  // of an event: more, for the operator
+}
+
+// A Principal is the caller in a [Record].
+type Principal struct {
+	ID     string   `json:"id"`              // issuer|kind|subject
+	Name   string   `json:"name,omitzero"`   // for people to read
+	Roles  []string `json:"roles,omitzero"`  // as the issuer claimed them, at most 32
+	Tenant string   `json:"tenant,omitzero"` // where there are several
+}
+
+// The bounds of a record. Longer text is cut at a character and ends in "…".
+const (
+	maxName  = 2048      // bytes of a name, URI or object
+	maxText  = 2048      // bytes of a cause or detail
+	maxWord  = 256       // bytes of every other text
+	maxRoles = 32        // roles of a principal
+	maxArgs  = 64 << 10  // bytes of arguments; longer ones are left out
+	maxLine  = 256 << 10 // bytes of a line; no record is longer, even when every character is escaped
+)
+
+// ParseRecord reads one line of the log, without its line feed. Members that
+// this version does not know are accepted, duplicate members and trailing data
+// are not.
+func ParseRecord(line []byte) (Record, error) {
+	var r Record
+	switch {
+	case len(line) > maxLine:
+		return Record{}, fmt.Errorf("record is longer than %d bytes", maxLine)
+	case bytes.IndexByte(line, '\n') >= 0:
+		return Record{}, errors.New("record has a line feed")
+	}
+	if err := jsonv2.Unmarshal(line, &r); err != nil {
+		return Record{}, fmt.Errorf("not a record: %w", err)
+	}
+	switch {
+	case r.V != version:
+		return Record{}, fmt.Errorf("version %d of the format is not known", r.V)
+	case r.Seq < 1:
+		return Record{}, fmt.Errorf("sequence number %d", r.Seq)
+	case len(r.Prev) != hex.EncodedLen(sha256.Size):
+		return Record{}, errors.New("prev is not a SHA-256 in hex")
+	case r.Type == "":
+		return Record{}, errors.New("record has no type")
+	}
+	return r, nil
+}
+
+// appendHead appends the start of a line, which the writer alone knows.
+func appendHead(b []byte, seq int64, prev [sha256.Size]byte) []byte {
+	b = append(b, `{"v":1,"seq":`...)
+	b = strconv.AppendInt(b, seq, 10)
+	b = append(b, `,"prev":"`...)
+	b = hex.AppendEncode(b, prev[:])
+	return append(b, '"')
+}
+
+// appendTail appends everything that follows [appendHead], without a line
+// feed.
+func (r *Record) appendTail(b []byte) []byte {
+	b = append(b, `,"time":"`...)
+	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '"')
+	b = appendText(b, "type", r.Type, maxWord)
+	b = append(b, `,"node":`...)
+	b = appendQuote(b, r.Node, maxWord)
+	b = appendText(b, "id", r.ID, maxWord)
+	b = appendText(b, "via", r.Via, maxWord)
+	b = appendText(b, "op", r.Op, maxWord)
+	b = appendText(b, "kind", r.Kind, maxWord)
+	b = appendText(b, "name", r.Name, maxName)
+	b = appendText(b, "object", r.Object, maxName)
+	if r.Principal != nil {
+		b = r.Principal.append(append(b, `,"principal":`...))
+	}
+	b = appendText(b, "code", r.Code, maxWord)
+	b = appendText(b, "by", r.By, maxWord)
+	b = appendText(b, "cause", r.Cause, maxText)
+	if r.ToolError {
+		b = append(b, `,"tool_error":true`...)
+	}
+	b = appendInt(b, "duration_us", r.DurationUS)
+	b = appendInt(b, "bytes_in", r.BytesIn)
+	b = appendInt(b, "bytes_out", r.BytesOut)
+	b = appendText(b, "args_hmac", r.ArgsHMAC, maxWord)
+	if len(r.Args) > 0 && len(r.Args) <= maxArgs {
+		b = appendJSON(b, "args", r.Args)
+	}
+	b = appendText(b, "trace", r.Trace, maxWord)
+	b = appendText(b, "actor", r.Actor, maxWord)
+	b = appendText(b, "outcome", r.Outcome, maxWord)
+	b = appendText(b, "reason", r.Reason, maxText)
+	b = appendText(b, "detail", r.Detail, maxText)
+	return append(b, '}')
+}
+
+func (p *Principal) append(b []byte) []byte {
+	b = append(b, `{"id":`...)
+	b = appendQuote(b, p.ID, maxName)
+	b = appendText(b, "name", p.Name, maxWord)
+	if len(p.Roles) > 0 {
+		b = append(b, `,"roles":`...)
+		sep := byte('[')
+		for _, role := range p.Roles[:min(len(p.Roles), maxRoles)] {
+			b = appendQuote(append(b, sep), role, maxWord)
+			sep = ','
+		}
+		b = append(b, ']')
+	}
+	b = appendText(b, "tenant", p.Tenant, maxWord)
+	return append(b, '}')
+}
+
+func appendText(b []byte, name, s string, most int) []byte {
+	if s == "" {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return appendQuote(b, s, most)
+}
+
+func appendInt(b []byte, name string, n int64) []byte {
+	if n == 0 {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return strconv.AppendInt(b, n, 10)
+}
+
+// appendJSON appends a member whose value is put on one line, or nothing where
+// the value is not JSON.
+func appendJSON(b []byte, name string, value json.RawMessage) []byte {
+	start := len(b)
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	b, err := jsontext.AppendFormat(b, value, jsontext.PreserveRawStrings(true))
+	if err != nil {
+		return b[:start]
+	}
+	return b
+}
+
+func appendQuote(b []byte, s string, most int) []byte {
+	if len(s) > most {
+		cut := most
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut] + "…"
+	}
+	b, _ = jsontext.AppendQuote(b, s) // The error reports invalid UTF-8, already replaced by U+FFFD.
+	return b
+}

@@ -1,0 +1,196 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"time"
+)
+
+// pollEvery is how often a reader that follows the log looks for more.
+const pollEvery = 200 * time.Millisecond
+
+// A Range says which records [Tail] reads. The zero Range is all that are
+// there.
+type Range struct {
+	From   int64 // first sequence number; 0 is the first there is
+	Last   int   // at most so many records from those that are there now, the last; 0 is all
+	Follow bool  // wait for more, until the context ends
+}
+
+// Tail reads records in order, across segments, without a lock and without
+// checking the chain; it may run while the log is being written. It ends at
+// the end of the log, with the context, or after an error. A record that is
+// being written is not yet seen.
+func Tail(ctx context.Context, dir string, r Range) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		t := &tail{dir: dir, from: max(r.From, 1)}
+		defer t.close()
+		err := t.skip(r.Last)
+		for err == nil {
+			if ctx.Err() != nil {
+				return
+			}
+			var rec Record
+			switch rec, err = t.next(); {
+			case err == nil:
+				if rec.Seq >= t.from && !yield(rec, nil) {
+					return
+				}
+			case errors.Is(err, io.EOF) && !r.Follow:
+				return
+			case errors.Is(err, io.EOF):
+				err = nil
+				select {
+				case <-ctx.Done():
+				case <-time.After(pollEvery):
+				}
+			}
+		}
+		yield(Record{}, err)
+	}
+}
+
+// A tail reads the segments of a log, one after the other.
+type tail struct {
+	dir   string
+	from  int64
+	seg   segment // being read; zero before the first
+	file  *os.File
+	lines *lineReader
+}
+
+// skip moves from forward so that at most the last n records follow it.
+func (t *tail) skip(n int) error {
+	if n <= 0 {
+		return nil
+	}
+	all, err := segments(t.dir)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	last := all[len(all)-1]
+	f, err := os.Open(last.path)
+	if err != nil {
+		return fmt.Errorf("open segment: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read.
+	lines := newLineReader(f)
+	for err == nil {
+		_, err = lines.next()
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return last.damage(lines.number+1, err.Error())
+	}
+	t.from = max(t.from, last.first+int64(lines.number)-int64(n))
+	return nil
+}
+
+// next returns the next record, or io.EOF where there is none yet.
+func (t *tail) next() (Record, error) {
+	for {
+		if t.file == nil {
+			if err := t.advance(); err != nil {
+				return Record{}, err
+			}
+		}
+		line, err := t.lines.next()
+		switch {
+		case err == nil:
+			r, err := ParseRecord(line)
+			if err != nil {
+				return Record{}, t.seg.damage(t.lines.number, err.Error())
+			}
+			return r, nil
+		case errors.Is(err, errLongLine):
+			return Record{}, t.seg.damage(t.lines.number+1, err.Error())
+		case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+			return Record{}, fmt.Errorf("read segment: %w", err)
+		}
+		if err := t.end(); err != nil {
+			return Record{}, err
+		}
+	}
+}
+
+// end is called at the end of a segment. It returns nil where there is more to
+// read: in the next segment, or in this one, written in between.
+func (t *tail) end() error {
+	following, err := t.following()
+	if err != nil {
+		return err
+	}
+	if err := t.reread(); err != nil {
+		return err
+	}
+	if following == nil {
+		return io.EOF
+	}
+	// The segment was complete before its successor was made, so what was
+	// written after the last look is there now.
+	if _, err := t.lines.r.Peek(1); err == nil {
+		return nil
+	}
+	return t.open(*following)
+}
+
+// reread goes back to the end of the last complete line.
+func (t *tail) reread() error {
+	if _, err := t.file.Seek(t.lines.offset, io.SeekStart); err != nil {
+		return fmt.Errorf("read segment: %w", err)
+	}
+	t.lines.r.Reset(t.file)
+	return nil
+}
+
+// advance opens the first segment that is to be read.
+func (t *tail) advance() error {
+	all, err := segments(t.dir)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return io.EOF
+	}
+	start := all[0]
+	for _, s := range all {
+		if s.first <= t.from {
+			start = s
+		}
+	}
+	return t.open(start)
+}
+
+// following returns the segment behind the one that is being read, or nil.
+func (t *tail) following() (*segment, error) {
+	all, err := segments(t.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if s.first > t.seg.first {
+			return &s, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // there need not be one.
+}
+
+func (t *tail) open(s segment) error {
+	t.close()
+	f, err := os.Open(s.path)
+	if err != nil {
+		return fmt.Errorf("open segment: %w", err)
+	}
+	t.seg, t.file, t.lines = s, f, newLineReader(f)
+	return nil
+}
+
+func (t *tail) close() {
+	if t.file != nil {
+		_ = t.file.Close()
+		t.file = nil
+	}
+}
