@@ -120,8 +120,8 @@ func render(v reflect.Value) string {
 	case shapeMap:
 		return fmt.Sprint(v.Interface()) // Secrets hide themselves.
 	case shapeText:
-		if m, ok := v.Interface().(encoding.TextMarshaler); ok {
-			b, _ := m.MarshalText() //nolint:errcheck // It was read from text.
+		if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
+			b, _ := m.MarshalText() // It cannot fail for what was read from text.
 			return strings.ToLower(string(b))
 		}
 	}

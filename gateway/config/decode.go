@@ -32,7 +32,7 @@ type fileCheck struct {
 // of the list that n is an item of.
 func (d *decoder) value(v reflect.Value, n *node, f field, path string) {
 	d.at[path] = n.position
-	switch s := shapeOf(v.Type()); s {
+	switch shapeOf(v.Type()) { //nolint:exhaustive // The rest are scalars.
 	case shapeStruct:
 		if v.Kind() == reflect.Pointer {
 			v.Set(reflect.New(v.Type().Elem()))

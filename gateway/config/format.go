@@ -15,34 +15,40 @@ import (
 // format checks a scalar against the format of its declaration, and makes paths
 // in it relative to the working directory.
 func (d *decoder) format(v reflect.Value, f field, path string) {
-	if shapeOf(v.Type()) == shapeSecret {
+	switch shapeOf(v.Type()) { //nolint:exhaustive // The rest has no format.
+	case shapeSecret:
 		d.secret(v, f.key, path)
-		return
+	case shapeString:
+		if s := v.String(); strings.Contains(s, "${env:") || strings.Contains(s, "${file:") {
+			d.fail(path, "references to secrets are not resolved here", "they may stand in env and headers")
+			return
+		}
+		d.text(v, f, path)
 	}
-	if v.Kind() == reflect.String && (strings.Contains(v.String(), "${env:") || strings.Contains(v.String(), "${file:")) {
-		d.fail(path, "references to secrets are not resolved here", "they may stand in env and headers")
+}
+
+// text is format for a plain string. An empty one means that the key is unset,
+// which is fine where there is no default.
+func (d *decoder) text(v reflect.Value, f field, path string) {
+	s := v.String()
+	if s == "" && f.format != "" && (f.def != "" || f.format == "not-empty") {
+		d.fail(path, "must not be empty", "")
 		return
 	}
 	switch f.format {
-	case "":
-		return
 	case "path", "file", "dir":
-		if v.String() == "" && f.def != "" {
-			d.fail(path, "must not be empty", "")
-			return
-		}
-		v.SetString(d.resolve(v.String()))
+		v.SetString(d.resolve(s))
 		d.exists(path, v.String(), f.format)
 	case "command":
-		if strings.ContainsRune(v.String(), filepath.Separator) {
-			v.SetString(d.resolve(v.String()))
+		if strings.ContainsRune(s, filepath.Separator) {
+			v.SetString(d.resolve(s))
 			d.exists(path, v.String(), "file")
 		}
 	default:
-		if shapeOf(v.Type()) != shapeString || v.String() == "" && f.def == "" && f.format != "not-empty" {
+		if s == "" {
 			return
 		}
-		if msg, hint := checkFormat(f.format, v.String()); msg != "" {
+		if msg, hint := checkFormat(f.format, s); msg != "" {
 			d.fail(path, msg, hint)
 		}
 	}
@@ -90,14 +96,10 @@ func namesSecret(name string) bool {
 	}, func(word string) bool { return strings.Contains(name, word) })
 }
 
-// checkFormat returns what is wrong with value as a format says, and a hint. It
-// does not know the formats of paths.
+// checkFormat returns what is wrong with a value that is not empty as a format
+// says, and a hint. It does not know the formats of paths.
 func checkFormat(format, value string) (msg, hint string) {
 	switch format {
-	case "not-empty":
-		if value == "" {
-			return "must not be empty", ""
-		}
 	case "name":
 		if len(value) > 32 || !isName(value) {
 			return show(value) + " is not a name", "1 to 32 letters, digits, _ and -"

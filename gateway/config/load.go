@@ -28,7 +28,7 @@ func load(path string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, fileProblem(path, err)
 	}
-	c, d := parse(path, filepath.Dir(full), data)
+	c, d := read(path, filepath.Dir(full), data)
 	d.checkFiles()
 	if err := d.problems().err(); err != nil {
 		return nil, err
@@ -40,15 +40,15 @@ func load(path string, data []byte) (*Config, error) {
 // the file in problems; relative paths in data are relative to its directory.
 // When there are problems the Config is nil.
 func Parse(name string, data []byte) (*Config, Problems) {
-	c, d := parse(name, filepath.Dir(name), data)
+	c, d := read(name, filepath.Dir(name), data)
 	if ps := d.problems(); len(ps) > 0 {
 		return nil, ps
 	}
 	return c, nil
 }
 
-// parse reads data. The Config is of use only when d has found no problems.
-func parse(name, dir string, data []byte) (*Config, *decoder) {
+// read decodes and checks data. The Config is of use only when d has found no problems.
+func read(name, dir string, data []byte) (*Config, *decoder) {
 	d := &decoder{
 		report: &report{file: name, at: map[string]position{}, bad: map[string]bool{}},
 		dir:    dir,
@@ -115,8 +115,7 @@ func readFile(path string) ([]byte, error) {
 
 // fileProblem is the problem of a file that cannot be read.
 func fileProblem(path string, err error) Problems {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathError.Err // The path is in the problem already.
 	}
 	return Problems{{File: path, Msg: "cannot be read: " + err.Error()}}

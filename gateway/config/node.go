@@ -77,34 +77,46 @@ func readYAML(data []byte) (*node, *syntaxError) {
 	if err := checkTokens(tokens); err != nil {
 		return nil, err
 	}
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	file, err := parse(tokens)
 	if err != nil {
-		var syntax yaml.Error
-		if errors.As(err, &syntax) {
-			return nil, &syntaxError{at(syntax.GetToken()), "not valid YAML: " + syntax.GetMessage(), ""}
+		syntax := &syntaxError{position{1, 1}, "not valid YAML: " + err.Error(), ""}
+		if e, ok := errors.AsType[yaml.Error](err); ok {
+			syntax.position, syntax.msg = at(e.GetToken()), "not valid YAML: "+e.GetMessage()
 		}
-		return nil, &syntaxError{position{1, 1}, "not valid YAML: " + err.Error(), ""}
-	}
-	empty := &node{position: position{1, 1}, kind: null}
-	if len(file.Docs) > 1 {
-		return nil, &syntaxError{at(file.Docs[1].GetToken()), "more than one YAML document", "keep everything in one document, without ---"}
+		return nil, syntax
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
-		return empty, nil
+		return &node{position: position{1, 1}, kind: null}, nil
 	}
 	return convert(file.Docs[0].Body, 0)
+}
+
+// parse calls the parser. A panic of the parser becomes an error, so that a bad
+// edit cannot end a gateway that watches its file.
+func parse(tokens token.Tokens) (file *ast.File, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the parser cannot read it")
+		}
+	}()
+	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
 // checkTokens refuses what would be costly or unsafe to parse: deep nesting, long
 // or many keys, and YAML that makes one value stand for another.
 func checkTokens(tokens token.Tokens) *syntaxError {
 	flow, keys := 0, 0
+	content := false // whether the document has begun
 	for _, t := range tokens {
 		switch t.Type { //nolint:exhaustive // All other tokens are harmless.
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
 			return &syntaxError{at(t), "anchors, aliases and merge keys are not supported", "write the value out"}
 		case token.TagType, token.DirectiveType, token.MappingKeyType:
 			return &syntaxError{at(t), "tags, directives and complex keys are not supported", "use plain YAML"}
+		case token.DocumentHeaderType, token.DocumentEndType:
+			if content {
+				return &syntaxError{at(t), "more than one YAML document", "keep everything in one document, without --- and ..."}
+			}
 		case token.MappingValueType:
 			keys++
 		case token.MappingStartType, token.SequenceStartType:
@@ -112,6 +124,7 @@ func checkTokens(tokens token.Tokens) *syntaxError {
 		case token.MappingEndType, token.SequenceEndType:
 			flow--
 		}
+		content = content || t.Type != token.CommentType
 		if keys > maxKeys {
 			return &syntaxError{at(t), fmt.Sprintf("more than %d keys", maxKeys), ""}
 		}

@@ -91,7 +91,7 @@ func (b schemaBuilder) object(t reflect.Type) *schema {
 
 // value returns the schema of a type under a declaration.
 func (b schemaBuilder) value(t reflect.Type, f field) *schema {
-	switch s := shapeOf(t); s {
+	switch s := shapeOf(t); s { //nolint:exhaustive // The rest are scalars.
 	case shapeStruct:
 		if t.Kind() == reflect.Pointer {
 			t = t.Elem()

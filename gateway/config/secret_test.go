@@ -53,7 +53,7 @@ func TestSecretHides(t *testing.T) {
 	c := parse(t, `sources: [{name: a, mcp: {url: "https://x.example.com", headers: {X-A: hunter2}}}]`)
 	mcp := c.Sources[0].MCP
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "mcp", mcp, "secret", mcp.Headers["X-A"])
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", slog.Any("mcp", mcp), slog.Any("secret", mcp.Headers["X-A"]))
 	data, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)

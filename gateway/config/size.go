@@ -11,34 +11,39 @@ import (
 // as 512KiB, 4MiB or 1GiB (binary), 4MB (decimal), or a plain number of bytes.
 type Size int64
 
-// units are the units of a [Size], largest first.
-func units() []struct {
+// unit is a unit of a [Size].
+type unit struct {
 	name  string
 	bytes int64
-} {
-	return []struct {
-		name  string
-		bytes int64
-	}{
-		{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-		{"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1},
+}
+
+// units returns the units, binary ones first and the largest first in each kind.
+func units() []unit {
+	return []unit{
+		{"GiB", 1 << 30},
+		{"MiB", 1 << 20},
+		{"KiB", 1 << 10},
+		{"GB", 1e9},
+		{"MB", 1e6},
+		{"KB", 1e3},
+		{"B", 1},
 	}
 }
 
 // ParseSize reads a size. The error says what form it wants.
 func ParseSize(s string) (Size, error) {
-	digits, unit := s, int64(1)
+	digits, bytes := s, int64(1)
 	for _, u := range units() {
 		if rest, ok := strings.CutSuffix(s, u.name); ok {
-			digits, unit = strings.TrimRight(rest, " "), u.bytes
+			digits, bytes = strings.TrimRight(rest, " "), u.bytes
 			break
 		}
 	}
-	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || n > uint64(math.MaxInt64/unit) {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || digits[0] == '+' || n > math.MaxInt64/bytes {
 		return 0, errors.New("want a size such as 512KiB or 4MiB")
 	}
-	return Size(n) * Size(unit), nil //nolint:gosec // Both fit: ParseUint was told 63 bits.
+	return Size(n * bytes), nil
 }
 
 // String returns the size with the largest binary unit that divides it.
