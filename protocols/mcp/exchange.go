@@ -1,0 +1,142 @@
+package mcp
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// An exchange is a POST on its way to its answer: JSON, or events from the
+// first notification on.
+type exchange struct {
+	f *Frontend
+	w http.ResponseWriter
+
+	mu      sync.Mutex
+	queue   [][]byte
+	dropped int // notifications for which there was no room
+	closed  bool
+	out     *sseWriter
+	failed  bool
+	wake    chan struct{} // nil until the first notification
+	done    chan struct{}
+}
+
+// answer serves a request and writes what comes of it.
+func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, req *request, serve method) {
+	x := exchange{f: f, w: w}
+	if accepts(r.Header, "text/event-stream") {
+		req.notify = x.notify
+	}
+	out := f.buffer()
+	defer f.release(out)
+	out.b = appendResponse(out.b, req.ID)
+	err := serve(f, ctx, req, out)
+	status := http.StatusOK
+	if err == nil {
+		out.b = append(out.b, '}')
+	} else {
+		out.b = appendError(out.b[:0], req.ID, err)
+		if err.status != 0 {
+			status = err.status
+		}
+	}
+	x.finish(status, out.b)
+}
+
+// notify queues a notification and returns at once. The first one turns the
+// answer into a stream, which a goroutine of its own writes from then on.
+func (x *exchange) notify(n []byte) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.closed || x.failed:
+		return
+	case len(x.queue) >= x.f.o.QueueLength:
+		x.dropped++
+		return
+	}
+	x.queue = append(x.queue, n)
+	if x.wake == nil {
+		x.wake, x.done = make(chan struct{}, 1), make(chan struct{})
+		go x.pump()
+	}
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pump writes what is queued until finish closes the queue and it is empty, or
+// the client no longer reads.
+func (x *exchange) pump() {
+	defer close(x.done)
+	out, err := newSSE(x.w, x.f.o.WriteTimeout)
+	x.out = out
+	for err == nil {
+		<-x.wake
+		x.mu.Lock()
+		queue, dropped, closed := x.queue, x.dropped, x.closed
+		x.queue, x.dropped = nil, 0
+		x.mu.Unlock()
+		for _, n := range queue {
+			if err = out.send(n); err != nil {
+				break
+			}
+		}
+		if err == nil && dropped > 0 {
+			err = out.comment(strconv.Itoa(dropped) + " notifications were dropped: they were not read fast enough")
+		}
+		if closed {
+			break
+		}
+	}
+	x.mu.Lock()
+	x.failed = err != nil
+	x.mu.Unlock()
+}
+
+// finish writes the response: as JSON, or as the last event of the stream.
+func (x *exchange) finish(status int, response []byte) {
+	x.mu.Lock()
+	x.closed = true
+	wake := x.wake
+	x.mu.Unlock()
+	if wake == nil {
+		x.f.write(x.w, status, response)
+		return
+	}
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+	<-x.done
+	if !x.failed && x.out.send(flatten(response)) == nil {
+		x.out.end()
+	}
+}
+
+// listenHTTP serves subscriptions/listen (basic, subscriptions).
+func (f *Frontend) listenHTTP(w http.ResponseWriter, r *http.Request, req *request) {
+	leave, err := f.streams.enter(req.principal.ID)
+	if err != nil {
+		f.fail(w, req.ID, err)
+		return
+	}
+	defer leave()
+	l, err := f.openListen(r.Context(), req)
+	if err != nil {
+		f.fail(w, req.ID, err)
+		return
+	}
+	defer l.feed.close()
+	out, failed := newSSE(w, f.o.WriteTimeout)
+	if failed == nil {
+		failed = f.listen(r.Context(), l, out)
+	}
+	if failed == nil {
+		out.end()
+	}
+}
+

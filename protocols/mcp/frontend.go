@@ -1,0 +1,238 @@
+package mcp
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// FrontendOptions say how a [Frontend] presents itself and what it bears. Zero
+// values take the defaults named with each field.
+type FrontendOptions struct {
+	Name         string // of the server, as clients show it; "trilith"
+	Version      string // of the server; "0"
+	Instructions string // for models, how to use what the server offers; "" for none
+
+	Bounds schema.Bounds // on one message; schema.DefaultBounds
+
+	// SessionKey seals the ids of legacy sessions. All nodes behind one address
+	// share it. Zero is replaced by a random key, so that sessions end with the
+	// process.
+	SessionKey [32]byte
+
+	IdleTimeout  time.Duration // after which a legacy session that holds state ends; 30 minutes
+	KeepAlive    time.Duration // between comments on a quiet stream; 25 seconds
+	WriteTimeout time.Duration // for one write to a client that does not read; 10 seconds
+
+	SessionsPerPrincipal int // legacy sessions that hold state; 64
+	StreamsPerPrincipal  int // standing streams; 64
+	QueueLength          int // messages waiting for one slow reader; 64
+	PageSize             int // entries on one page of a list; 500
+
+	Logger *slog.Logger // for the operator; nil discards
+}
+
+func (o FrontendOptions) withDefaults() FrontendOptions {
+	orString := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
+	}
+	orInt := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orString(&o.Name, "trilith")
+	orString(&o.Version, "0")
+	orInt(&o.Bounds.Bytes, schema.DefaultBounds().Bytes)
+	orTime(&o.IdleTimeout, 30*time.Minute)
+	orTime(&o.KeepAlive, 25*time.Second)
+	orTime(&o.WriteTimeout, 10*time.Second)
+	orInt(&o.SessionsPerPrincipal, 64)
+	orInt(&o.StreamsPerPrincipal, 64)
+	orInt(&o.QueueLength, 64)
+	orInt(&o.PageSize, 500)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// A Frontend is the door for MCP clients. It is an http.Handler for the one
+// endpoint of streamable HTTP, and serves stdio. It is safe for concurrent use.
+type Frontend struct {
+	gw       *gateway.Gateway
+	o        FrontendOptions
+	sealer   sealer
+	sessions *sessions
+	streams  *streams
+	calls    *calls
+	buffers  sync.Pool // *buffer
+
+	// Parts of results that never change.
+	info     []byte // _meta with the server's name, an object
+	tail     []byte // the end of every modern list: from a comma to the closing brace
+	discover []byte // the result of server/discover
+	server   []byte // capabilities, serverInfo and instructions of initialize, to the closing brace
+}
+
+// NewFrontend returns the MCP door of a gateway.
+func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
+	o = o.withDefaults()
+	seal, err := newSealer(o.SessionKey)
+	if err != nil {
+		panic(err) // AES takes every key of 32 bytes.
+	}
+	f := &Frontend{gw: gw, o: o, sealer: seal, streams: newStreams(o.StreamsPerPrincipal), calls: newCalls()}
+	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
+	f.buffers.New = func() any { return &buffer{b: make([]byte, 0, 4096)} }
+
+	name := append(quote([]byte(`{"name":`), o.Name), `,"version":`...)
+	name = append(quote(name, o.Version), '}')
+	const capabilities = `"capabilities":{"completions":{},"logging":{},"prompts":{"listChanged":true},` +
+		`"resources":{"listChanged":true,"subscribe":true},"tools":{"listChanged":true}}`
+	var instructions []byte
+	if o.Instructions != "" {
+		instructions = quote([]byte(`,"instructions":`), o.Instructions)
+	}
+	f.info = append(append([]byte(`{"`+metaServerInfo+`":`), name...), '}')
+	f.tail = append(append([]byte(`,"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":`), f.info...), '}')
+	f.server = append(append([]byte(capabilities+`,"serverInfo":`), name...), instructions...)
+	f.server = append(f.server, '}')
+	f.discover = []byte(`{"supportedVersions":[`)
+	for i, rev := range revisions() {
+		if i > 0 {
+			f.discover = append(f.discover, ',')
+		}
+		f.discover = quote(f.discover, rev)
+	}
+	f.discover = append(append(f.discover, "],"+capabilities...), instructions...)
+	f.discover = append(f.discover, f.tail...)
+	return f
+}
+
+// Close ends every standing stream: a modern one with the result of its
+// subscriptions/listen, a legacy one by closing it. It waits until they have
+// ended, which takes no longer than WriteTimeout, and forgets all sessions.
+// Later streams are refused; other requests are still served.
+func (f *Frontend) Close() error {
+	f.streams.close()
+	f.sessions.close()
+	return nil
+}
+
+// A buffer is reused memory for one request or one answer.
+type buffer struct{ b []byte }
+
+func (f *Frontend) buffer() *buffer {
+	b := f.buffers.Get().(*buffer) //nolint:forcetypeassert // the pool holds nothing else.
+	b.b = b.b[:0]
+	return b
+}
+
+// release gives a buffer back, unless it has grown out of the ordinary.
+func (f *Frontend) release(b *buffer) {
+	const most = 256 << 10
+	if cap(b.b) <= most {
+		f.buffers.Put(b)
+	}
+}
+
+// streams counts the standing streams of each principal and ends them all.
+type streams struct {
+	most   int
+	mu     sync.Mutex
+	count  map[string]int
+	closed bool
+	ending chan struct{} // closed by close
+	wg     sync.WaitGroup
+}
+
+func newStreams(most int) *streams {
+	return &streams{most: most, count: map[string]int{}, ending: make(chan struct{})}
+}
+
+// enter admits one more stream of a principal and returns how to leave.
+func (s *streams) enter(principal string) (leave func(), err *wireError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, refusal(&gateway.Error{Code: gateway.Unavailable, Msg: "the server is shutting down"}, nil, true)
+	case s.count[principal] >= s.most:
+		return nil, exhausted("too many open streams")
+	}
+	s.count[principal]++
+	s.wg.Add(1)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.count[principal]--; s.count[principal] == 0 {
+			delete(s.count, principal)
+		}
+		s.wg.Done()
+	}, nil
+}
+
+func (s *streams) close() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.ending)
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+// A callKey names a running call: ids are unique within a session or a pipe.
+type callKey struct {
+	session sessionKey
+	id      string
+}
+
+// calls are the running calls that a client may cancel by name.
+type calls struct {
+	mu      sync.Mutex
+	running map[callKey]context.CancelCauseFunc
+}
+
+func newCalls() *calls { return &calls{running: map[callKey]context.CancelCauseFunc{}} }
+
+// begin notes a call, whose context it returns with how to end it. It reports
+// false where the id is in use.
+func (c *calls) begin(ctx context.Context, key callKey) (context.Context, func(), bool) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, used := c.running[key]; used {
+		cancel(nil)
+		return nil, nil, false
+	}
+	c.running[key] = cancel
+	return ctx, func() {
+		c.mu.Lock()
+		delete(c.running, key)
+		c.mu.Unlock()
+		cancel(nil)
+	}, true
+}
+
+// cancel ends a call on its client's wish. An unknown one has ended before
+// (basic, cancellation).
+func (c *calls) cancel(key callKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cancel := c.running[key]; cancel != nil {
+		cancel(errCancelled)
+	}
+}

@@ -1,0 +1,358 @@
+package mcp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// ServeHTTP serves the one endpoint of streamable HTTP for every revision: POST
+// for messages; GET and DELETE for the streams and the ends of legacy sessions.
+// Origin, Host and credentials have been checked before; a request without a
+// principal in its context is refused.
+func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := auth.From(r.Context())
+	if p == nil {
+		f.fail(w, nil, refusal(&gateway.Error{Code: gateway.Unauthenticated, Msg: "authentication required"}, nil, true))
+		return
+	}
+	modern := isModern(r.Header.Get(headerVersion))
+	switch {
+	case r.Method == http.MethodPost:
+		f.post(w, r, p)
+	case r.Method == http.MethodGet && !modern:
+		f.get(w, r, p)
+	case r.Method == http.MethodDelete && !modern:
+		f.delete(w, r, p)
+	default:
+		w.Header().Set("Allow", "POST")
+		if !modern {
+			w.Header().Set("Allow", "POST, GET, DELETE")
+		}
+		f.fail(w, nil, &wireError{code: codeInvalidRequest, status: http.StatusMethodNotAllowed, message: "Method not allowed"})
+	}
+}
+
+// post serves one message.
+func (f *Frontend) post(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+	if err := checkMedia(r.Header); err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	body := f.buffer()
+	defer f.release(body)
+	if err := f.readBody(w, r, body); err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	m, err := f.parse(body.b)
+	if err != nil {
+		f.fail(w, m.ID, err)
+		return
+	}
+	version, ok := one(r.Header, headerVersion)
+	if !ok {
+		f.fail(w, m.ID, headerMismatch("MCP-Protocol-Version stands more than once"))
+		return
+	}
+	req := &request{message: m, rev: version, principal: p, params: readParams(m.Params)}
+	req.meta = readMeta(req.params.meta)
+	inBody, _ := unquote(req.meta.version) // Not a string is not a version.
+	if isModern(version) || isModern(inBody) {
+		f.postModern(w, r, req, inBody)
+	} else {
+		f.postLegacy(w, r, req)
+	}
+}
+
+// checkMedia refuses bodies that are not JSON, which also keeps out what a web
+// page can send without asking, and clients that could not read the answer.
+func checkMedia(h http.Header) *wireError {
+	refuse := func(status int, msg string) *wireError {
+		return &wireError{code: codeInvalidRequest, status: status, message: msg}
+	}
+	if t := h.Get("Content-Type"); t != "application/json" {
+		if t, _, err := mime.ParseMediaType(t); err != nil || t != "application/json" {
+			return refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
+		}
+	}
+	if !accepts(h, "application/json") {
+		return refuse(http.StatusNotAcceptable, "Accept must list application/json and text/event-stream")
+	}
+	return nil
+}
+
+// accepts reports whether a client reads a media type. One that does not say
+// reads all (RFC 9110, section 12.5.1).
+func accepts(h http.Header, media string) bool {
+	values := h["Accept"]
+	for _, v := range values {
+		if strings.Contains(v, media) || strings.Contains(v, "*/*") || strings.Contains(v, media[:strings.IndexByte(media, '/')+1]+"*") {
+			return true
+		}
+	}
+	return len(values) == 0
+}
+
+func (f *Frontend) readBody(w http.ResponseWriter, r *http.Request, into *buffer) *wireError {
+	tooLarge := &wireError{code: codeInvalidRequest, status: http.StatusRequestEntityTooLarge, message: "The body is larger than " + strconv.Itoa(f.o.Bounds.Bytes) + " bytes"}
+	if r.ContentLength > int64(f.o.Bounds.Bytes) {
+		return tooLarge
+	}
+	buf := bytes.NewBuffer(into.b)
+	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, int64(f.o.Bounds.Bytes)))
+	into.b = buf.Bytes()
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return tooLarge
+	case err != nil && !errors.Is(err, io.EOF):
+		return invalidRequest("the body ended early")
+	}
+	return nil
+}
+
+// parse makes the one strict pass over a text and reads the envelope.
+func (f *Frontend) parse(data []byte) (message, *wireError) {
+	if err := schema.Check(data, f.o.Bounds); err != nil {
+		return message{}, &wireError{code: codeParse, status: http.StatusBadRequest, message: "Parse error: " + err.Error()}
+	}
+	return readMessage(data)
+}
+
+// postModern serves a message of a stateless revision.
+func (f *Frontend) postModern(w http.ResponseWriter, r *http.Request, req *request, inBody string) {
+	switch {
+	case req.isNotification():
+		// The client ends a request by closing its answer; nothing else is told
+		// to a stateless server by a notification.
+		if err := checkMirror(r.Header, &req.message, ""); err != nil {
+			f.fail(w, nil, err)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+		return
+	case !req.isRequest():
+		f.fail(w, nil, invalidRequest("clients do not send responses"))
+		return
+	}
+	name, ok := req.subject()
+	err := checkModern(req, inBody)
+	if err == nil && req.rev == "" {
+		err = headerMismatch("MCP-Protocol-Version is missing")
+	}
+	if err == nil && req.rev != inBody {
+		err = headerMismatch("MCP-Protocol-Version does not match the body")
+	}
+	if err == nil && !supported(inBody) {
+		err = unsupportedVersion(inBody)
+	}
+	if err == nil {
+		err = checkMirror(r.Header, &req.message, name)
+	}
+	if err == nil && ok && req.Method == "tools/call" {
+		err = checkParams(r.Header, bindings(f.gw.View(req.principal))[name], req.params.arguments)
+	}
+	if err != nil {
+		f.fail(w, req.ID, err)
+		return
+	}
+	if req.Method == "subscriptions/listen" {
+		f.listenHTTP(w, r, req)
+		return
+	}
+	serve := methodOf(req.Method, true)
+	if serve == nil {
+		f.fail(w, req.ID, methodNotFound(req.Method, true))
+		return
+	}
+	f.answer(r.Context(), w, r, req, serve)
+}
+
+// checkModern checks what every modern request carries in _meta.
+func checkModern(req *request, version string) *wireError {
+	missing := func(msg string) *wireError {
+		return &wireError{code: codeInvalidParams, status: http.StatusBadRequest, message: "Invalid params: _meta must have " + msg}
+	}
+	switch {
+	case version == "":
+		return missing(metaVersion + ", a string")
+	case !isObject(req.meta.capabilities):
+		return missing(metaCapabilities + ", an object")
+	}
+	return nil
+}
+
+// postLegacy serves a message of a session, or one that begins it.
+func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *request) {
+	if req.rev != "" && !supported(req.rev) {
+		f.fail(w, req.ID, unsupportedVersion(req.rev))
+		return
+	}
+	if req.Method == "initialize" && r.Header.Get(headerSession) == "" {
+		f.initialize(w, req)
+		return
+	}
+	t, err := f.ticket(r, req.principal)
+	if err != nil {
+		f.fail(w, req.ID, err)
+		return
+	}
+	req.rev, req.key = t.rev, t.key
+	req.session, _ = f.sessions.find(t.key) // Ended sessions were refused by ticket.
+	switch {
+	case req.Method == "initialize":
+		f.fail(w, req.ID, invalidRequest("the session is already initialized"))
+	case req.isRequest():
+		serve := methodOf(req.Method, false)
+		if serve == nil {
+			f.fail(w, req.ID, methodNotFound(req.Method, false))
+			return
+		}
+		// A disconnect is no cancellation before 2026-07-28 (2025-11-25,
+		// transports, sending messages): the client says so by name.
+		ctx, done, ok := f.calls.begin(context.WithoutCancel(r.Context()), callKey{t.key, string(req.ID)})
+		if !ok {
+			f.fail(w, req.ID, invalidRequest("a request with this id is running"))
+			return
+		}
+		defer done()
+		f.answer(ctx, w, r, req, serve)
+	default:
+		if req.Method == "notifications/cancelled" && req.params.requestID != nil {
+			f.calls.cancel(callKey{t.key, string(req.params.requestID)})
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+// ticket opens a request's session id.
+func (f *Frontend) ticket(r *http.Request, p *gateway.Principal) (ticket, *wireError) {
+	id, ok := one(r.Header, headerSession)
+	if !ok || id == "" {
+		return ticket{}, invalidRequest("Mcp-Session-Id must be given, once")
+	}
+	t, ok := f.sealer.open(id, p.ID, time.Now())
+	if !ok {
+		return ticket{}, sessionNotFound()
+	}
+	if _, alive := f.sessions.find(t.key); !alive {
+		return ticket{}, sessionNotFound()
+	}
+	return t, nil
+}
+
+// initialize begins a legacy session (2025-11-25, lifecycle, initialization).
+func (f *Frontend) initialize(w http.ResponseWriter, req *request) {
+	if !req.isRequest() {
+		f.fail(w, nil, invalidRequest("initialize is a request"))
+		return
+	}
+	out := f.buffer()
+	defer f.release(out)
+	out.b = appendResponse(out.b, req.ID)
+	rev, err := f.agree(req, out)
+	if err != nil {
+		f.fail(w, req.ID, err)
+		return
+	}
+	w.Header().Set(headerSession, f.sealer.seal(rev, req.principal.ID, time.Now()))
+	out.b = append(out.b, '}')
+	f.write(w, http.StatusOK, out.b)
+}
+
+// agree appends the result of initialize and returns the session's revision.
+func (f *Frontend) agree(req *request, out *buffer) (string, *wireError) {
+	asked, ok := unquote(req.params.version)
+	if !ok {
+		return "", invalidParams("protocolVersion must be a string")
+	}
+	rev := negotiate(asked)
+	out.b = append(append(append(out.b, `{"protocolVersion":"`...), rev...), `",`...)
+	out.b = append(out.b, f.server...)
+	return rev, nil
+}
+
+// get serves the stream of a legacy session: what changes, told once (2025-11-25,
+// transports, listening for messages).
+func (f *Frontend) get(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+	if !accepts(r.Header, "text/event-stream") {
+		f.fail(w, nil, &wireError{code: codeInvalidRequest, status: http.StatusNotAcceptable, message: "Accept must list text/event-stream"})
+		return
+	}
+	t, err := f.ticket(r, p)
+	if err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	leave, err := f.streams.enter(p.ID)
+	if err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	defer leave()
+	se, err := f.holds(&request{key: t.key, principal: p})
+	if err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	ctx, cancel := auth.Until(r.Context(), p)
+	defer cancel()
+	ctx, detach := se.attach(ctx)
+	defer detach()
+	out, failed := newSSE(w, f.o.WriteTimeout)
+	defer out.end()
+	if failed != nil {
+		return
+	}
+	se.feed.resume(ctx, p)
+	_ = se.feed.run(ctx, p, out, f.o.KeepAlive, f.streams.ending) // However it ends, the client comes again.
+}
+
+// delete ends a legacy session.
+func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+	t, err := f.ticket(r, p)
+	if err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	f.sessions.end(t.key)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// write sends a whole JSON answer. A client that does not take it in time loses
+// its connection.
+func (f *Frontend) write(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(f.o.WriteTimeout)) // Writers without deadlines are those of tests.
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err == nil && rc.Flush() == nil {
+		_ = rc.SetWriteDeadline(time.Time{}) // As above.
+	}
+}
+
+// fail sends an error response.
+func (f *Frontend) fail(w http.ResponseWriter, id []byte, e *wireError) {
+	out := f.buffer()
+	defer f.release(out)
+	out.b = appendError(out.b, id, e)
+	status := e.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	f.write(w, status, out.b)
+}

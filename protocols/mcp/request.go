@@ -1,0 +1,267 @@
+package mcp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// errCancelled is the cause of a context that the client cancelled by name.
+var errCancelled = errors.New("cancelled by the client") //nolint:gochecknoglobals // a constant.
+
+// A request is one JSON-RPC request on its way to the gateway, from any
+// transport and era.
+type request struct {
+	message
+	params    params
+	meta      requestMeta
+	rev       string
+	principal *gateway.Principal
+	key       sessionKey   // legacy: names the session
+	session   *session     // legacy: what the session holds, or nil for nothing yet
+	notify    func([]byte) // sends a notification about this request, never blocks; nil where the client cannot read it
+}
+
+func (r *request) modern() bool { return isModern(r.rev) }
+
+// A method serves a request and appends the result, a JSON object, to out.
+type method func(f *Frontend, ctx context.Context, r *request, out *buffer) *wireError
+
+// methodOf returns what serves a method in an era, or nil. The methods that
+// open a stream or a session belong to the transports.
+func methodOf(name string, modern bool) method {
+	switch name {
+	case "tools/call":
+		return (*Frontend).callTool
+	case "tools/list":
+		return listMethod(listTools)
+	case "resources/list":
+		return listMethod(listResources)
+	case "resources/templates/list":
+		return listMethod(listTemplates)
+	case "resources/read":
+		return (*Frontend).readResource
+	case "prompts/list":
+		return listMethod(listPrompts)
+	case "prompts/get":
+		return (*Frontend).getPrompt
+	case "completion/complete":
+		return (*Frontend).complete
+	}
+	if modern {
+		if name == "server/discover" {
+			return (*Frontend).serverDiscover
+		}
+		return nil
+	}
+	switch name {
+	case "ping":
+		return (*Frontend).ping
+	case "logging/setLevel":
+		return (*Frontend).setLevel
+	case "resources/subscribe":
+		return (*Frontend).subscribe
+	case "resources/unsubscribe":
+		return (*Frontend).unsubscribe
+	}
+	return nil
+}
+
+// subject returns the name or URI that a request is about, which Mcp-Name
+// mirrors, and false where the method needs one and the params have none.
+func (r *request) subject() (string, bool) {
+	switch r.Method {
+	case "tools/call", "prompts/get":
+		name, ok := unquote(r.params.name)
+		return name, ok && name != ""
+	case "resources/read":
+		uri, ok := unquote(r.params.uri)
+		return uri, ok && uri != ""
+	}
+	return "", true
+}
+
+func (f *Frontend) serverDiscover(_ context.Context, _ *request, out *buffer) *wireError {
+	out.b = append(out.b, f.discover...)
+	return nil
+}
+
+func (f *Frontend) ping(_ context.Context, _ *request, out *buffer) *wireError {
+	out.b = append(out.b, "{}"...)
+	return nil
+}
+
+func listMethod(k listKey) method {
+	return func(f *Frontend, _ context.Context, r *request, out *buffer) *wireError { return f.list(k, r, out) }
+}
+
+// list serves the four lists: what the principal may see, page by page.
+func (f *Frontend) list(k listKey, r *request, out *buffer) *wireError {
+	var after string
+	if !isNull(r.params.cursor) {
+		text, ok := unquote(r.params.cursor)
+		if ok {
+			after, ok = readCursor(text, byte(k))
+		}
+		if !ok {
+			return invalidParams("not a cursor of this list")
+		}
+	}
+	definitions, last := k.list(f.gw.View(r.principal)).page(after, f.o.PageSize)
+	out.b = append(append(append(out.b, `{"`...), k.member()...), `":[`...)
+	out.b = append(append(out.b, definitions...), ']')
+	if last != "" {
+		out.b = append(appendCursor(append(out.b, `,"nextCursor":"`...), byte(k), last), '"')
+	}
+	if r.modern() {
+		out.b = append(out.b, f.tail...)
+	} else {
+		out.b = append(out.b, '}')
+	}
+	return nil
+}
+
+func (f *Frontend) callTool(ctx context.Context, r *request, out *buffer) *wireError {
+	name, ok := r.subject()
+	if !ok {
+		return invalidParams("name must be a string")
+	}
+	args := r.params.arguments
+	if isNull(args) {
+		args = nil
+	} else if !isObject(args) {
+		return invalidParams("arguments must be an object")
+	}
+	return f.do(ctx, r, &gateway.Call{Op: gateway.OpCall, Name: name, Args: args}, out)
+}
+
+func (f *Frontend) readResource(ctx context.Context, r *request, out *buffer) *wireError {
+	uri, ok := r.subject()
+	if !ok {
+		return invalidParams("uri must be a string")
+	}
+	return f.do(ctx, r, &gateway.Call{Op: gateway.OpRead, Name: uri}, out)
+}
+
+func (f *Frontend) getPrompt(ctx context.Context, r *request, out *buffer) *wireError {
+	name, ok := r.subject()
+	if !ok {
+		return invalidParams("name must be a string")
+	}
+	args := r.params.arguments
+	if isNull(args) {
+		args = nil
+	} else if !isObject(args) {
+		return invalidParams("arguments must be an object")
+	}
+	o, _ := openObject(args) // Absent arguments have no members.
+	for o.next() {
+		if o.value[0] != '"' {
+			return invalidParams("arguments of a prompt must be strings")
+		}
+	}
+	return f.do(ctx, r, &gateway.Call{Op: gateway.OpGet, Name: name, Args: args}, out)
+}
+
+// complete serves completion/complete. The call has the params without the
+// reference, which becomes its target (server, completion).
+func (f *Frontend) complete(ctx context.Context, r *request, out *buffer) *wireError {
+	ref := readReference(r.params.ref)
+	call := &gateway.Call{Op: gateway.OpComplete}
+	var ok bool
+	switch ref.kind {
+	case "ref/prompt":
+		call.Kind = gateway.KindPrompt
+		call.Name, ok = unquote(ref.name)
+	case "ref/resource":
+		call.Kind = gateway.KindTemplate
+		call.Name, ok = unquote(ref.uri)
+	}
+	if !ok {
+		return invalidParams("ref must name a prompt or a resource template")
+	}
+	if !isObject(r.params.argument) {
+		return invalidParams("argument must be an object")
+	}
+	call.Args = append(append(json.RawMessage(`{"argument":`), r.params.argument...), '}')
+	if isObject(r.params.context) {
+		call.Args = append(append(call.Args[:len(call.Args)-1], `,"context":`...), r.params.context...)
+		call.Args = append(call.Args, '}')
+	}
+	return f.do(ctx, r, call, out)
+}
+
+type reference struct {
+	kind      string
+	name, uri json.RawMessage
+}
+
+func readReference(raw json.RawMessage) reference {
+	var ref reference
+	o, _ := openObject(raw) // No object names nothing.
+	for o.next() {
+		switch string(o.name) {
+		case "type":
+			ref.kind, _ = unquote(o.value)
+		case "name":
+			ref.name = o.value
+		case "uri":
+			ref.uri = o.value
+		}
+	}
+	return ref
+}
+
+// do sends a call down the road and appends its result in the form of the
+// request's revision.
+func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *buffer) *wireError {
+	call.Principal, call.Via, call.Meta = r.principal, "mcp", r.meta.rest
+	if r.notify != nil {
+		f.listenTo(r, call)
+	}
+	res, err := f.gw.Do(ctx, call)
+	if err == nil && !isObject(res.Raw) {
+		err = errors.New("upstream's result is not an object")
+	}
+	if err != nil {
+		e := gateway.AsError(err)
+		if call.Op != gateway.OpCall || e.Code != gateway.InvalidArgument || e.By != "arguments" || r.rev < rev20251125 {
+			return refusal(e, call, r.modern())
+		}
+		// The model that made the arguments can mend them, so it is told
+		// (2025-11-25, server, tools, error handling).
+		res = gateway.ErrorResult(e.Msg)
+	}
+	if r.modern() {
+		out.b = appendModern(out.b, res.Raw, f.info, call.Op == gateway.OpRead)
+	} else {
+		out.b = append(out.b, res.Raw...)
+	}
+	return nil
+}
+
+// listenTo lets a call report progress and log lines where its client asked
+// for them (basic, progress; server, logging).
+func (f *Frontend) listenTo(r *request, call *gateway.Call) {
+	if token := bytes.Clone(r.meta.progress); token != nil {
+		call.Progress = func(p gateway.Progress) {
+			if n := progressNotification(token, p); n != nil {
+				r.notify(flatten(n))
+			}
+		}
+	}
+	level := severity(r.meta.level)
+	if !r.modern() {
+		level = severity(r.session.logLevel())
+	}
+	if level >= 0 {
+		call.Log = func(m gateway.LogMessage) {
+			if s := severity(m.Level); s >= level || s < 0 && level <= severity("info") {
+				r.notify(flatten(logNotification(m)))
+			}
+		}
+	}
+}

@@ -1,0 +1,383 @@
+package mcp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"sync"
+	"time"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// maxPipeCalls bounds the requests that one pipe may have running.
+const maxPipeCalls = 128
+
+// ServeStdio serves one client over a pair of pipes, a message a line, in both
+// eras: a request whose _meta names a modern revision is stateless, all others
+// belong to the session that initialize begins (transports, stdio). The
+// principal is that of every request.
+//
+// It returns nil when in ends and what was running has been answered, for which
+// it waits no longer than WriteTimeout; the context's cause when that ends; and
+// the error of reading or writing otherwise. It closes in, where that is an
+// io.Closer, so that no read is left behind.
+func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, p *gateway.Principal) error {
+	if c, ok := in.(io.Closer); ok {
+		defer c.Close() //nolint:errcheck // nothing more is read.
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	c := &pipe{
+		f: f, principal: p, fail: fail,
+		lines: make(chan *buffer, f.o.QueueLength),
+		slots: make(chan struct{}, maxPipeCalls),
+	}
+	rand.Read(c.key[:]) //nolint:errcheck // crypto/rand.Read never fails.
+
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		c.write(out)
+	}()
+	read := make(chan *buffer)
+	ended := make(chan error, 1)
+	go func() { ended <- f.readLines(ctx, in, read) }()
+
+	requests, stop := context.WithCancelCause(ctx) // for what is running
+	c.stopped = requests.Done()
+	streams, hangUp := context.WithCancel(requests)
+	err := c.serve(requests, streams, read, ended)
+	hangUp()
+	if err == nil {
+		c.await(f.o.WriteTimeout)
+	}
+	stop(err)
+	c.running.Wait()
+	if c.session != nil {
+		c.session.end()
+	}
+	close(c.lines)
+	select {
+	case <-written:
+	case <-time.After(f.o.WriteTimeout): // The client reads no more, and a write cannot be called back.
+	}
+	if c.dropped > 0 {
+		f.o.Logger.WarnContext(ctx, "notifications were dropped: the client did not read fast enough", slog.Int("count", c.dropped))
+	}
+	return err
+}
+
+// A pipe is one client on stdio.
+type pipe struct {
+	f         *Frontend
+	principal *gateway.Principal
+	key       sessionKey
+	fail      context.CancelCauseFunc // ends the pipe
+	lines     chan *buffer            // to write
+	stopped   <-chan struct{}         // closed when nothing more is worth waiting for
+	slots     chan struct{}           // one for each running request
+	running   sync.WaitGroup
+
+	// Used by serve alone.
+	rev     string   // that initialize agreed on
+	session *session // nil until then
+	telling bool     // whether the session's changes are being told
+
+	mu      sync.Mutex
+	dropped int
+}
+
+// serve handles what is read until that ends, which is no error, or fails.
+func (c *pipe) serve(requests, streams context.Context, read <-chan *buffer, ended <-chan error) error {
+	for {
+		select {
+		case line := <-read:
+			c.handle(requests, streams, line)
+		case err := <-ended:
+			return err
+		case <-requests.Done():
+			return context.Cause(requests)
+		}
+	}
+}
+
+// await waits until nothing is running, but not for ever.
+func (c *pipe) await(most time.Duration) {
+	idle := make(chan struct{})
+	go func() {
+		c.running.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-time.After(most):
+	}
+}
+
+// handle serves one line, in a goroutine where it is a request.
+func (c *pipe) handle(requests, streams context.Context, line *buffer) {
+	kept := false
+	defer func() {
+		if !kept {
+			c.f.release(line)
+		}
+	}()
+	if len(bytes.TrimSpace(line.b)) == 0 {
+		return
+	}
+	m, err := c.f.parse(line.b)
+	if err != nil {
+		c.respond(m.ID, err)
+		return
+	}
+	req := &request{message: m, principal: c.principal, params: readParams(m.Params), key: c.key}
+	if !m.isRequest() {
+		c.note(streams, req)
+		return
+	}
+	serve, err := c.admit(req)
+	if err != nil {
+		c.respond(m.ID, err)
+		return
+	}
+	if m.Method == "initialize" {
+		c.initialize(req)
+		return
+	}
+	parent := requests
+	if serve == nil {
+		parent = streams
+	}
+	ctx, done, ok := c.f.calls.begin(parent, callKey{c.key, string(m.ID)})
+	if !ok {
+		c.respond(m.ID, invalidRequest("a request with this id is running"))
+		return
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		done()
+		c.respond(m.ID, exhausted("too many requests at once"))
+		return
+	}
+	kept = true
+	c.running.Go(func() {
+		defer c.f.release(line)
+		defer func() { <-c.slots }()
+		defer done()
+		if serve == nil {
+			c.listen(ctx, req)
+		} else {
+			c.answer(ctx, req, serve)
+		}
+	})
+}
+
+// admit decides a request's era and returns what serves it: nil for
+// subscriptions/listen and initialize.
+func (c *pipe) admit(req *request) (method, *wireError) {
+	if e := c.principal.Expiry; !e.IsZero() && time.Now().After(e) {
+		return nil, refusal(&gateway.Error{Code: gateway.Unauthenticated, Msg: "the credential has expired"}, nil, true)
+	}
+	req.meta = readMeta(req.params.meta)
+	inBody, _ := unquote(req.meta.version) // Not a string is not a version.
+	modern := isModern(inBody) || req.Method == "server/discover" || req.Method == "subscriptions/listen"
+	switch {
+	case modern:
+		req.rev = inBody
+		if err := checkModern(req, inBody); err != nil {
+			return nil, err
+		}
+		if !supported(inBody) {
+			return nil, unsupportedVersion(inBody)
+		}
+		if req.Method == "subscriptions/listen" {
+			return nil, nil
+		}
+	case req.Method == "initialize":
+		return nil, nil
+	case c.session == nil && req.Method != "ping":
+		return nil, invalidRequest("the session begins with initialize")
+	default:
+		req.rev, req.session = c.rev, c.session
+	}
+	serve := methodOf(req.Method, modern)
+	if serve == nil {
+		return nil, methodNotFound(req.Method, modern)
+	}
+	return serve, nil
+}
+
+// initialize begins the pipe's one session.
+func (c *pipe) initialize(req *request) {
+	if c.session != nil {
+		c.respond(req.ID, invalidRequest("the session is already initialized"))
+		return
+	}
+	out := c.f.buffer()
+	out.b = appendResponse(out.b, req.ID)
+	rev, err := c.f.agree(req, out)
+	if err != nil {
+		c.f.release(out)
+		c.respond(req.ID, err)
+		return
+	}
+	c.rev = rev
+	c.session = &session{key: c.key, owner: c.principal.ID, level: defaultLevel, feed: c.f.legacyFeed(c.principal)}
+	out.b = append(out.b, '}')
+	c.post(out)
+}
+
+// note takes a notification; clients send no responses, since this server asks
+// them nothing.
+func (c *pipe) note(streams context.Context, req *request) {
+	switch {
+	case req.Method == "notifications/cancelled" && req.params.requestID != nil:
+		c.f.calls.cancel(callKey{c.key, string(req.params.requestID)})
+	case req.Method == "notifications/initialized" && c.session != nil && !c.telling:
+		c.telling = true
+		feed := c.session.feed
+		c.running.Go(func() {
+			ctx, cancel := auth.Until(streams, c.principal)
+			defer cancel()
+			_ = feed.run(ctx, c.principal, &pipeStream{c, ctx}, c.f.o.KeepAlive, c.f.streams.ending) // It ends with the pipe.
+		})
+	}
+}
+
+// answer serves a request and writes the response, unless the client cancelled
+// it: then it wants none (basic, cancellation).
+func (c *pipe) answer(ctx context.Context, req *request, serve method) {
+	req.notify = c.offer
+	out := c.f.buffer()
+	out.b = appendResponse(out.b, req.ID)
+	err := serve(c.f, ctx, req, out)
+	if errors.Is(context.Cause(ctx), errCancelled) {
+		c.f.release(out)
+		return
+	}
+	if err != nil {
+		out.b = appendError(out.b[:0], req.ID, err)
+	} else {
+		out.b = append(out.b, '}')
+	}
+	c.post(out)
+}
+
+// listen serves subscriptions/listen.
+func (c *pipe) listen(ctx context.Context, req *request) {
+	leave, err := c.f.streams.enter(c.principal.ID)
+	if err != nil {
+		c.respond(req.ID, err)
+		return
+	}
+	defer leave()
+	l, err := c.f.openListen(ctx, req)
+	if err != nil {
+		c.respond(req.ID, err)
+		return
+	}
+	defer l.feed.close()
+	_ = c.f.listen(ctx, l, &pipeStream{c, ctx}) // It ended on the client's wish or with the pipe.
+}
+
+// respond writes an error response.
+func (c *pipe) respond(id []byte, e *wireError) {
+	out := c.f.buffer()
+	out.b = appendError(out.b, id, e)
+	c.post(out)
+}
+
+// post queues a line and waits for room: a client that does not read is not
+// read from either.
+func (c *pipe) post(line *buffer) {
+	select {
+	case c.lines <- line:
+	case <-c.stopped:
+		c.f.release(line)
+	}
+}
+
+// offer queues a notification if there is room.
+func (c *pipe) offer(n []byte) {
+	select {
+	case c.lines <- &buffer{n}:
+	default:
+		c.mu.Lock()
+		c.dropped++
+		c.mu.Unlock()
+	}
+}
+
+// write writes lines until there will be no more. After an error the pipe is
+// given up.
+func (c *pipe) write(out io.Writer) {
+	var failed bool
+	for line := range c.lines {
+		if !failed {
+			line.b = append(flatten(line.b), '\n')
+			if _, err := out.Write(line.b); err != nil {
+				failed = true
+				c.fail(err)
+			}
+		}
+		c.f.release(line)
+	}
+}
+
+// A pipeStream is the stream of a feed on a pipe, within a context.
+type pipeStream struct {
+	c   *pipe
+	ctx context.Context //nolint:containedctx // it stands for one run.
+}
+
+func (s *pipeStream) send(message []byte) error {
+	out := s.c.f.buffer()
+	out.b = append(out.b, message...)
+	s.c.post(out)
+	return context.Cause(s.ctx)
+}
+
+func (s *pipeStream) idle() error { return nil }
+
+// readLines sends each line of in, without its end. Too long a line is answered
+// by what parsing it gives: one byte more than may be parsed.
+func (f *Frontend) readLines(ctx context.Context, in io.Reader, to chan<- *buffer) error {
+	r := bufio.NewReaderSize(in, 64<<10)
+	for {
+		line := f.buffer()
+		var err error
+		for {
+			var part []byte
+			part, err = r.ReadSlice('\n')
+			if room := f.o.Bounds.Bytes + 1 - len(line.b); len(part) > room {
+				part = part[:room]
+			}
+			line.b = append(line.b, part...)
+			if !errors.Is(err, bufio.ErrBufferFull) {
+				break
+			}
+		}
+		if len(line.b) > 0 {
+			select {
+			case to <- line:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package mcp
+
+import "slices"
+
+// The revisions of the protocol, named by date, so that they compare as text.
+const (
+	rev20241105 = "2024-11-05"
+	rev20250326 = "2025-03-26"
+	rev20250618 = "2025-06-18"
+	rev20251125 = "2025-11-25"
+	rev20260728 = "2026-07-28"
+)
+
+// newestLegacy is what a legacy client is offered that asks for a revision that
+// is not known here.
+const newestLegacy = rev20251125
+
+// revisions returns every supported revision, newest first.
+func revisions() []string {
+	return []string{rev20260728, rev20251125, rev20250618, rev20250326, rev20241105}
+}
+
+// isModern reports whether a revision is stateless: 2026-07-28 or later. Names
+// that are no date count as later, so that they are answered with what is
+// supported (versioning, protocol version negotiation).
+func isModern(rev string) bool { return rev >= rev20260728 }
+
+func supported(rev string) bool { return slices.Contains(revisions(), rev) }
+
+// negotiate returns the revision of a session whose client asked for one in
+// initialize (2025-11-25, lifecycle, version negotiation).
+func negotiate(asked string) string {
+	if supported(asked) && !isModern(asked) {
+		return asked
+	}
+	return newestLegacy
+}
