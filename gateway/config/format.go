@@ -35,6 +35,10 @@ func (d *decoder) text(v reflect.Value, f field, path string) {
 		d.fail(path, "must not be empty", "")
 		return
 	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' }) {
+		d.fail(path, "control characters are not permitted", "")
+		return
+	}
 	switch f.format {
 	case "path", "file", "dir":
 		v.SetString(d.resolve(s))

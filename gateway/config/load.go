@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"unicode/utf8"
 )
 
 // Load reads the file at path. An invalid file is an error of type [Problems],
@@ -38,7 +39,8 @@ func load(path string, data []byte) (*Config, error) {
 
 // Parse reads a configuration from data and touches no file. name stands for
 // the file in problems; relative paths in data are relative to its directory.
-// When there are problems the Config is nil.
+// When there are problems the Config is nil. The problems are no error yet, so
+// ask for their number rather than for nil.
 func Parse(name string, data []byte) (*Config, Problems) {
 	c, d := read(name, filepath.Dir(name), data)
 	if ps := d.problems(); len(ps) > 0 {
@@ -57,6 +59,10 @@ func read(name, dir string, data []byte) (*Config, *decoder) {
 	setDefaults(reflect.ValueOf(c).Elem())
 	if len(data) > maxFile {
 		d.addAt(position{}, "", fmt.Sprintf("the file is longer than %s", Size(maxFile)), "")
+		return c, d
+	}
+	if !utf8.Valid(data) {
+		d.addAt(position{}, "", "the file is not UTF-8", "")
 		return c, d
 	}
 	root, syntax := readYAML(data)

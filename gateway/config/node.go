@@ -167,6 +167,9 @@ func tooDeep(at position) *syntaxError {
 
 // convert turns a parsed value into a node.
 func convert(n ast.Node, depth int) (*node, *syntaxError) {
+	if n == nil {
+		return &node{position: position{1, 1}, kind: null}, nil
+	}
 	out := &node{position: at(n.GetToken())}
 	if depth > maxDepth {
 		return nil, tooDeep(out.position)

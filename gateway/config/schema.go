@@ -39,9 +39,10 @@ type schema struct {
 }
 
 // JSONSchema returns the JSON Schema of the configuration file for editors,
-// which is docs/config.schema.json. It accepts every file that [Parse] accepts
-// save that a key without a value counts as missing for Parse alone; it does
-// not know the rules between distant keys.
+// which is docs/config.schema.json. It accepts what [Parse] accepts, except keys
+// whose value is missing, empty or false where Parse takes them as not set. It
+// does not know ranges of sizes and durations nor the rules between distant
+// keys.
 func JSONSchema() ([]byte, error) {
 	docs, err := descriptions()
 	if err != nil {
@@ -139,7 +140,7 @@ func scalarSchema(s shape, f field) *schema {
 		out.Type = ""
 		out.AnyOf = []schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: "^[0-9]+ *([KMG]i?B|B)?$"}}
 	case shapeDuration:
-		out.Pattern = `^\+?(0|([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*)$`
+		out.Pattern = `^[-+]?(0|([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*)$`
 	default:
 		formatSchema(out, f.format)
 		if f.required {

@@ -29,6 +29,9 @@ const (
 // which says that the file is good again. Any other error means that the file
 // system cannot be watched; the file is then read every 30 seconds.
 //
+// An empty file is a bad edit here, although [Load] takes it: some programs write
+// a file by emptying it first, and nobody means to drop every source that way.
+//
 // Editors that write twice, renames and the swapped symbolic links of a
 // Kubernetes ConfigMap count as one change. The loop ends when ctx is done or
 // the caller leaves it. Nothing is held before it begins or after it ended.
@@ -112,7 +115,10 @@ func (w *watcher) load() (*Config, error) {
 	if w.data != nil && w.fault == "" && bytes.Equal(data, w.data) {
 		return nil, nil //nolint:nilnil // No news is no error.
 	}
-	w.data = append([]byte{}, data...) // Never nil, even if the file is empty.
+	w.data = data
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, Problems{{File: w.path, Msg: "the file is empty", Hint: "the gateway keeps what it has"}}
+	}
 	return load(w.path, data)
 }
 

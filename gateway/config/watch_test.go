@@ -128,6 +128,10 @@ func TestWatchBadEdit(t *testing.T) {
 	write(t, path, depth10)
 	wantDepth(t, from, 10)
 
+	write(t, path, "\n")
+	if n := next(t, from); !errors.As(n.err, &problems) || problems[0].Msg != "the file is empty" {
+		t.Fatalf("an empty file yielded %+v", n)
+	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
