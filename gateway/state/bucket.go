@@ -253,7 +253,8 @@ func (b *Bucket[T]) write(ctx context.Context, op, key string, v T,
 }
 
 // Delete ends the key if its revision is still rev, otherwise it fails with ErrConflict. With rev 0 it ends the key
-// whatever is there, and deleting what does not exist succeeds.
+// whatever is there, and deleting what does not exist succeeds. The engine keeps a marker of some hundred bytes for
+// each deleted key until TTL, so a bucket whose keys come and go needs a TTL.
 func (b *Bucket[T]) Delete(ctx context.Context, key string, rev uint64) error {
 	err := func() error {
 		enc, err := encodeKey(key)

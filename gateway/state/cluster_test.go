@@ -13,32 +13,20 @@ func TestNodesShareAnEngine(t *testing.T) {
 	ba, bb := bucket[string](t, a, BucketOptions{Name: "policy"}), bucket[string](t, b, BucketOptions{Name: "policy"})
 
 	m, err := bb.Mirror(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	rev, err := ba.Create(ctx, "version", "one")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	eventually(t, "b mirrors what a wrote", func() bool { e, _ := m.Get("version"); return e.Value == "one" })
 	if _, err := bb.Update(ctx, "version", "two", rev); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ba.Update(ctx, "version", "three", rev); !errors.Is(err, ErrConflict) {
-		t.Errorf("a overwrites what b wrote: %v", err)
-	}
+	wantErr(t, ErrConflict, "a overwrites what b wrote", errOf(ba.Update(ctx, "version", "three", rev)))
 
 	atA, err := a.Subscribe(ctx, "changed")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	atB, err := b.Subscribe(ctx, "changed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Publish(ctx, "changed", 5); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, a.Publish(ctx, "changed", 5))
 	want := Notice{Topic: "changed", Origin: "a", Revision: 5}
 	if got := receive(t, atB); got != want {
 		t.Errorf("at b: %+v", got)
@@ -49,16 +37,10 @@ func TestNodesShareAnEngine(t *testing.T) {
 	}
 
 	// A busy neighbour must not hide the one notice that comes from elsewhere.
-	if err := b.Publish(ctx, "changed", 6); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.Publish(ctx, "changed", 6))
+	must(t, b.nc.Flush())
 	for i := range uint64(1000) {
-		if err := a.Publish(ctx, "changed", 100+i); err != nil {
-			t.Fatal(err)
-		}
+		must(t, a.Publish(ctx, "changed", 100+i))
 	}
 	eventually(t, "the notice of b", func() bool { return receive(t, atA) == Notice{Topic: "changed", Origin: "b", Revision: 6} })
 }
@@ -67,12 +49,8 @@ func TestSameNameIsNotLocal(t *testing.T) {
 	url := startNATS(t).url
 	a, b := open(t, Options{URL: url, Name: "twin"}), open(t, Options{URL: url, Name: "twin"})
 	ch, err := a.Subscribe(t.Context(), "t")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Publish(t.Context(), "t", 1); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, b.Publish(t.Context(), "t", 1))
 	if n := receive(t, ch); n.Local {
 		t.Errorf("a took a notice of its namesake for its own: %+v", n)
 	}
@@ -93,25 +71,15 @@ func TestServerRestart(t *testing.T) {
 	b := bucket[int](t, s, BucketOptions{Name: "kept"})
 	brief := bucket[int](t, s, BucketOptions{Name: "brief", TTL: 300 * time.Millisecond})
 	for i := range 3 {
-		if _, err := b.Put(ctx, fmt.Sprint("k", i), i); err != nil {
-			t.Fatal(err)
-		}
+		put(t, b, fmt.Sprint("k", i), i)
 	}
 	kept, err := b.Mirror(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	vanishing, err := brief.Mirror(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	notices, err := s.Subscribe(ctx, "t")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := brief.Put(ctx, "k", 1); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	put(t, brief, "k", 1)
 	eventually(t, "the short-lived entry", func() bool { _, ok := vanishing.Get("k"); return ok })
 
 	n.stop(t)
@@ -120,15 +88,9 @@ func TestServerRestart(t *testing.T) {
 		t.Error("the mirror forgot its last state")
 	}
 	start := time.Now()
-	if _, err := b.Put(ctx, "k0", 9); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Put while the server is away: %v", err)
-	}
-	if err := s.Publish(ctx, "t", 1); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Publish while the server is away: %v", err)
-	}
-	if err := s.Healthy(ctx); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Healthy while the server is away: %v", err)
-	}
+	wantErr(t, ErrUnavailable, "Put while the server is away", errOf(b.Put(ctx, "k0", 9)))
+	wantErr(t, ErrUnavailable, "Publish while the server is away", s.Publish(ctx, "t", 1))
+	wantErr(t, ErrUnavailable, "Healthy while the server is away", s.Healthy(ctx))
 	if d := time.Since(start); d > 2*opTimeout {
 		t.Errorf("three requests without a server took %v", d)
 	}
@@ -142,20 +104,14 @@ func TestServerRestart(t *testing.T) {
 		t.Errorf("the failed write: %+v, %t", e, ok)
 	}
 	eventually(t, "the entry that expired meanwhile", func() bool { return len(vanishing.All()) == 0 })
-	if _, err := b.Put(ctx, "k0", 10); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Delete(ctx, "k1", 0); err != nil {
-		t.Fatal(err)
-	}
+	put(t, b, "k0", 10)
+	must(t, b.Delete(ctx, "k1", 0))
 	eventually(t, "changes after the restart", func() bool {
 		e, _ := kept.Get("k0")
 		_, ok := kept.Get("k1")
 		return e.Value == 10 && !ok
 	})
-	if err := s.Publish(ctx, "t", 2); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Publish(ctx, "t", 2))
 	if got := receive(t, notices); got.Revision != 2 || got.Missed {
 		t.Errorf("notice after the restart: %+v", got)
 	}
@@ -166,9 +122,7 @@ func TestCloseWithoutServer(t *testing.T) {
 	n := startNATS(t)
 	s := open(t, Options{URL: n.url})
 	m, err := bucket[int](t, s, BucketOptions{Name: "x"}).Mirror(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	n.stop(t)
 	eventually(t, "the loss", func() bool { return m.Err() != nil })
 	start := time.Now()

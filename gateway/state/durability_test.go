@@ -36,21 +36,15 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-state.child="+dir)
 		cmd.Stderr = t.Output()
 		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
+		must(t, cmd.Start())
 		acknowledged := -1
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			if acknowledged, err = strconv.Atoi(lines.Text()); err != nil {
 				t.Fatal(err)
 			}
 			if acknowledged == 100*(round+1) {
-				if err := cmd.Process.Kill(); err != nil {
-					t.Fatal(err)
-				}
+				must(t, cmd.Process.Kill())
 			}
 		}
 		_ = cmd.Wait() // Reports the signal.
@@ -59,9 +53,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		}
 		s := open(t, Options{Dir: dir})
 		all, err := bucket[int](t, s, BucketOptions{Name: "kill"}).All(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		present := make(map[int]bool)
 		for _, e := range all {
 			present[e.Value] = true
@@ -71,8 +63,6 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 				t.Errorf("round %d: write %d of %d was acknowledged and is lost", round, i, acknowledged)
 			}
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Close())
 	}
 }

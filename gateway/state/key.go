@@ -49,7 +49,7 @@ func decodeKey(enc string) (string, error) {
 			if hi < 0 || lo < 0 {
 				return "", fmt.Errorf("%w: bad escape in key", ErrInvalid)
 			}
-			if c = byte(hi<<4 | lo); plain(c) {
+			if c = byte(hi<<4 | lo); plain(c) { //nolint:gosec // Two hexadecimal digits make a byte.
 				return "", fmt.Errorf("%w: needless escape in key", ErrInvalid)
 			}
 			i += 2

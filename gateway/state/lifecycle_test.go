@@ -30,9 +30,7 @@ func TestRestartOnDisk(t *testing.T) {
 		if rev, err = b.Put(t.Context(), "version", i); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Close())
 	}
 }
 
@@ -44,9 +42,7 @@ func TestSyncModes(t *testing.T) {
 		o := BucketOptions{Name: map[bool]string{false: "durable", true: "fast"}[async], Async: async}
 		bucket[int](t, s, o)
 		stream, err := s.js.Stream(t.Context(), "KV_"+prefix+o.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if got := stream.CachedInfo().Config.PersistMode; got != want {
 			t.Errorf("%+v: the engine persists in mode %v, want %v", o, got, want)
 		}
@@ -63,17 +59,13 @@ func TestDirectoryHasOneOwner(t *testing.T) {
 	if err := first.Healthy(t.Context()); err != nil {
 		t.Errorf("the first owner suffered: %v", err)
 	}
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, first.Close())
 	open(t, Options{Dir: dir})
 }
 
 func TestOpenFails(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, []byte("x"), 0o600))
 	for name, c := range map[string]struct {
 		o    Options
 		want error
@@ -123,19 +115,14 @@ func TestVersions(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	s := open(t, Options{Dir: t.TempDir()})
-	ctx := t.Context()
+	ctx, s := t.Context(), open(t, Options{Dir: t.TempDir()})
 	b := bucket[int](t, s, BucketOptions{Name: "close"})
 	m, err := b.Mirror(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	notices, err := s.Subscribe(ctx, "t")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var busy sync.WaitGroup
-	watching, stored := make(chan struct{}), make(chan uint64, 1<<16)
+	watching := make(chan struct{})
 	busy.Go(func() {
 		var last error
 		for ev, err := range b.Watch(ctx) {
@@ -143,70 +130,52 @@ func TestClose(t *testing.T) {
 				close(watching)
 			}
 			if last = err; err != nil {
-				if err := s.Close(); err != nil { // From within the loop, too.
-					t.Error(err)
-				}
+				wantErr(t, nil, "Close from within the loop", s.Close())
 			}
 		}
-		if !errors.Is(last, ErrUnavailable) {
-			t.Errorf("the watch ended with %v", last)
-		}
+		wantErr(t, ErrUnavailable, "end of the watch", last)
 	})
 	<-watching
 	for range 4 {
 		busy.Go(func() {
 			for {
-				rev, err := b.Put(ctx, "k", 1)
-				if err != nil {
-					if !errors.Is(err, ErrUnavailable) {
-						t.Errorf("Put at the end: %v", err)
-					}
+				if _, err := b.Put(ctx, "k", 1); err != nil {
+					wantErr(t, ErrUnavailable, "Put at the end", err)
 					return
 				}
-				stored <- rev
 			}
 		})
 	}
-	<-stored
 	eventually(t, "mirrored", func() bool { _, ok := m.Get("k"); return ok })
 	for range 2 {
-		busy.Go(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		busy.Go(func() { wantErr(t, nil, "Close", s.Close()) })
 	}
 	busy.Wait()
 	if _, ok := <-notices; ok {
 		t.Error("the subscription goes on")
 	}
-	if err := m.Err(); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Err of the mirror: %v", err)
-	}
+	wantErr(t, ErrUnavailable, "Err of the mirror", m.Err())
 	if _, ok := m.Get("k"); !ok {
 		t.Error("the mirror forgot its last state")
 	}
+	checkClosed(ctx, t, s, b)
+}
+
+func checkClosed(ctx context.Context, t *testing.T, s *State, b *Bucket[int]) {
+	t.Helper()
 	for name, err := range map[string]error{
 		"Healthy": s.Healthy(ctx),
 		"Publish": s.Publish(ctx, "t", 1),
 		"Delete":  b.Delete(ctx, "k", 0),
+
+		"OpenBucket": errOf(OpenBucket[int](ctx, s, BucketOptions{Name: "x"})),
+		"Mirror":     errOf(b.Mirror(ctx)),
+		"All":        errOf(b.All(ctx)),
+		"Subscribe":  errOf(s.Subscribe(ctx, "t")),
 	} {
-		if !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%s of a closed State: %v", name, err)
-		}
-	}
-	if _, err := OpenBucket[int](ctx, s, BucketOptions{Name: "x"}); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("OpenBucket of a closed State: %v", err)
-	}
-	if _, err := b.Mirror(ctx); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Mirror of a closed State: %v", err)
-	}
-	if _, err := s.Subscribe(ctx, "t"); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Subscribe of a closed State: %v", err)
+		wantErr(t, ErrUnavailable, name+" of a closed State", err)
 	}
 	for _, err := range b.Watch(ctx) {
-		if !errors.Is(err, ErrUnavailable) {
-			t.Errorf("Watch of a closed State: %v", err)
-		}
+		wantErr(t, ErrUnavailable, "Watch of a closed State", err)
 	}
 }

@@ -16,7 +16,7 @@ type serverLog struct {
 func (l *serverLog) complain(format string, v []any) {
 	msg := fmt.Sprintf(format, v...)
 	l.complaint.Store(&msg)
-	l.log.Error("state engine", "message", msg)
+	l.log.Error("state engine", slog.String("message", msg))
 }
 
 func (l *serverLog) last() string {
@@ -30,10 +30,11 @@ func (l *serverLog) last() string {
 func (l *serverLog) Errorf(format string, v ...any) { l.complain(format, v) }
 func (l *serverLog) Fatalf(format string, v ...any) { l.complain(format, v) }
 func (l *serverLog) Warnf(format string, v ...any) {
-	l.log.Warn("state engine", "message", fmt.Sprintf(format, v...))
+	l.log.Warn("state engine", slog.String("message", fmt.Sprintf(format, v...)))
 }
+
 func (l *serverLog) Noticef(format string, v ...any) {
-	l.log.Debug("state engine", "message", fmt.Sprintf(format, v...))
+	l.log.Debug("state engine", slog.String("message", fmt.Sprintf(format, v...)))
 }
 func (l *serverLog) Debugf(string, ...any) {}
 func (l *serverLog) Tracef(string, ...any) {}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"testing"
@@ -18,6 +19,31 @@ func TestMain(m *testing.M) {
 		os.Exit(writeUntilKilled(*childDir))
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// must ends the test on an error that is not its subject.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantErr(t *testing.T, want error, what string, got error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: error %v, want %v", what, got, want)
+	}
+}
+
+// errOf is the error of a call with two results.
+func errOf[V any](_ V, err error) error { return err }
+
+func put[V any](t *testing.T, b *Bucket[V], key string, v V) uint64 {
+	t.Helper()
+	rev, err := b.Put(t.Context(), key, v)
+	must(t, err)
+	return rev
 }
 
 // eventually polls until ok or fails the test after ten seconds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 )
 
@@ -61,7 +62,7 @@ func (m *Mirror[T]) follow(ctx context.Context, ready chan<- struct{}) {
 	}
 	m.mu.Lock()
 	if m.away == nil {
-		m.away = fail(m.b.s.life, "mirror "+m.b.name, errClosed)
+		m.away = fmt.Errorf("state: mirror %s: %w", m.b.name, errClosed)
 	}
 	m.mu.Unlock()
 	m.changed.beat()
@@ -72,7 +73,7 @@ func (m *Mirror[T]) apply(ev Event[T], err error) {
 	defer m.mu.Unlock()
 	switch {
 	case errors.Is(err, ErrCorrupt):
-		m.b.s.log.Error("state mirror keeps an older value", "cause", err)
+		m.b.s.log.Error("state mirror keeps an older value", slog.Any("cause", err))
 		m.corrupt[ev.Key] = err
 	case err != nil:
 		m.away = err

@@ -46,9 +46,7 @@ func (n *natsServer) start(t *testing.T) {
 	n.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path,
 		append(n.args, "-a", "127.0.0.1", "-p", n.port, "--ports_file_dir", ports)...)
 	n.cmd.Stderr = t.Output()
-	if err := n.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, n.cmd.Start())
 	file := filepath.Join(ports, filepath.Base(path)+"_"+strconv.Itoa(n.cmd.Process.Pid)+".ports")
 	var info struct {
 		NATS []string `json:"nats"`

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -81,7 +82,7 @@ func (s *State) Subscribe(ctx context.Context, topic string) (<-chan Notice, err
 	sub, err := s.nc.Subscribe(noticePrefix+enc, func(msg *nats.Msg) {
 		var w wireNotice
 		if len(msg.Data) > maxNoticeBytes || json.Unmarshal(msg.Data, &w) != nil {
-			s.log.Warn("state engine: malformed notice", "topic", topic)
+			s.log.Warn("state engine: malformed notice", slog.String("topic", topic))
 			return
 		}
 		box.put(Notice{Topic: topic, Origin: w.Origin, Local: w.Instance == s.instance, Revision: w.Revision})
@@ -95,13 +96,11 @@ func (s *State) Subscribe(ctx context.Context, topic string) (<-chan Notice, err
 		return nil, fail(ctx, op, err)
 	}
 	out := make(chan Notice)
-	s.busy.Add(1) // Cannot race with Close, which still waits for this request.
-	go func() {
-		defer s.busy.Done()
+	s.busy.Go(func() { // Cannot race with Close, which still waits for this request.
 		defer close(out)
 		defer func() { _ = sub.Unsubscribe() }() // Fails only when the connection is gone.
 		s.deliver(ctx, topic, box, link, out)
-	}()
+	})
 	return out, nil
 }
 

@@ -25,9 +25,7 @@ import (
 func writeFile(t *testing.T, name string, data []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(path, data, 0o600))
 	return path
 }
 
@@ -35,9 +33,7 @@ func writeFile(t *testing.T, name string, data []byte) string {
 func authority(t *testing.T) (ca, cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "state test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -46,13 +42,9 @@ func authority(t *testing.T) (ca, cert, key string) {
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	cert = writeFile(t, "cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	key = writeFile(t, "key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 	return cert, cert, key
@@ -123,22 +115,16 @@ jetstream { store_dir: %q }
 func newKey(t *testing.T, create func() (nkeys.KeyPair, error)) (nkeys.KeyPair, string) {
 	t.Helper()
 	kp, err := create()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	pub, err := kp.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return kp, pub
 }
 
 func encode(t *testing.T, claims jwt.Claims, signer nkeys.KeyPair) string {
 	t.Helper()
 	token, err := claims.Encode(signer)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return token
 }
 
@@ -147,12 +133,8 @@ func credentials(t *testing.T, account nkeys.KeyPair) string {
 	t.Helper()
 	user, pub := newKey(t, nkeys.CreateUser)
 	seed, err := user.Seed()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	data, err := jwt.FormatUserConfig(encode(t, jwt.NewUserClaims(pub), account), seed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return writeFile(t, "user.creds", data)
 }

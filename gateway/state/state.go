@@ -109,24 +109,35 @@ func newState(ctx context.Context, o Options) (*State, error) {
 // connect is the second half of Open; on failure Close tidies up what there is.
 func (s *State) connect(ctx context.Context, o Options) (err error) {
 	if o.URL != "" {
-		if s.nc, err = dial(ctx, o, s.connOptions()); err != nil {
-			return err
-		}
-		if err := checkVersion(s.nc.ConnectedServerVersion()); err != nil {
-			return err
-		}
+		err = s.connectExternal(ctx, o)
 	} else {
-		if s.engine, err = startEngine(ctx, o.Dir, &serverLog{log: s.log}); err != nil {
-			return err
-		}
-		if s.nc, err = nats.Connect("", append(s.connOptions(), nats.InProcessServer(s.engine.srv))...); err != nil {
-			return fmt.Errorf("%w: connect to the embedded engine: %w", ErrUnavailable, err)
-		}
+		err = s.connectEmbedded(ctx, o.Dir)
+	}
+	if err != nil {
+		return err
 	}
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		return err
 	}
 	return s.Healthy(ctx)
+}
+
+func (s *State) connectExternal(ctx context.Context, o Options) (err error) {
+	if s.nc, err = dial(ctx, o, s.connOptions()); err != nil {
+		return err
+	}
+	return checkVersion(s.nc.ConnectedServerVersion())
+}
+
+func (s *State) connectEmbedded(ctx context.Context, dir string) (err error) {
+	if s.engine, err = startEngine(ctx, dir, &serverLog{log: s.log}); err != nil {
+		return err
+	}
+	s.nc, err = nats.Connect("", append(s.connOptions(), nats.InProcessServer(s.engine.srv))...)
+	if err != nil {
+		return fmt.Errorf("%w: connect to the embedded engine: %w", ErrUnavailable, err)
+	}
+	return nil
 }
 
 func (s *State) connOptions() []nats.Option {
@@ -141,7 +152,7 @@ func (s *State) connOptions() []nats.Option {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			s.link.beat()
 			if s.life.Err() == nil {
-				s.log.Warn("state engine lost", "cause", err)
+				s.log.Warn("state engine lost", slog.Any("cause", err))
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
@@ -149,7 +160,7 @@ func (s *State) connOptions() []nats.Option {
 			s.log.Info("state engine is back")
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			s.log.Warn("state engine", "cause", err)
+			s.log.Warn("state engine", slog.Any("cause", err))
 		}),
 	}
 }

@@ -37,9 +37,7 @@ func modes() []mode {
 func open(t *testing.T, o Options) *State {
 	t.Helper()
 	s, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -51,9 +49,7 @@ func open(t *testing.T, o Options) *State {
 func bucket[T any](t *testing.T, s *State, o BucketOptions) *Bucket[T] {
 	t.Helper()
 	b, err := OpenBucket[T](t.Context(), s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return b
 }
 
@@ -94,13 +90,9 @@ func testValues(t *testing.T, s *State) {
 	}
 	want := policy{Rules: []string{"allow *"}, N: 1}
 	rev, err := b.Put(ctx, "p", want)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	got, err := b.Get(ctx, "p")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if age := time.Since(got.Created); age < -time.Minute || age > time.Minute {
 		t.Errorf("Created is %v ago", age)
 	}
@@ -109,20 +101,12 @@ func testValues(t *testing.T, s *State) {
 		t.Error(d)
 	}
 	for _, key := range []string{"z", "a", "m"} {
-		if _, err := b.Put(ctx, key, policy{}); err != nil {
-			t.Fatal(err)
-		}
+		put(t, b, key, policy{})
 	}
-	if err := b.Delete(ctx, "m", 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Get(ctx, "m"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("Get of a deleted key: %v", err)
-	}
+	must(t, b.Delete(ctx, "m", 0))
+	wantErr(t, ErrNotFound, "Get of a deleted key", errOf(b.Get(ctx, "m")))
 	all, err := b.All(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var keys []string
 	for _, e := range all {
 		keys = append(keys, e.Key)
@@ -142,12 +126,8 @@ func testValues(t *testing.T, s *State) {
 func testConflicts(t *testing.T, s *State) {
 	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "conflicts"})
 	first, err := b.Create(ctx, "k", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Create(ctx, "k", 2); !errors.Is(err, ErrConflict) {
-		t.Errorf("second Create: %v", err)
-	}
+	must(t, err)
+	wantErr(t, ErrConflict, "second Create", errOf(b.Create(ctx, "k", 2)))
 	second, err := b.Update(ctx, "k", 2, first)
 	if err != nil || second <= first {
 		t.Fatalf("Update: revision %d after %d, %v", second, first, err)
@@ -157,18 +137,10 @@ func testConflicts(t *testing.T, s *State) {
 			t.Errorf("Update from revision %d: %v", rev, err)
 		}
 	}
-	if _, err := b.Update(ctx, "never", 3, 0); !errors.Is(err, ErrConflict) {
-		t.Errorf("Update of a missing key: %v", err)
-	}
-	if err := b.Delete(ctx, "k", first); !errors.Is(err, ErrConflict) {
-		t.Errorf("Delete of an old revision: %v", err)
-	}
-	if err := b.Delete(ctx, "k", second); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Update(ctx, "k", 3, second); !errors.Is(err, ErrConflict) {
-		t.Errorf("Update of a deleted key: %v", err)
-	}
+	wantErr(t, ErrConflict, "Update of a missing key", errOf(b.Update(ctx, "never", 3, 0)))
+	wantErr(t, ErrConflict, "Delete of an old revision", b.Delete(ctx, "k", first))
+	must(t, b.Delete(ctx, "k", second))
+	wantErr(t, ErrConflict, "Update of a deleted key", errOf(b.Update(ctx, "k", 3, second)))
 	if _, err := b.Create(ctx, "k", 4); err != nil {
 		t.Errorf("Create after Delete: %v", err)
 	}
@@ -241,12 +213,8 @@ func testKeys(t *testing.T, s *State) {
 			t.Errorf("Get %.20q: %.20q, %v", key, e.Key, err)
 		}
 	}
-	if _, err := b.Put(ctx, "", ""); !errors.Is(err, ErrInvalid) {
-		t.Errorf("empty key: %v", err)
-	}
-	if _, err := b.Get(ctx, strings.Repeat("k", MaxKeyBytes+1)); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("long key: %v", err)
-	}
+	wantErr(t, ErrInvalid, "empty key", errOf(b.Put(ctx, "", "")))
+	wantErr(t, ErrTooLarge, "long key", errOf(b.Get(ctx, strings.Repeat("k", MaxKeyBytes+1))))
 }
 
 func testBounds(t *testing.T, s *State) {
@@ -259,17 +227,11 @@ func testBounds(t *testing.T, s *State) {
 	if _, err := b.Update(ctx, "k", value(1000), rev); err != nil {
 		t.Errorf("an update of exactly the bound: %v", err)
 	}
-	if _, err := b.Put(ctx, "k", value(1001)); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("a value beyond the bound: %v", err)
-	}
-	if _, err := b.Put(ctx, "k", json.RawMessage("{")); !errors.Is(err, ErrInvalid) {
-		t.Errorf("a value that is not JSON: %v", err)
-	}
+	wantErr(t, ErrTooLarge, "a value beyond the bound", errOf(b.Put(ctx, "k", value(1001))))
+	wantErr(t, ErrInvalid, "a value that is not JSON", errOf(b.Put(ctx, "k", json.RawMessage("{"))))
 	large := bucket[json.RawMessage](t, s, BucketOptions{Name: "large"})
 	want := value(DefaultMaxValueBytes)
-	if _, err := large.Put(ctx, "k", want); err != nil {
-		t.Fatal(err)
-	}
+	put(t, large, "k", want)
 	if got, err := large.Get(ctx, "k"); err != nil || !bytes.Equal(got.Value, want) {
 		t.Errorf("a value of %d bytes came back with %d, %v", len(want), len(got.Value), err)
 	}
@@ -281,9 +243,17 @@ func testBounds(t *testing.T, s *State) {
 
 func testOptions(t *testing.T, s *State) {
 	bad := []BucketOptions{
-		{}, {Name: "Upper"}, {Name: "a.b"}, {Name: "a>"}, {Name: strings.Repeat("n", 33)},
-		{Name: "x", TTL: -1}, {Name: "x", TTL: time.Millisecond}, {Name: "x", History: 65}, {Name: "x", History: -1},
-		{Name: "x", MaxValueBytes: -1}, {Name: "x", MaxValueBytes: 1 << 30},
+		{},
+		{Name: "Upper"},
+		{Name: "a.b"},
+		{Name: "a>"},
+		{Name: strings.Repeat("n", 33)},
+		{Name: "x", TTL: -1},
+		{Name: "x", TTL: time.Millisecond},
+		{Name: "x", History: 65},
+		{Name: "x", History: -1},
+		{Name: "x", MaxValueBytes: -1},
+		{Name: "x", MaxValueBytes: 1 << 30},
 	}
 	for _, o := range bad {
 		if _, err := OpenBucket[int](t.Context(), s, o); !errors.Is(err, ErrInvalid) {
@@ -292,14 +262,10 @@ func testOptions(t *testing.T, s *State) {
 	}
 	b := bucket[int](t, s, BucketOptions{Name: "adjusted", Async: true})
 	for i := range 3 {
-		if _, err := b.Put(t.Context(), "k", i); err != nil {
-			t.Fatal(err)
-		}
+		put(t, b, "k", i)
 	}
 	b = bucket[int](t, s, BucketOptions{Name: "adjusted", History: 5}) // The new limits hold from now on.
-	if _, err := b.Put(t.Context(), "k", 3); err != nil {
-		t.Fatal(err)
-	}
+	put(t, b, "k", 3)
 	if h, err := b.History(t.Context(), "k"); err != nil || len(h) != 2 {
 		t.Errorf("%d revisions, %v, want 2", len(h), err)
 	}
@@ -309,22 +275,12 @@ func testCorrupt(t *testing.T, s *State) {
 	ctx, strs := t.Context(), bucket[string](t, s, BucketOptions{Name: "corrupt"})
 	ints := bucket[int](t, s, BucketOptions{Name: "corrupt"})
 	rev, err := strs.Put(ctx, "k", "not a number")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ints.Get(ctx, "k"); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("Get: %v", err)
-	}
-	if _, err := ints.All(ctx); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("All: %v", err)
-	}
+	must(t, err)
+	wantErr(t, ErrCorrupt, "Get", errOf(ints.Get(ctx, "k")))
+	wantErr(t, ErrCorrupt, "All", errOf(ints.All(ctx)))
 	m, err := ints.Mirror(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.Err(); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("Err of a mirror: %v", err)
-	}
+	must(t, err)
+	wantErr(t, ErrCorrupt, "Err of a mirror", m.Err())
 	if _, err := ints.Update(ctx, "k", 1, rev); err != nil {
 		t.Fatal(err)
 	}
@@ -339,21 +295,13 @@ func testCorrupt(t *testing.T, s *State) {
 
 func testHistory(t *testing.T, s *State) {
 	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "history", History: 3})
-	if _, err := b.History(ctx, "k"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("no history: %v", err)
-	}
+	wantErr(t, ErrNotFound, "no history", errOf(b.History(ctx, "k")))
 	for i := range 4 {
-		if _, err := b.Put(ctx, "k", i); err != nil {
-			t.Fatal(err)
-		}
+		put(t, b, "k", i)
 	}
-	if err := b.Delete(ctx, "k", 0); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.Delete(ctx, "k", 0))
 	h, err := b.History(ctx, "k")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	var got []string
 	for _, e := range h {
 		got = append(got, fmt.Sprint(e.Value, e.Deleted))
@@ -366,26 +314,18 @@ func testHistory(t *testing.T, s *State) {
 func testExpiry(t *testing.T, s *State) {
 	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "expiry", TTL: 500 * time.Millisecond})
 	rev, err := b.Put(ctx, "lease", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	m, err := b.Mirror(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if _, ok := m.Get("lease"); !ok {
 		t.Error("mirror lacks the entry")
 	}
 	if _, err := b.Update(ctx, "lease", 2, rev); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Put(ctx, "other", 3); err != nil {
-		t.Fatal(err)
-	}
+	put(t, b, "other", 3)
 	eventually(t, "mirror forgets", func() bool { return len(m.All()) == 0 })
-	if _, err := b.Get(ctx, "lease"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("Get after expiry: %v", err)
-	}
+	wantErr(t, ErrNotFound, "Get after expiry", errOf(b.Get(ctx, "lease")))
 	if _, err := b.Create(ctx, "lease", 4); err != nil {
 		t.Errorf("Create after expiry: %v", err)
 	}
@@ -396,18 +336,12 @@ func testExpiry(t *testing.T, s *State) {
 func testWatch(t *testing.T, s *State) {
 	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "watch"})
 	for i, key := range []string{"a", "b", "gone"} {
-		if _, err := b.Put(ctx, key, i); err != nil {
-			t.Fatal(err)
-		}
+		put(t, b, key, i)
 	}
-	if err := b.Delete(ctx, "gone", 0); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.Delete(ctx, "gone", 0))
 	var got []string
 	for ev, err := range b.Watch(ctx) {
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		got = append(got, fmt.Sprintf("%s=%d deleted=%t synced=%t", ev.Key, ev.Value, ev.Deleted, ev.Synced))
 		switch len(got) {
 		case 3:
@@ -415,9 +349,7 @@ func testWatch(t *testing.T, s *State) {
 		case 4:
 			err = b.Delete(ctx, "b", 0)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if len(got) == 5 {
 			break
 		}
@@ -433,14 +365,10 @@ func testWatch(t *testing.T, s *State) {
 
 func testMirror(t *testing.T, s *State) {
 	ctx, b := t.Context(), bucket[int](t, s, BucketOptions{Name: "mirror", Async: true})
-	if _, err := b.Put(ctx, "z", 0); err != nil {
-		t.Fatal(err)
-	}
+	put(t, b, "z", 0)
 	live, cancel := context.WithCancel(ctx)
 	m, err := b.Mirror(live)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if e, ok := m.Get("z"); !ok || e.Value != 0 || m.Err() != nil {
 		t.Errorf("complete copy: %v, %t, %v", e, ok, m.Err())
 	}
@@ -448,9 +376,7 @@ func testMirror(t *testing.T, s *State) {
 		t.Error("Get of a missing key succeeds")
 	}
 	changed := m.Changed()
-	if _, err := b.Put(ctx, "a", 1); err != nil {
-		t.Fatal(err)
-	}
+	put(t, b, "a", 1)
 	select {
 	case <-changed:
 	case <-time.After(10 * time.Second):
@@ -462,17 +388,13 @@ func testMirror(t *testing.T, s *State) {
 	}
 	const many = 1000 // More than the client buffers.
 	for i := range many {
-		if _, err := b.Put(ctx, fmt.Sprint("k", i), i); err != nil {
-			t.Fatal(err)
-		}
+		put(t, b, fmt.Sprint("k", i), i)
 	}
 	eventually(t, "all entries", func() bool { return len(m.All()) == many+2 })
 	if all, err := b.All(ctx); err != nil || len(all) != many+2 {
 		t.Errorf("All of the bucket: %d, %v", len(all), err)
 	}
-	if err := b.Delete(ctx, "a", 0); err != nil {
-		t.Fatal(err)
-	}
+	must(t, b.Delete(ctx, "a", 0))
 	eventually(t, "deletion", func() bool { _, ok := m.Get("a"); return !ok })
 	cancel()
 	eventually(t, "the end", func() bool { return errors.Is(m.Err(), ErrUnavailable) })
@@ -484,24 +406,16 @@ func testMirror(t *testing.T, s *State) {
 func testNotices(t *testing.T, s *State) {
 	ctx := t.Context()
 	mine, err := s.Subscribe(ctx, "policy.v1 *")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	other, err := s.Subscribe(ctx, "other")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Publish(ctx, "policy.v1 *", 7); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, s.Publish(ctx, "policy.v1 *", 7))
 	if d := cmp.Diff(Notice{Topic: "policy.v1 *", Origin: "a", Local: true, Revision: 7}, receive(t, mine)); d != "" {
 		t.Error(d)
 	}
 	const last = 20_000 // Nobody reads meanwhile.
 	for i := range uint64(last) {
-		if err := s.Publish(ctx, "policy.v1 *", i+1); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Publish(ctx, "policy.v1 *", i+1))
 	}
 	if err := s.Publish(ctx, "other", 1); err != nil { // Arrives in order, and is not held up.
 		t.Fatal(err)
@@ -519,25 +433,17 @@ func testNotices(t *testing.T, s *State) {
 	if seen > last/10 {
 		t.Errorf("%d of %d notices delivered to a subscriber that did not read", seen, last)
 	}
-	if err := s.Publish(ctx, "", 1); !errors.Is(err, ErrInvalid) {
-		t.Errorf("empty topic: %v", err)
-	}
+	wantErr(t, ErrInvalid, "empty topic", s.Publish(ctx, "", 1))
 	for _, junk := range []string{"", "{", strings.Repeat(" ", maxNoticeBytes) + `{"revision":1}`} {
-		if err := s.nc.Publish(noticePrefix+"other", []byte(junk)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.nc.Publish(noticePrefix+"other", []byte(junk)))
 	}
-	if err := s.Publish(ctx, "other", 2); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Publish(ctx, "other", 2))
 	if n := receive(t, other); n.Revision != 2 {
 		t.Errorf("after junk: %+v", n)
 	}
 	short, cancel := context.WithCancel(ctx)
 	ending, err := s.Subscribe(short, "other")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	cancel()
 	if n, ok := <-ending; ok {
 		t.Errorf("after the end: %+v", n)
@@ -548,9 +454,7 @@ func testCancel(t *testing.T, s *State) {
 	b := bucket[int](t, s, BucketOptions{Name: "cancel"})
 	ctx, cancel := context.WithCancel(t.Context())
 	for ev, err := range b.Watch(ctx) {
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if ev.Synced {
 			cancel()
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -72,9 +73,6 @@ type watch[T any] struct {
 func (w *watch[T]) run(ctx context.Context, link <-chan struct{}) error {
 	updates, stop, err := w.b.follow(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
-			return errStop
-		}
 		return err
 	}
 	defer stop()
@@ -92,7 +90,7 @@ func (w *watch[T]) run(ctx context.Context, link <-chan struct{}) error {
 		case <-link:
 			return fmt.Errorf("%w: connection lost or renewed", ErrUnavailable)
 		case <-late.C:
-			return fmt.Errorf("%w: listing did not end", ErrUnavailable)
+			return fmt.Errorf("%w: the listing stalled", ErrUnavailable)
 		case <-expiry.C:
 			wait, err := w.expire(ctx)
 			if err != nil {
@@ -105,17 +103,14 @@ func (w *watch[T]) run(ctx context.Context, link <-chan struct{}) error {
 			if !ok {
 				return fmt.Errorf("%w: the engine ended the watch", ErrUnavailable)
 			}
-			if e == nil {
-				late.Stop()
-				err = w.synced(ctx)
-			} else {
-				err = w.update(e)
-			}
-			if err != nil {
+			if err := w.handle(ctx, e); err != nil {
 				return err
 			}
-			if w.b.ttl > 0 && w.known.len() == 1 {
-				expiry.Reset(0) // There is an entry to wait for, and maybe it is the first.
+			if late.Stop(); w.seen != nil {
+				late.Reset(startTimeout)
+			}
+			if w.first() {
+				expiry.Reset(0)
 			}
 		}
 	}
@@ -148,12 +143,16 @@ func (b *Bucket[T]) follow(ctx context.Context) (_ <-chan jetstream.KeyValueEntr
 	return kw.Updates(), stop, nil
 }
 
-// update tells one change.
-func (w *watch[T]) update(e jetstream.KeyValueEntry) error {
+// handle tells one change, or with a nil entry that there is nothing left of what existed when the engine began.
+func (w *watch[T]) handle(ctx context.Context, e jetstream.KeyValueEntry) error {
+	if e == nil {
+		return w.synced(ctx)
+	}
 	key, err := decodeKey(e.Key())
 	if err != nil {
-		w.b.s.log.Warn("state bucket holds a foreign key", "bucket", w.b.name, "revision", e.Revision())
-		return nil
+		w.b.s.log.Warn("state bucket holds a foreign key",
+			slog.String("bucket", w.b.name), slog.Uint64("revision", e.Revision()), slog.Any("cause", err))
+		return nil // Nothing that a user of the bucket could do about it.
 	}
 	if w.seen != nil {
 		w.seen[key] = true
@@ -197,6 +196,9 @@ func (w *watch[T]) synced(ctx context.Context) error {
 	}
 	return nil
 }
+
+// first tells whether there may be an expiry to wait for where there was none before.
+func (w *watch[T]) first() bool { return w.b.ttl > 0 && w.known.len() == 1 }
 
 // expire tells which keys have outlived the bucket's time to live; the engine says nothing when it removes them. It
 // returns when to look again, 0 for never. The engine's word counts, its clock may differ from ours.
