@@ -1,0 +1,111 @@
+package graphql
+
+import (
+	"context"
+	"encoding/json"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
+)
+
+// newCall returns a call of the operation's caller.
+func newCall(ctx context.Context, op gateway.Op, name string, arguments json.RawMessage) (*gateway.Call, error) {
+	args, err := object("arguments", arguments)
+	if err != nil {
+		return nil, err
+	}
+	return &gateway.Call{Op: op, Name: name, Args: args, Principal: caller(ctx), Via: "graphql"}, nil
+}
+
+// object checks that a JSON argument is an object, or nil for none.
+func object(name string, v json.RawMessage) (json.RawMessage, error) {
+	switch jsontext.Value(v).Kind() {
+	case '{':
+		return v, nil
+	case 'n', 0: // Nothing was given.
+		return nil, nil
+	default:
+		return nil, invalidArgument(name + " must be an object")
+	}
+}
+
+// CallTool calls a tool.
+func (m mutation) CallTool(ctx context.Context, name string, arguments json.RawMessage) (*generated.CallResult, error) {
+	call, err := newCall(ctx, gateway.OpCall, name, arguments)
+	if err != nil {
+		return nil, err
+	}
+	res, err := m.gw.Do(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	return toCallResult(res)
+}
+
+// ReadResource reads a resource.
+func (q query) ReadResource(ctx context.Context, uri string) (*generated.ReadResult, error) {
+	call, err := newCall(ctx, gateway.OpRead, uri, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := q.gw.Do(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	return toReadResult(res)
+}
+
+// GetPrompt renders a prompt.
+func (q query) GetPrompt(ctx context.Context, name string, arguments json.RawMessage) (*generated.PromptResult, error) {
+	call, err := newCall(ctx, gateway.OpGet, name, arguments)
+	if err != nil {
+		return nil, err
+	}
+	res, err := q.gw.Do(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	return toPromptResult(res)
+}
+
+// Complete suggests values for an argument. The arguments of the call are those of MCP's completion/complete
+// (revision 2026-07-28) without the reference.
+func (q query) Complete(ctx context.Context, ref generated.CompletionRef, argument, value string, known json.RawMessage) (*generated.Completion, error) {
+	if (ref.Prompt == nil) == (ref.Template == nil) {
+		return nil, invalidArgument("ref must name either a prompt or a template")
+	}
+	known, err := object("known", known)
+	if err != nil {
+		return nil, err
+	}
+	type arg struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	}
+	type known0 struct {
+		Arguments jsontext.Value `json:"arguments"`
+	}
+	args := struct {
+		Argument arg     `json:"argument"`
+		Context  *known0 `json:"context,omitempty"`
+	}{Argument: arg{argument, value}}
+	if known != nil {
+		args.Context = &known0{jsontext.Value(known)}
+	}
+	text, err := jsonv2.Marshal(args)
+	if err != nil {
+		return nil, err
+	}
+	kind, name := gateway.KindPrompt, ref.Prompt
+	if ref.Template != nil {
+		kind, name = gateway.KindTemplate, ref.Template
+	}
+	res, err := q.gw.Do(ctx, &gateway.Call{Op: gateway.OpComplete, Kind: kind, Name: *name, Args: text, Principal: caller(ctx), Via: "graphql"})
+	if err != nil {
+		return nil, err
+	}
+	return toCompletion(res)
+}

@@ -1,0 +1,79 @@
+package graphql
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// The codes of errors that no call can have: those of the document. All other codes are gateway.Code's names.
+const (
+	codeParse      = "GRAPHQL_PARSE_FAILED"
+	codeValidation = "GRAPHQL_VALIDATION_FAILED"
+	codeLimit      = "GRAPHQL_LIMIT_EXCEEDED"
+	codeRequest    = "BAD_REQUEST"
+)
+
+// present turns whatever failed into what the caller sees: a message, where it was, a code from gateway.Code and
+// what an upstream or the argument check says beyond that. What is not a *gateway.Error is a bug here: it is
+// logged, and the caller sees only that something failed.
+func (f *Frontend) present(ctx context.Context, err error) *gqlerror.Error {
+	at := graphql.DefaultErrorPresenter(ctx, err)
+	e := gateway.AsError(err)
+	if e.Code == gateway.Internal && !isGatewayError(err) {
+		f.o.Logger.ErrorContext(ctx, "graphql operation failed", slog.String("error", err.Error()), slog.String("path", at.Path.String()))
+	}
+	return toError(e, at.Path, at.Locations)
+}
+
+func isGatewayError(err error) bool {
+	var e *gateway.Error
+	return errors.As(err, &e)
+}
+
+// toError shows the caller's part of a gateway error.
+func toError(e *gateway.Error, path ast.Path, at []gqlerror.Location) *gqlerror.Error {
+	ext := map[string]any{"code": e.Code.String()}
+	if len(e.Data) > 0 && jsontext.Value(e.Data).IsValid() {
+		ext["data"] = e.Data
+	}
+	if e.Retry > 0 {
+		ext["retryAfterMs"] = e.Retry.Milliseconds()
+	}
+	var invalid *schema.Invalid
+	if errors.As(e.Err, &invalid) {
+		ext["violations"] = violations(invalid)
+	}
+	return &gqlerror.Error{Message: e.Msg, Path: path, Locations: at, Extensions: ext}
+}
+
+type violation struct {
+	Pointer string `json:"pointer"`
+	Message string `json:"message"`
+}
+
+func violations(in *schema.Invalid) []violation {
+	out := make([]violation, len(in.Violations))
+	for i, v := range in.Violations {
+		out[i] = violation(v)
+	}
+	return out
+}
+
+// list is toError for a failure that concerns a whole operation.
+func list(err error) gqlerror.List {
+	return gqlerror.List{toError(gateway.AsError(err), nil, nil)}
+}
+
+// fault is an error in what the client sent, outside any field.
+func fault(code, message string) *gqlerror.Error {
+	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
+}

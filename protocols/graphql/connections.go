@@ -1,0 +1,87 @@
+package graphql
+
+import (
+	"sync"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// connections counts what stays open, in all and for each principal, and knows how to end it.
+type connections struct {
+	limit, total int
+
+	mu     sync.Mutex
+	closed bool
+	open   map[*connection]bool
+	count  map[string]int // by principal
+	wg     sync.WaitGroup
+}
+
+// A connection is a WebSocket or an event stream.
+type connection struct {
+	in    *connections
+	owner string // the principal's ID, "" while it is not known
+	stop  func() // asks it to end; returns when it has been asked
+}
+
+var (
+	errClosed     = &gateway.Error{Code: gateway.Unavailable, By: "graphql", Msg: "the gateway is shutting down"}                    //nolint:gochecknoglobals // a constant.
+	errTooMany    = &gateway.Error{Code: gateway.ResourceExhausted, By: "graphql", Msg: "too many connections"}                      //nolint:gochecknoglobals // a constant.
+	errExpired    = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential has expired"}                  //nolint:gochecknoglobals // a constant.
+	errNobody     = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "authentication required"}                     //nolint:gochecknoglobals // a constant.
+	errOtherOwner = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential stands for somebody else now"} //nolint:gochecknoglobals // a constant.
+)
+
+// enter admits a connection, which must leave again.
+func (c *connections) enter(stop func()) (*connection, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, errClosed
+	case len(c.open) >= c.total:
+		return nil, errTooMany
+	case c.open == nil:
+		c.open, c.count = map[*connection]bool{}, map[string]int{}
+	}
+	n := &connection{in: c, stop: stop}
+	c.open[n] = true
+	c.wg.Add(1)
+	return n, nil
+}
+
+// own counts the connection for a principal, once.
+func (n *connection) own(principal string) error {
+	c := n.in
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count[principal] >= c.limit {
+		return errTooMany
+	}
+	c.count[principal]++
+	n.owner = principal
+	return nil
+}
+
+func (n *connection) leave() {
+	c := n.in
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.open, n)
+	if n.owner != "" {
+		if c.count[n.owner]--; c.count[n.owner] == 0 {
+			delete(c.count, n.owner)
+		}
+	}
+	c.wg.Done()
+}
+
+func (c *connections) close() {
+	c.mu.Lock()
+	c.closed = true
+	for n := range c.open {
+		c.wg.Go(n.stop)
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+}

@@ -1,0 +1,199 @@
+package graphql
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+)
+
+// A document is a parsed document that has passed the limits and validation. It is shared and never changed.
+type document struct {
+	doc    *ast.QueryDocument
+	lifted []*ast.Value // JSON literals that were replaced by the variables "0", "1", ...
+}
+
+// prepare makes an operation ready to run, or says what is wrong with the request.
+func (f *Frontend) prepare(ctx context.Context, r *request) (*graphql.OperationContext, gqlerror.List) {
+	d, errs := f.document(ctx, r.Query)
+	if errs != nil {
+		return nil, errs
+	}
+	op := d.doc.Operations.ForName(r.OperationName)
+	if op == nil {
+		return nil, gqlerror.List{fault(codeValidation, "operationName does not name an operation of the document")}
+	}
+	vars, err := f.variables(d, op, r.Variables)
+	if err != nil {
+		return nil, gqlerror.List{err}
+	}
+	return &graphql.OperationContext{
+		RawQuery:               r.Query,
+		OperationName:          r.OperationName,
+		Doc:                    d.doc,
+		Operation:              op,
+		Variables:              vars,
+		RecoverFunc:            recovered,
+		ResolverMiddleware:     func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) },
+		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
+	}, nil
+}
+
+// document parses, measures and validates, in this order, or takes the result from the cache.
+func (f *Frontend) document(ctx context.Context, query string) (*document, gqlerror.List) {
+	if d, ok := f.documents.Get(ctx, query); ok {
+		return d, nil
+	}
+	if err := excess(len(query), f.o.Limits.Bytes, "bytes"); err != nil {
+		return nil, gqlerror.List{err}
+	}
+	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: query}, f.o.Limits.Tokens)
+	if err != nil {
+		return nil, gqlerror.List{withCode(err, codeParse)}
+	}
+	if len(doc.Operations) == 0 {
+		return nil, gqlerror.List{fault(codeValidation, "the document has no operation")}
+	}
+	introspect, limit := f.o.Limits.check(doc)
+	switch {
+	case limit != nil:
+		return nil, gqlerror.List{limit}
+	case introspect && !f.o.Introspection:
+		return nil, gqlerror.List{fault(codeValidation, "introspection is switched off")}
+	}
+	if errs := validator.ValidateWithRules(f.schema, doc, quietRules()); len(errs) > 0 {
+		for i := range errs {
+			errs[i] = withCode(errs[i], codeValidation)
+		}
+		return nil, errs[:min(len(errs), maxErrors)]
+	}
+	d := &document{doc: doc}
+	if err := d.lift(); err != nil {
+		return nil, gqlerror.List{err}
+	}
+	if len(query) <= maxCachedDocument {
+		f.documents.Add(ctx, query, d)
+	}
+	return d, nil
+}
+
+// maxErrors bounds the answer to a hopeless document.
+const maxErrors = 10
+
+// quietRules are the rules of validation without suggestions, which take time to find.
+func quietRules() *rules.Rules {
+	r := rules.NewDefaultRules()
+	r.RemoveRule(rules.FieldsOnCorrectTypeRule.Name)
+	r.RemoveRule(rules.ScalarLeafsRule.Name)
+	r.AddRule(rules.FieldsOnCorrectTypeRuleWithoutSuggestions.Name, rules.FieldsOnCorrectTypeRuleWithoutSuggestions.RuleFunc)
+	r.AddRule(rules.ScalarLeafsRuleWithoutSuggestions.Name, rules.ScalarLeafsRuleWithoutSuggestions.RuleFunc)
+	return r
+}
+
+// withCode returns a copy of the library's error with our code and none of its own extensions.
+func withCode(err error, code string) *gqlerror.Error {
+	out := fault(code, err.Error())
+	var e *gqlerror.Error
+	if errors.As(err, &e) {
+		out.Message, out.Locations, out.Path = e.Message, e.Locations, e.Path
+	}
+	return out
+}
+
+// lift replaces every literal of type JSON by a variable, whose value each request makes with appendJSON: the
+// generated code would decode the literal, and lose what does not fit a Go number. It also refuses what the
+// generated code would panic on: integers beyond 32 bits where an Int is wanted.
+func (d *document) lift() *gqlerror.Error {
+	for _, op := range d.doc.Operations {
+		for _, v := range op.VariableDefinitions {
+			if err := fitting(v.DefaultValue); err != nil {
+				return err
+			}
+		}
+		if err := d.liftSet(op.SelectionSet); err != nil {
+			return err
+		}
+	}
+	for _, f := range d.doc.Fragments {
+		if err := d.liftSet(f.SelectionSet); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *document) liftSet(set ast.SelectionSet) *gqlerror.Error {
+	for _, selection := range set {
+		var below ast.SelectionSet
+		switch n := selection.(type) {
+		case *ast.Field:
+			if err := d.liftArguments(n); err != nil {
+				return err
+			}
+			below = n.SelectionSet
+		case *ast.InlineFragment:
+			below = n.SelectionSet
+		}
+		if err := d.liftSet(below); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *document) liftArguments(f *ast.Field) *gqlerror.Error {
+	for _, arg := range f.Arguments {
+		if err := fitting(arg.Value); err != nil {
+			return err
+		}
+		if def := f.Definition.Arguments.ForName(arg.Name); def == nil || def.Type.NamedType != scalarJSON {
+			continue
+		}
+		if arg.Value.Kind == ast.Variable || arg.Value.Kind == ast.NullValue {
+			continue
+		}
+		name := strconv.Itoa(len(d.lifted)) // No name of GraphQL begins with a digit.
+		d.lifted = append(d.lifted, arg.Value)
+		arg.Value = &ast.Value{Kind: ast.Variable, Raw: name, Position: arg.Value.Position}
+	}
+	return nil
+}
+
+// fitting refuses integers that no Int can hold and enum values in JSON.
+func fitting(v *ast.Value) *gqlerror.Error {
+	if v == nil {
+		return nil
+	}
+	json := v.Definition == nil || v.Definition.Name == scalarJSON
+	switch v.Kind {
+	case ast.IntValue:
+		if _, err := strconv.ParseInt(v.Raw, 10, 32); err != nil && !json {
+			return invalidValue(v, "Int is a number of 32 bits")
+		}
+	case ast.EnumValue:
+		if json {
+			return invalidValue(v, "JSON has no enum values: write a string")
+		}
+	case ast.ListValue, ast.ObjectValue:
+		for _, c := range v.Children {
+			if err := fitting(c.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func invalidValue(v *ast.Value, message string) *gqlerror.Error {
+	err := fault(codeValidation, message)
+	if v.Position != nil {
+		err.Locations = []gqlerror.Location{{Line: v.Position.Line, Column: v.Position.Column}}
+	}
+	return err
+}

@@ -1,0 +1,162 @@
+// Package graphql is the GraphQL door: it opens the registry to web applications under one endpoint, over HTTP,
+// server-sent events and WebSocket.
+//
+// The schema is that of schema/*.graphqls, the same for everybody; what it lists is the caller's own view. The
+// generated code (package generated) runs operations; what comes before and after is here, because the road asks
+// for more than a general GraphQL server gives: every document is measured before anything expensive looks at it,
+// values of the scalar JSON stay text from the wire to the upstream, and the transports follow their
+// specifications to the letter:
+//
+//   - GraphQL over HTTP, draft of 2026 (graphql.github.io/graphql-over-http), without batches;
+//   - graphql-transport-ws (github.com/enisdenjo/graphql-ws, PROTOCOL.md);
+//   - GraphQL over Server-Sent Events, distinct connections mode (github.com/enisdenjo/graphql-sse, PROTOCOL.md).
+//
+// It does not know what a token looks like and has no typed field for each tool.
+package graphql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// Options say how a [Frontend] serves. Every number and duration that is zero or negative takes its default.
+type Options struct {
+	// Authenticate judges the token of a WebSocket's connection_init, at the start of the connection and again
+	// with each operation; "" is a connection without a token. Nil accepts only connections whose upgrade
+	// request had a principal.
+	Authenticate func(ctx context.Context, token string) (*gateway.Principal, error)
+
+	// OriginPatterns are hosts, such as "app.example" or "*.example", whose pages may open a WebSocket besides
+	// those of the gateway's own host. The door has judged the Origin header already; this is the second lock.
+	OriginPatterns []string
+
+	Bounds        schema.Bounds // of a request's JSON; the length is also that of a WebSocket message; default 1 MiB, else schema's defaults
+	Limits        Limits        // of a document
+	Introspection bool          // whether __schema and __type may be asked for
+
+	Connections      int           // WebSockets and event streams of one principal at a time; default 32
+	TotalConnections int           // and of all principals; default 10,000
+	Operations       int           // running on one WebSocket; default 64
+	QueueLength      int           // events that wait for a slow reader, for each subscription; default 64
+	InitTimeout      time.Duration // from the upgrade to connection_init; default 5 s
+	WriteTimeout     time.Duration // for one message, after which the connection ends; default 10 s
+	KeepAlive        time.Duration // between pings on an idle connection; default 25 s
+
+	Logger *slog.Logger // receives failures that callers see as INTERNAL; required
+}
+
+// Frontend is the GraphQL door. It is an [http.Handler] and safe for concurrent use.
+type Frontend struct {
+	gw        *gateway.Gateway
+	o         Options
+	schema    *ast.Schema
+	executor  *executor.Executor
+	documents *lru.LRU[*document]
+	conns     connections
+	work      sync.WaitGroup // what subscriptions do besides being read
+}
+
+// documentCache and maxCachedDocument bound what prepared documents may hold of memory, which is a small multiple
+// of their text.
+const (
+	documentCache     = 500
+	maxCachedDocument = 8 << 10
+)
+
+// NewFrontend returns a frontend over a gateway. Close it to end what it serves.
+func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
+	if gw == nil || o.Logger == nil {
+		return nil, errors.New("graphql: a gateway and a logger are required")
+	}
+	if o.Bounds.Bytes <= 0 {
+		o.Bounds.Bytes = 1 << 20
+	}
+	o.Limits = o.Limits.withDefaults()
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&o.Connections, 32}, {&o.TotalConnections, 10_000}, {&o.Operations, 64}, {&o.QueueLength, 64}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.InitTimeout, 5 * time.Second}, {&o.WriteTimeout, 10 * time.Second}, {&o.KeepAlive, 25 * time.Second}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+
+	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache)}
+	f.conns.limit, f.conns.total = o.Connections, o.TotalConnections
+	// Incremental delivery needs a transport of its own, so @defer is not offered. The parsed schema belongs to
+	// the generated package: take a copy.
+	parsed := *generated.NewExecutableSchema(generated.Config{}).Schema()
+	parsed.Directives = maps.Clone(parsed.Directives)
+	delete(parsed.Directives, "defer")
+	f.schema = &parsed
+	f.executor = executor.New(generated.NewExecutableSchema(generated.Config{Schema: f.schema, Resolvers: resolvers{f}}))
+	f.executor.SetErrorPresenter(f.present)
+	f.executor.SetRecoverFunc(recovered)
+	return f, nil
+}
+
+// ServeHTTP answers the endpoint: queries by GET, all operations by POST, event streams where the client accepts
+// text/event-stream, and upgrades to WebSocket. The principal is that of the request's context (auth.From);
+// without one only an upgrade goes on, to be authenticated by its first message.
+func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if isUpgrade(r) {
+		f.serveSocket(w, r)
+		return
+	}
+	f.serveHTTP(w, r, auth.From(r.Context()))
+}
+
+// Close ends all WebSockets (1001) and event streams and waits until they have ended. Later connections are
+// refused; plain requests are still answered.
+func (f *Frontend) Close() error {
+	f.conns.close()
+	f.work.Wait()
+	return nil
+}
+
+func recovered(_ context.Context, p any) error { return fmt.Errorf("panic: %v", p) }
+
+// callerKey is the key of the principal in the context of an operation.
+type callerKey struct{}
+
+func withCaller(ctx context.Context, p *gateway.Principal) context.Context {
+	return context.WithValue(ctx, callerKey{}, p)
+}
+
+// caller returns who asks for the operation, which is never nil in a resolver.
+func caller(ctx context.Context) *gateway.Principal {
+	p, _ := ctx.Value(callerKey{}).(*gateway.Principal)
+	return p
+}
+
+// start begins an operation that was prepared. Each call of the handler gives one response, and nil at the end;
+// calls must use the context that is returned with it.
+func (f *Frontend) start(ctx context.Context, p *gateway.Principal, op *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
+	return f.executor.DispatchOperation(withCaller(ctx, p), op)
+}

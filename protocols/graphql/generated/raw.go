@@ -1,0 +1,30 @@
+// Package generated is what gqlgen makes of schema/*.graphqls: the types, and the code that runs an operation
+// on resolvers. Only this file is written by hand, because the generated code must name the scalar in it.
+package generated
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// MarshalRaw writes a value of the scalar JSON as it is; nil is null. The value must be valid JSON.
+func MarshalRaw(v json.RawMessage) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		if len(v) == 0 {
+			v = json.RawMessage("null")
+		}
+		_, _ = w.Write(v) // To a buffer, which does not fail.
+	})
+}
+
+// UnmarshalRaw takes a value of the scalar JSON, which the frontend passes as text: see package graphql. It
+// fails for a value that was decoded on the way and may have lost digits.
+func UnmarshalRaw(v any) (json.RawMessage, error) {
+	if raw, ok := v.(json.RawMessage); ok || v == nil {
+		return raw, nil
+	}
+	return nil, errors.New("a JSON value was decoded before its time")
+}

@@ -1,0 +1,76 @@
+package graphql
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// serveHTTP answers everything but WebSockets (GraphQL over HTTP, sections 5 and 6).
+func (f *Frontend) serveHTTP(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+	as := accept(r.Header.Values("Accept"))
+	if as == "" {
+		writeRefusal(w, typeJSON, http.StatusNotAcceptable, gqlerror.List{fault(codeRequest, "the response is application/graphql-response+json, application/json or text/event-stream")})
+		return
+	}
+	plain := as
+	if as == typeEvents {
+		plain = typeJSON
+	}
+	if p == nil { // The door has answered already; a frontend without a door must not be open.
+		writeRefusal(w, plain, http.StatusUnauthorized, list(errNobody))
+		return
+	}
+	req, err := f.parse(w, r)
+	var no *refusal
+	if errors.As(err, &no) {
+		writeRefusal(w, plain, no.status, gqlerror.List{fault(codeRequest, no.message)})
+		return
+	}
+	op, errs := f.prepare(r.Context(), req)
+	switch {
+	case as == typeEvents && (errs != nil || r.Method == http.MethodPost || op.Operation.Operation == ast.Query):
+		f.serveEvents(w, r, p, op, errs)
+	case errs != nil:
+		writeRefusal(w, as, statusOfErrors(as), errs)
+	case op.Operation.Operation == ast.Subscription && as != typeEvents:
+		writeRefusal(w, as, http.StatusNotAcceptable, gqlerror.List{fault(codeRequest, "a subscription needs a WebSocket, or a POST that accepts text/event-stream")})
+	case r.Method == http.MethodGet && op.Operation.Operation != ast.Query:
+		w.Header().Set("Allow", http.MethodPost)
+		writeRefusal(w, plain, http.StatusMethodNotAllowed, gqlerror.List{fault(codeRequest, "only queries may be sent by GET")})
+	default:
+		next, ctx := f.start(r.Context(), p, op)
+		resp := next(ctx)
+		if resp == nil { // The context ended before the operation began.
+			writeRefusal(w, as, http.StatusServiceUnavailable, list(ctx.Err()))
+			return
+		}
+		write(w, as, http.StatusOK, appendResponse(make([]byte, 0, len(resp.Data)+64), resp.Data, resp.Errors))
+	}
+}
+
+// parse reads the request, or returns a *refusal.
+func (f *Frontend) parse(w http.ResponseWriter, r *http.Request) (*request, error) {
+	switch r.Method {
+	case http.MethodPost:
+		return f.parsePost(w, r)
+	case http.MethodGet:
+		return f.parseGet(r.URL.RawQuery)
+	default:
+		w.Header().Set("Allow", "GET, POST")
+		return nil, &refusal{http.StatusMethodNotAllowed, "the method must be GET or POST"}
+	}
+}
+
+// statusOfErrors is the status of a document that cannot be executed: 400, but 200 for clients of the older media
+// type, which take any other status for the failure of something on the way (GraphQL over HTTP, section 6.4).
+func statusOfErrors(mediaType string) int {
+	if mediaType == typeGraphQL {
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}

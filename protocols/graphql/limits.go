@@ -1,0 +1,247 @@
+package graphql
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// Limits bound a document. Every one is checked in time linear in the document and before it is validated,
+// because validation itself can take quadratic time. A field that is zero or negative takes its default, which
+// no query of a person, of a client library or of introspection comes near to.
+type Limits struct {
+	Bytes          int // length of the document; default 64 KiB
+	Tokens         int // default 5,000
+	Depth          int // of fields in fields, fragments followed; default 20
+	Nesting        int // of braces in the text; default 30
+	Fields         int // in the text; default 500
+	Expanded       int // fields once fragments are put in place; default 5,000
+	Aliases        int // default 50
+	RootFields     int // of one operation; default 30
+	Directives     int // default 50
+	Operations     int // default 20
+	Fragments      int // default 50
+	InlineFragment int // default 100
+	Comparisons    int // pairs of fields that validation must compare because they share a response key; default 20,000
+	Cost           int // of one operation, see cost; default 20,000
+}
+
+// Costs. A field costs one; the fields below a list cost as often as the list may be long; what takes the road to
+// an upstream costs as much as a page of a list.
+const (
+	costCall = 100
+	maxCost  = 1 << 30
+)
+
+func (l Limits) withDefaults() Limits {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&l.Bytes, 64 << 10},
+		{&l.Tokens, 5000},
+		{&l.Depth, 20},
+		{&l.Nesting, 30},
+		{&l.Fields, 500},
+		{&l.Expanded, 5000},
+		{&l.Aliases, 50},
+		{&l.RootFields, 30},
+		{&l.Directives, 50},
+		{&l.Operations, 20},
+		{&l.Fragments, 50},
+		{&l.InlineFragment, 100},
+		{&l.Comparisons, 20_000},
+		{&l.Cost, 20_000},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	return l
+}
+
+// A meter measures one document. The document is not validated yet: fragments may be missing, repeated or
+// circular, and fields may not exist.
+type meter struct {
+	l          Limits
+	fragments  map[string]*ast.FragmentDefinition
+	sizes      map[string]size // of fragments; one that is being measured has size zero, so that a circle ends
+	introspect bool            // whether __schema or __type occurs
+
+	fields, aliases, directives, inline, nesting, deepest, comparisons int
+}
+
+// size is what a selection set amounts to once fragments are put in place. Sums stop at maxCost.
+type size struct{ depth, fields, roots, cost int }
+
+// check returns an error that names the first limit which the document exceeds. introspect reports whether the
+// document asks for the schema.
+func (l Limits) check(doc *ast.QueryDocument) (introspect bool, err *gqlerror.Error) {
+	if err := first(
+		excess(len(doc.Operations), l.Operations, "operations"),
+		excess(len(doc.Fragments), l.Fragments, "fragments"),
+	); err != nil {
+		return false, err
+	}
+	m := &meter{l: l, fragments: map[string]*ast.FragmentDefinition{}, sizes: map[string]size{}}
+	for _, f := range doc.Fragments {
+		m.fragments[f.Name] = f
+		m.directives += len(f.Directives)
+	}
+	for _, f := range doc.Fragments {
+		m.fragment(f.Name)
+	}
+	for _, op := range doc.Operations {
+		m.directives += len(op.Directives)
+		s := m.set(op.SelectionSet)
+		if err := first(
+			excess(s.depth, l.Depth, "levels of depth"),
+			excess(s.fields, l.Expanded, "fields with fragments in place"),
+			excess(s.roots, l.RootFields, "root fields"),
+			excess(s.cost, l.Cost, "units of cost"),
+		); err != nil {
+			return false, err
+		}
+	}
+	if err := first(
+		excess(m.fields, l.Fields, "fields"),
+		excess(m.aliases, l.Aliases, "aliases"),
+		excess(m.directives, l.Directives, "directives"),
+		excess(m.inline, l.InlineFragment, "inline fragments"),
+		excess(m.deepest, l.Nesting, "levels of nesting"),
+	); err != nil {
+		return false, err
+	}
+	for _, op := range doc.Operations {
+		m.compare(op.SelectionSet)
+	}
+	for _, f := range doc.Fragments {
+		m.compare(f.SelectionSet)
+	}
+	return m.introspect, excess(m.comparisons, l.Comparisons, "comparisons between fields of one response key")
+}
+
+func excess(n, limit int, what string) *gqlerror.Error {
+	if n <= limit {
+		return nil
+	}
+	return fault(codeLimit, fmt.Sprintf("the document has more than %d %s", limit, what))
+}
+
+func first(errs ...*gqlerror.Error) *gqlerror.Error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *meter) fragment(name string) size {
+	s, done := m.sizes[name]
+	if f := m.fragments[name]; f != nil && !done {
+		m.sizes[name] = size{}
+		s = m.set(f.SelectionSet)
+		m.sizes[name] = s
+	}
+	return s
+}
+
+func (m *meter) set(set ast.SelectionSet) (s size) {
+	m.nesting++
+	m.deepest = max(m.deepest, m.nesting)
+	defer func() { m.nesting-- }()
+	for _, selection := range set {
+		var c size
+		switch n := selection.(type) {
+		case *ast.Field:
+			c = m.field(n)
+		case *ast.InlineFragment:
+			m.inline++
+			m.directives += len(n.Directives)
+			c = m.set(n.SelectionSet)
+		case *ast.FragmentSpread:
+			m.directives += len(n.Directives)
+			c = m.fragment(n.Name)
+		}
+		s.depth = max(s.depth, c.depth)
+		s.fields = min(s.fields+c.fields, maxCost)
+		s.roots = min(s.roots+c.roots, maxCost)
+		s.cost = min(s.cost+c.cost, maxCost)
+	}
+	return s
+}
+
+func (m *meter) field(f *ast.Field) size {
+	m.fields++
+	m.directives += len(f.Directives)
+	if f.Alias != f.Name {
+		m.aliases++
+	}
+	below, own := m.set(f.SelectionSet), 1
+	switch f.Name {
+	case "callTool", "toolCall", "readResource", "resourceUpdated", "getPrompt", "complete":
+		own = costCall
+	case "tools", "resources", "resourceTemplates", "prompts":
+		below.cost = min(below.cost*pageLength(f), maxCost)
+	case "__schema", "__type":
+		m.introspect = true
+	}
+	return size{depth: below.depth + 1, fields: min(below.fields+1, maxCost), roots: 1, cost: min(below.cost+own, maxCost)}
+}
+
+// pageLength is how many items the field may return at most: variables are not known yet.
+func pageLength(f *ast.Field) int {
+	arg := f.Arguments.ForName("first")
+	switch {
+	case arg == nil:
+		return defaultPage
+	case arg.Value.Kind == ast.IntValue:
+		if n, err := strconv.Atoi(arg.Value.Raw); err == nil && n >= 0 && n <= maxPage {
+			return max(n, 1)
+		}
+	}
+	return maxPage
+}
+
+// compare adds up what validation compares: in every selection set, with fragments in place, the pairs of fields
+// that share a response key (OverlappingFieldsCanBeMerged).
+func (m *meter) compare(set ast.SelectionSet) {
+	if m.comparisons > m.l.Comparisons {
+		return
+	}
+	keys := map[string]int{}
+	m.flatten(set, keys, map[string]bool{})
+	for _, n := range keys {
+		m.comparisons += n * (n - 1) / 2
+	}
+	for _, selection := range set {
+		switch n := selection.(type) {
+		case *ast.Field:
+			m.compare(n.SelectionSet)
+		case *ast.InlineFragment:
+			m.compare(n.SelectionSet)
+		}
+	}
+}
+
+func (m *meter) flatten(set ast.SelectionSet, keys map[string]int, seen map[string]bool) {
+	for _, selection := range set {
+		switch n := selection.(type) {
+		case *ast.Field:
+			keys[n.Alias]++
+			if keys[n.Alias] > 1 { // Parents that merge also merge their children.
+				m.comparisons += len(n.SelectionSet) * keys[n.Alias]
+			}
+		case *ast.InlineFragment:
+			m.flatten(n.SelectionSet, keys, seen)
+		case *ast.FragmentSpread:
+			if f := m.fragments[n.Name]; f != nil && !seen[n.Name] {
+				seen[n.Name] = true
+				m.flatten(f.SelectionSet, keys, seen)
+			}
+		}
+	}
+}

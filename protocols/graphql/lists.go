@@ -1,0 +1,158 @@
+package graphql
+
+import (
+	"context"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
+)
+
+// resolvers are what the generated code runs: one value for each root type. Lists come from the caller's view,
+// calls take the road.
+type resolvers struct{ f *Frontend }
+
+type (
+	query        struct{ *Frontend }
+	mutation     struct{ *Frontend }
+	subscription struct{ *Frontend }
+)
+
+// Query returns the resolvers of the root type Query.
+func (r resolvers) Query() generated.QueryResolver { return query{r.f} }
+
+// Mutation returns the resolvers of the root type Mutation.
+func (r resolvers) Mutation() generated.MutationResolver { return mutation{r.f} }
+
+// Subscription returns the resolvers of the root type Subscription.
+func (r resolvers) Subscription() generated.SubscriptionResolver { return subscription{r.f} }
+
+func (f *Frontend) view(ctx context.Context) *gateway.Snapshot { return f.gw.View(caller(ctx)) }
+
+// Viewer tells who the caller is.
+func (q query) Viewer(ctx context.Context) (*generated.Viewer, error) {
+	p := caller(ctx)
+	if p == nil {
+		return nil, errNobody
+	}
+	v := &generated.Viewer{ID: p.ID, Name: p.Name, Kind: p.Kind, Roles: p.Roles}
+	if !p.Expiry.IsZero() {
+		v.Expires = &p.Expiry
+	}
+	return v, nil
+}
+
+// Tools lists tools.
+func (q query) Tools(ctx context.Context, first *int32, after *string, filter *generated.ToolFilter) (*generated.ToolConnection, error) {
+	if filter == nil {
+		filter = &generated.ToolFilter{}
+	}
+	match, err := matcher(filter.Search, filter.Source, filter.Tag)
+	if err != nil {
+		return nil, err
+	}
+	p, err := page(q.view(ctx).Tools, func(t *gateway.Tool) string { return t.Name }, func(t *gateway.Tool) bool {
+		readOnly := t.Annotations.ReadOnly != nil && *t.Annotations.ReadOnly
+		return match(&t.Capability) && (filter.ReadOnly == nil || *filter.ReadOnly == readOnly)
+	}, first, after)
+	if err != nil {
+		return nil, err
+	}
+	out := &generated.ToolConnection{PageInfo: p.info, TotalCount: p.total}
+	for _, t := range p.items {
+		node := toTool(t)
+		out.Nodes = append(out.Nodes, node)
+		out.Edges = append(out.Edges, &generated.ToolEdge{Cursor: cursor(t.Name), Node: node})
+	}
+	return out, nil
+}
+
+// Tool finds a tool.
+func (q query) Tool(ctx context.Context, name string) (*generated.Tool, error) {
+	if t := q.view(ctx).Tool(name); t != nil {
+		return toTool(t), nil
+	}
+	return nil, nil
+}
+
+// Resources lists resources.
+func (q query) Resources(ctx context.Context, first *int32, after *string, filter *generated.CapabilityFilter) (*generated.ResourceConnection, error) {
+	match, err := filterMatcher(filter)
+	if err != nil {
+		return nil, err
+	}
+	p, err := page(q.view(ctx).Resources, func(r *gateway.Resource) string { return r.URI },
+		func(r *gateway.Resource) bool { return match(&r.Capability) }, first, after)
+	if err != nil {
+		return nil, err
+	}
+	out := &generated.ResourceConnection{PageInfo: p.info, TotalCount: p.total}
+	for _, r := range p.items {
+		node := toResource(r)
+		out.Nodes = append(out.Nodes, node)
+		out.Edges = append(out.Edges, &generated.ResourceEdge{Cursor: cursor(r.URI), Node: node})
+	}
+	return out, nil
+}
+
+// Resource finds a resource.
+func (q query) Resource(ctx context.Context, uri string) (*generated.Resource, error) {
+	if r := q.view(ctx).Resource(uri); r != nil {
+		return toResource(r), nil
+	}
+	return nil, nil
+}
+
+// ResourceTemplates lists resource templates.
+func (q query) ResourceTemplates(ctx context.Context, first *int32, after *string, filter *generated.CapabilityFilter) (*generated.ResourceTemplateConnection, error) {
+	match, err := filterMatcher(filter)
+	if err != nil {
+		return nil, err
+	}
+	p, err := page(q.view(ctx).Templates, func(t *gateway.Template) string { return t.URITemplate },
+		func(t *gateway.Template) bool { return match(&t.Capability) }, first, after)
+	if err != nil {
+		return nil, err
+	}
+	out := &generated.ResourceTemplateConnection{PageInfo: p.info, TotalCount: p.total}
+	for _, t := range p.items {
+		node := toTemplate(t)
+		out.Nodes = append(out.Nodes, node)
+		out.Edges = append(out.Edges, &generated.ResourceTemplateEdge{Cursor: cursor(t.URITemplate), Node: node})
+	}
+	return out, nil
+}
+
+// Prompts lists prompts.
+func (q query) Prompts(ctx context.Context, first *int32, after *string, filter *generated.CapabilityFilter) (*generated.PromptConnection, error) {
+	match, err := filterMatcher(filter)
+	if err != nil {
+		return nil, err
+	}
+	p, err := page(q.view(ctx).Prompts, func(p *gateway.Prompt) string { return p.Name },
+		func(p *gateway.Prompt) bool { return match(&p.Capability) }, first, after)
+	if err != nil {
+		return nil, err
+	}
+	out := &generated.PromptConnection{PageInfo: p.info, TotalCount: p.total}
+	for _, prompt := range p.items {
+		node := toPrompt(prompt)
+		out.Nodes = append(out.Nodes, node)
+		out.Edges = append(out.Edges, &generated.PromptEdge{Cursor: cursor(prompt.Name), Node: node})
+	}
+	return out, nil
+}
+
+// Prompt finds a prompt.
+func (q query) Prompt(ctx context.Context, name string) (*generated.Prompt, error) {
+	if p := q.view(ctx).Prompt(name); p != nil {
+		return toPrompt(p), nil
+	}
+	return nil, nil
+}
+
+func filterMatcher(f *generated.CapabilityFilter) (func(*gateway.Capability) bool, error) {
+	if f == nil {
+		f = &generated.CapabilityFilter{}
+	}
+	return matcher(f.Search, f.Source, f.Tag)
+}

@@ -1,0 +1,158 @@
+package graphql
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator"
+
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+const scalarJSON = "JSON"
+
+// variables returns the values of an operation's variables as the generated code wants them: decoded, but JSON as
+// the text that the client sent.
+func (f *Frontend) variables(d *document, op *ast.OperationDefinition, given map[string]json.RawMessage) (map[string]any, *gqlerror.Error) {
+	lit := literals{given: given, budget: f.o.Bounds.Bytes}
+	in := make(map[string]any, len(op.VariableDefinitions))
+	for _, def := range op.VariableDefinitions {
+		raw, ok := given[def.Variable]
+		switch {
+		case ok:
+			v, err := decode(def, raw)
+			if err != nil {
+				return nil, err
+			}
+			in[def.Variable] = v
+		case def.Type.NamedType == scalarJSON && def.DefaultValue != nil && def.DefaultValue.Kind != ast.NullValue:
+			text, err := lit.value(def.DefaultValue, f.o.Bounds)
+			if err != nil {
+				return nil, err
+			}
+			in[def.Variable] = text
+		}
+	}
+	out, err := validator.VariableValues(f.schema, op, in)
+	if err != nil {
+		return nil, withCode(err, codeValidation)
+	}
+	for i, v := range d.lifted {
+		text, err := lit.value(v, f.o.Bounds)
+		if err != nil {
+			return nil, err
+		}
+		out[strconv.Itoa(i)] = text
+	}
+	return out, nil
+}
+
+// decode decodes a variable as far as its type asks for.
+func decode(def *ast.VariableDefinition, raw json.RawMessage) (any, *gqlerror.Error) {
+	kind := jsontext.Value(raw).Kind()
+	switch {
+	case kind == 'n':
+		return nil, nil
+	case def.Type.NamedType == scalarJSON:
+		return raw, nil
+	case def.Type.NamedType == "Int" && !isInt(raw):
+		return nil, fault(codeValidation, "variable $"+def.Variable+" is not an Int, a number of 32 bits")
+	}
+	var v any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, fault(codeValidation, "variable $"+def.Variable+" is not JSON")
+	}
+	return v, nil
+}
+
+func isInt(raw json.RawMessage) bool {
+	_, err := strconv.ParseInt(string(bytes.TrimSpace(raw)), 10, 32)
+	return err == nil
+}
+
+// literals writes literals of type JSON as text: digit for digit, with the client's own text in the place of
+// variables. The zero budget is exhausted: a document that repeats a long variable must not grow without end.
+type literals struct {
+	given  map[string]json.RawMessage
+	budget int // bytes that may still be written
+	over   bool
+}
+
+// value returns one literal as text.
+func (l *literals) value(v *ast.Value, b schema.Bounds) (json.RawMessage, *gqlerror.Error) {
+	text := l.append(nil, v)
+	if l.budget -= len(text); l.budget < 0 || l.over {
+		return nil, fault(codeLimit, "the document's JSON values, with variables in place, are too long")
+	}
+	if err := schema.Check(text, b); err != nil {
+		return nil, invalidValue(v, "a value of type JSON is not acceptable: "+err.Error())
+	}
+	return text, nil
+}
+
+// append adds a literal to b. A variable without a value leaves out the member that it stands for (GraphQL,
+// section 3.10, input coercion).
+func (l *literals) append(b []byte, v *ast.Value) []byte {
+	if l.over = l.over || len(b) > l.budget; l.over {
+		return b
+	}
+	switch v.Kind {
+	case ast.Variable:
+		if raw, ok := l.given[v.Raw]; ok {
+			return append(b, raw...)
+		}
+		if v.VariableDefinition != nil && v.VariableDefinition.DefaultValue != nil {
+			return l.append(b, v.VariableDefinition.DefaultValue)
+		}
+		return append(b, "null"...)
+	case ast.StringValue, ast.BlockValue:
+		b, _ = jsontext.AppendQuote(b, v.Raw) // The error reports invalid UTF-8, already replaced.
+		return b
+	case ast.ListValue:
+		b = append(b, '[')
+		for i, c := range v.Children {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = l.append(b, c.Value)
+		}
+		return append(b, ']')
+	case ast.ObjectValue:
+		return l.object(b, v.Children)
+	case ast.IntValue, ast.FloatValue, ast.BooleanValue, ast.NullValue:
+		return append(b, v.Raw...) // Their grammar is that of JSON.
+	case ast.EnumValue: // Refused by fitting.
+	}
+	return append(b, "null"...)
+}
+
+func (l *literals) object(b []byte, members ast.ChildValueList) []byte {
+	b = append(b, '{')
+	comma := false
+	for _, c := range members {
+		if l.unset(c.Value) {
+			continue
+		}
+		if comma {
+			b = append(b, ',')
+		}
+		comma = true
+		b = append(append(append(b, '"'), c.Name...), `":`...) // A name of GraphQL needs no escape.
+		b = l.append(b, c.Value)
+	}
+	return append(b, '}')
+}
+
+func (l *literals) unset(v *ast.Value) bool {
+	if v.Kind != ast.Variable {
+		return false
+	}
+	_, ok := l.given[v.Raw]
+	return !ok && (v.VariableDefinition == nil || v.VariableDefinition.DefaultValue == nil)
+}
