@@ -1,0 +1,158 @@
+package grpc
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// An outbox sends the messages of one stream from a goroutine of its own, so
+// that who makes them never waits for who reads them.
+type outbox[T any] struct {
+	ctx     context.Context // ends with the stream, the credential, a shutdown, or a reader that is too slow
+	end     context.CancelCauseFunc
+	stream  grpc.ServerStreamingServer[T]
+	timeout time.Duration
+	leave   func()
+	release context.CancelFunc
+
+	mu     sync.Mutex
+	queue  []*T
+	closed bool          // nothing more will be queued
+	wake   chan struct{} // holds one token when the queue or closed may have changed
+	done   chan struct{} // closed when the goroutine has ended
+}
+
+// open returns the outbox of a stream, or the refusal of the stream. A watch is
+// ended by a shutdown. The method that opened it closes it.
+func open[T any](f *Frontend, stream grpc.ServerStreamingServer[T], watch bool) (*outbox[T], error) {
+	p := auth.From(stream.Context())
+	if p == nil {
+		return nil, errUnauthenticated()
+	}
+	o := &outbox[T]{stream: stream, timeout: f.options.WriteTimeout, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	ctx, release := auth.Until(stream.Context(), p)
+	o.release = release
+	o.ctx, o.end = context.WithCancelCause(ctx)
+	var end context.CancelCauseFunc
+	if watch {
+		end = o.end
+	}
+	var err error
+	if o.leave, err = f.streams.enter(p, end); err != nil {
+		release()
+		return nil, err
+	}
+	go o.run()
+	return o, nil
+}
+
+// edit changes what waits to be sent. It does not block.
+func (o *outbox[T]) edit(change func(queue []*T) []*T) {
+	o.mu.Lock()
+	o.queue = change(o.queue)
+	o.mu.Unlock()
+	o.signal()
+}
+
+// flush waits until everything is sent, and returns why it could not be.
+func (o *outbox[T]) flush() error {
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
+	o.signal()
+	select {
+	case <-o.done:
+		return o.cause()
+	case <-o.ctx.Done():
+		return o.cause()
+	}
+}
+
+// close ends the outbox. What waits is not sent.
+func (o *outbox[T]) close() {
+	o.end(context.Canceled)
+	o.release()
+	o.leave()
+}
+
+// cause returns why the outbox has ended, or nil while it has not.
+func (o *outbox[T]) cause() error {
+	if o.ctx.Err() == nil {
+		return nil
+	}
+	return failure(context.Cause(o.ctx))
+}
+
+func (o *outbox[T]) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends what is queued. A gRPC stream that is stuck is freed when its
+// method returns, which follows from the end of the outbox.
+func (o *outbox[T]) run() {
+	defer close(o.done)
+	for m := o.next(); m != nil; m = o.next() {
+		slow := time.AfterFunc(o.timeout, func() { o.end(errSlow()) })
+		err := o.stream.Send(m)
+		slow.Stop()
+		if err != nil {
+			o.end(err)
+			return
+		}
+	}
+}
+
+// next waits for a message. It returns nil when there will be none.
+func (o *outbox[T]) next() *T {
+	for o.ctx.Err() == nil {
+		o.mu.Lock()
+		if len(o.queue) > 0 {
+			m := o.queue[0]
+			o.queue[0] = nil
+			o.queue = o.queue[1:]
+			o.mu.Unlock()
+			return m
+		}
+		closed := o.closed
+		o.mu.Unlock()
+		if closed {
+			return nil
+		}
+		select {
+		case <-o.wake:
+		case <-o.ctx.Done():
+		}
+	}
+	return nil
+}
+
+func errSlow() error {
+	return refuse(gateway.ResourceExhausted, "the stream was not read in time")
+}
+
+func errStopping() error {
+	return refuse(gateway.Unavailable, "the gateway is shutting down")
+}
+
+func errUnauthenticated() error {
+	return refuse(gateway.Unauthenticated, "authentication required")
+}
+
+// first returns the first error.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package grpc
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// A problem is the body of an error (RFC 9457). Code names the failure as gRPC
+// does.
+type problem struct {
+	Title      string          `json:"title"`
+	Status     int             `json:"status"`
+	Code       string          `json:"code"`
+	Detail     string          `json:"detail"`
+	Violations []violation     `json:"violations,omitempty"`
+	Data       json.RawMessage `json:"data,omitempty"`
+}
+
+// A violation is a place in the arguments that is wrong.
+type violation struct {
+	Pointer string `json:"pointer"` // RFC 6901
+	Message string `json:"message"`
+}
+
+// toProblem returns what the caller is told of a failure.
+func toProblem(err error) (problem, *gateway.Error) {
+	e, ok := errors.AsType[*callError](failure(err))
+	if !ok {
+		e = &callError{err: gateway.AsError(err)}
+	}
+	p := problem{Status: http.StatusInternalServerError, Code: e.err.Code.String(), Detail: e.err.Msg, Data: e.err.Data}
+	if int(e.err.Code) < len(httpStatus) && httpStatus[e.err.Code] != 0 {
+		p.Status = httpStatus[e.err.Code]
+	}
+	for _, v := range e.violations() {
+		p.Violations = append(p.Violations, violation(v))
+	}
+	return p, e.err
+}
+
+// fail answers a request with a failure.
+func (h *rest) fail(w http.ResponseWriter, err error) {
+	p, e := toProblem(err)
+	if e.Retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.Retry.Seconds()))))
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	writeProblem(w, p)
+}
+
+func writeProblem(w http.ResponseWriter, p problem) {
+	body := p.json()
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // The client went away.
+}
+
+func (p problem) json() []byte {
+	if p.Title = http.StatusText(p.Status); p.Title == "" {
+		p.Title = "Client Closed Request"
+	}
+	body, err := json.Marshal(p)
+	if err != nil { // An upstream's data is not JSON.
+		p.Data = nil
+		body, _ = json.Marshal(p)
+	}
+	return body
+}
+
+// parseQuery returns the parameters of a query, or the refusal of one that is
+// malformed.
+func parseQuery(raw string) (url.Values, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, refuse(gateway.InvalidArgument, "the query is malformed")
+	}
+	return values, nil
+}

@@ -1,0 +1,219 @@
+package grpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+
+	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// rest is the REST door: checks that hold for every request, then
+// grpc-gateway's routes.
+type rest struct {
+	*Frontend
+	service *service
+	mux     *runtime.ServeMux
+	openAPI []byte
+}
+
+func newREST(f *Frontend) (http.Handler, error) {
+	doc, err := openAPI(gatewayv1.OpenAPI())
+	if err != nil {
+		return nil, fmt.Errorf("OpenAPI document: %w", err)
+	}
+	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}, openAPI: doc}
+	none := func(string) (string, bool) { return "", false }
+	h.mux = runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, codec{f.options.Bounds}),
+		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+			h.fail(w, err)
+		}),
+		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
+			noRoute(w, r, status)
+		}),
+		runtime.WithMiddlewares(h.route),
+		// No header of a request is anything but what is read here, and the
+		// method is the method.
+		runtime.WithIncomingHeaderMatcher(none),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithStrictDeepWildcardMatching(),
+		runtime.WithWriteContentLength(),
+	)
+	// The context is for connections, of which there are none.
+	return h, gatewayv1.RegisterGatewayServiceHandlerServer(context.TODO(), h.mux, h.service)
+}
+
+// ServeHTTP answers one request.
+func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler { //nolint:errorlint,err113 // The value that net/http asks for.
+				panic(p)
+			}
+			h.fail(w, h.panicked(r.Context(), r.URL.Path, p))
+		}
+	}()
+	header := w.Header()
+	header.Set("Cache-Control", "private, no-store") // Every answer depends on the caller.
+	header.Set("X-Content-Type-Options", "nosniff")
+	if r.Method == http.MethodHead {
+		r = r.Clone(r.Context()) // net/http looks at the original and leaves the body out.
+		r.Method = http.MethodGet
+	}
+	if r.URL.Path == "/openapi.json" {
+		h.describe(w, r)
+		return
+	}
+	if err := knownQuery(r); err != nil {
+		h.fail(w, err)
+		return
+	}
+	body, ok := h.readBody(w, r)
+	if !ok {
+		return
+	}
+	r.Body = body
+	h.mux.ServeHTTP(w, r)
+}
+
+// route sees a request when its route is found. It sends streams to where they
+// are served: grpc-gateway has none in process.
+func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		pattern, _ := runtime.HTTPPattern(r.Context())
+		name := params["name"]
+		switch {
+		case strings.Contains(name, ":"): // No name has one: it is a verb of the other method.
+			noRoute(w, r, http.StatusMethodNotAllowed)
+		case pattern.Verb() == "call" && acceptsEvents(r):
+			req := &gatewayv1.CallToolStreamRequest{Name: name, ArgumentsJson: string(textOf(r.Body))}
+			serveEvents(h, w, r, callEvent, func(s *events[gatewayv1.CallToolStreamResponse]) error {
+				return h.service.CallToolStream(req, s)
+			})
+		case pattern.Verb() == "watch" && strings.HasPrefix(r.URL.Path, "/v1/resources:"):
+			req := &gatewayv1.WatchResourceRequest{Uri: r.URL.Query().Get("uri")}
+			serveEvents(h, w, r, messageEvent, func(s *events[gatewayv1.WatchResourceResponse]) error {
+				return h.service.WatchResource(req, s)
+			})
+		case pattern.Verb() == "watch":
+			serveEvents(h, w, r, messageEvent, func(s *events[gatewayv1.WatchCapabilitiesResponse]) error {
+				return h.service.WatchCapabilities(&gatewayv1.WatchCapabilitiesRequest{}, s)
+			})
+		default:
+			next(w, r, params)
+		}
+	}
+}
+
+// noRoute answers a request that no route takes.
+func noRoute(w http.ResponseWriter, r *http.Request, status int) {
+	switch status {
+	case http.StatusMethodNotAllowed:
+		allow := "GET, HEAD"
+		for _, verb := range [...]string{":call", ":get", ":complete"} {
+			if strings.HasSuffix(r.URL.Path, verb) {
+				allow = "POST"
+			}
+		}
+		w.Header().Set("Allow", allow)
+		writeProblem(w, problem{Status: status, Code: gateway.Unimplemented.String(), Detail: "the method is not allowed here"})
+	case http.StatusNotFound:
+		writeProblem(w, problem{Status: status, Code: gateway.NotFound.String(), Detail: "there is nothing at this path"})
+	default:
+		writeProblem(w, problem{Status: status, Code: gateway.InvalidArgument.String(), Detail: "the path is malformed"})
+	}
+}
+
+// knownQuery refuses query parameters that no route has: a misspelt pageToken
+// would be the first page again and again.
+func knownQuery(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	values, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	for key, v := range values {
+		switch key {
+		case "pageSize", "page_size", "pageToken", "page_token", "uri":
+			if len(v) > 1 {
+				return refuse(gateway.InvalidArgument, "query parameter "+key+" is given more than once")
+			}
+		default:
+			return refuse(gateway.InvalidArgument, fmt.Sprintf("unknown query parameter %q", clip(key, 64)))
+		}
+	}
+	return nil
+}
+
+// text is a request's body, read and bounded.
+type text struct {
+	bytes.Reader
+	raw []byte
+}
+
+// Close does nothing.
+func (*text) Close() error { return nil }
+
+// textOf returns the whole of a body.
+func textOf(r io.Reader) []byte {
+	if t, ok := r.(*text); ok {
+		return t.raw
+	}
+	return nil
+}
+
+// readBody reads the body within bounds, or answers why it cannot.
+func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, bool) {
+	body := &text{}
+	most := h.options.Bounds.Bytes
+	var buf bytes.Buffer
+	if r.ContentLength > 0 && r.ContentLength <= int64(most) {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, int64(most))); err != nil {
+		if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+			writeProblem(w, problem{
+				Status: http.StatusRequestEntityTooLarge, Code: gateway.ResourceExhausted.String(),
+				Detail: fmt.Sprintf("the body is longer than %d bytes", most),
+			})
+			return nil, false
+		}
+		h.fail(w, refuse(gateway.InvalidArgument, "the body could not be read"))
+		return nil, false
+	}
+	// Browsers send other types across origins without asking first.
+	if t := r.Header.Get("Content-Type"); r.Method == http.MethodPost && (t != "" || buf.Len() > 0) {
+		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
+			writeProblem(w, problem{
+				Status: http.StatusUnsupportedMediaType, Code: gateway.InvalidArgument.String(),
+				Detail: "the Content-Type of a body must be application/json",
+			})
+			return nil, false
+		}
+	}
+	body.raw = buf.Bytes()
+	body.Reset(body.raw)
+	return body, true
+}
+
+// describe serves the OpenAPI document.
+func (h *rest) describe(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		noRoute(w, r, http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(h.openAPI) // The client went away.
+}

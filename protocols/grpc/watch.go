@@ -1,0 +1,127 @@
+package grpc
+
+import (
+	"google.golang.org/grpc"
+
+	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// CallToolStream runs a tool and tells how it comes along. When events come
+// faster than they are read, the oldest of those that wait give way, and the
+// next one says how many did.
+func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream grpc.ServerStreamingServer[gatewayv1.CallToolStreamResponse]) error {
+	call := &gateway.Call{Op: gateway.OpCall, Name: req.GetName()}
+	var err error
+	if call.Args, err = arguments(req.GetArgumentsJson(), s.options.Bounds); err != nil {
+		return err
+	}
+	box, err := open(s.Frontend, stream, false)
+	if err != nil {
+		return err
+	}
+	defer box.close()
+	add := func(event *gatewayv1.CallToolStreamResponse) {
+		if event != nil {
+			box.edit(func(queue []*gatewayv1.CallToolStreamResponse) []*gatewayv1.CallToolStreamResponse {
+				return append(shed(queue, s.options.Queue, event), event)
+			})
+		}
+	}
+	call.Progress = func(p gateway.Progress) { add(toProgress(p)) }
+	call.Log = func(m gateway.LogMessage) { add(toLog(m)) }
+	res, err := s.do(box.ctx, call)
+	if err == nil {
+		add(&gatewayv1.CallToolStreamResponse{Event: &gatewayv1.CallToolStreamResponse_Result{Result: toolResponse(res)}})
+	}
+	return first(box.flush(), err)
+}
+
+// shed makes room in a full queue for the next event.
+func shed(queue []*gatewayv1.CallToolStreamResponse, most int, next *gatewayv1.CallToolStreamResponse) []*gatewayv1.CallToolStreamResponse {
+	if len(queue) < most {
+		return queue
+	}
+	lost := queue[0].GetDropped() + 1
+	if queue = queue[1:]; len(queue) > 0 {
+		next = queue[0]
+	}
+	next.Dropped += lost
+	return queue
+}
+
+// WatchCapabilities tells which lists of the caller have changed.
+func (s *service) WatchCapabilities(_ *gatewayv1.WatchCapabilitiesRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchCapabilitiesResponse]) error {
+	box, err := open(s.Frontend, stream, true)
+	if err != nil {
+		return err
+	}
+	defer box.close()
+	p := auth.From(stream.Context())
+	changed, view := s.gw.Changed(), s.gw.View(p)
+	tell(box, &gatewayv1.WatchCapabilitiesResponse{Tools: true, Resources: true, Prompts: true})
+	for {
+		select {
+		case <-changed:
+		case <-box.ctx.Done():
+			return box.cause()
+		}
+		changed = s.gw.Changed()
+		next := s.gw.View(p)
+		news := &gatewayv1.WatchCapabilitiesResponse{
+			Tools: !view.SameTools(next), Resources: !view.SameResources(next), Prompts: !view.SamePrompts(next),
+		}
+		view = next
+		if news.GetTools() || news.GetResources() || news.GetPrompts() {
+			tell(box, news)
+		}
+	}
+}
+
+// tell queues what has changed, as one with what waits already.
+func tell(box *outbox[gatewayv1.WatchCapabilitiesResponse], news *gatewayv1.WatchCapabilitiesResponse) {
+	box.edit(func(queue []*gatewayv1.WatchCapabilitiesResponse) []*gatewayv1.WatchCapabilitiesResponse {
+		for _, old := range queue {
+			news.Tools = news.Tools || old.GetTools()
+			news.Resources = news.Resources || old.GetResources()
+			news.Prompts = news.Prompts || old.GetPrompts()
+		}
+		return append(queue[:0], news)
+	})
+}
+
+// WatchResource tells what of a resource has changed. A change that waits to be
+// sent is not queued again; a reader so slow that too many different ones wait
+// is cut off.
+func (s *service) WatchResource(req *gatewayv1.WatchResourceRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchResourceResponse]) error {
+	box, err := open(s.Frontend, stream, true)
+	if err != nil {
+		return err
+	}
+	defer box.close()
+	updated := func(uri string) {
+		box.edit(func(queue []*gatewayv1.WatchResourceResponse) []*gatewayv1.WatchResourceResponse {
+			for _, m := range queue {
+				if m.GetUri() == uri {
+					return queue
+				}
+			}
+			if len(queue) >= s.options.Queue {
+				box.end(errSlow())
+				return queue
+			}
+			return append(queue, &gatewayv1.WatchResourceResponse{Uri: uri})
+		})
+	}
+	call := &gateway.Call{Op: gateway.OpSubscribe, Name: req.GetUri()}
+	call.Subscription = &gateway.Subscription{Ready: func() { updated(req.GetUri()) }, Updated: updated}
+	_, err = s.do(box.ctx, call)
+	if cause := box.cause(); cause != nil {
+		return cause
+	}
+	if err == nil {
+		err = refuse(gateway.Unavailable, "the source has ended the watch")
+	}
+	return first(box.flush(), err)
+}
