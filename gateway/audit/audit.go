@@ -186,7 +186,7 @@ func (l *Log) Close() error {
 // Healthy returns why the log cannot be written now, or nil.
 func (l *Log) Healthy() error {
 	if f := l.failure.Load(); f != nil {
-		return f
+		return f.error
 	}
 	return nil
 }
@@ -204,5 +204,5 @@ func (g gate) Admit(context.Context, *gateway.Call) error {
 	if f == nil {
 		return nil
 	}
-	return &gateway.Error{Code: gateway.Unavailable, By: "audit", Msg: "the gateway cannot record calls now", Retry: time.Second, Err: f}
+	return &gateway.Error{Code: gateway.Unavailable, By: "audit", Msg: "the gateway cannot record calls now", Retry: time.Second, Err: f.error}
 }

@@ -129,7 +129,7 @@ func (l *Log) Event(ctx context.Context, e Event) error {
 	}
 	if f := l.failure.Load(); f != nil {
 		l.refused.Add(1)
-		return f
+		return f.error
 	}
 	return l.send(ctx, ctx, l.entry(&Record{
 		Time: l.o.Now(), Type: e.Type, Node: l.o.Node,
