@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// toolSchema is what a typical tool takes: about 750 bytes, five properties.
+// toolSchema is what a typical tool takes: 655 bytes, five properties.
 const toolSchema = `{"type":"object","properties":{` +
 	`"owner":{"type":"string","description":"Account that owns the repository, as it stands in the address","minLength":1,"maxLength":64},` +
 	`"repo":{"type":"string","description":"Name of the repository without the owner","pattern":"^[A-Za-z0-9_.-]+$"},` +
