@@ -16,7 +16,7 @@ import (
 // with everything that is wrong; so is a file that cannot be read. Relative
 // paths in the file are relative to its directory, and come out absolute.
 func Load(path string) (*Config, error) {
-	data, err := readFile(path)
+	data, err := readFile(path, maxFile)
 	if err != nil {
 		return nil, fileProblem(path, err)
 	}
@@ -110,13 +110,13 @@ func (d *decoder) checkFiles() {
 }
 
 // readFile reads a file, one byte beyond the bound at most.
-func readFile(path string) ([]byte, error) {
+func readFile(path string, bound int64) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // The operator names the file.
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // Nothing was written.
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
+	return io.ReadAll(io.LimitReader(f, bound+1))
 }
 
 // fileProblem is the problem of a file that cannot be read.

@@ -3,22 +3,11 @@ package config
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"iter"
-	"path/filepath"
-	"slices"
-	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
-// Times of [Watch].
-const (
-	quiet    = 100 * time.Millisecond // without events before the file is read
-	patience = time.Second            // after which it is read in spite of events
-	recheck  = 30 * time.Second       // for file systems that send no events
-)
+// maxWatched bounds a file that [WatchFile] reads.
+const maxWatched = 16 << 20
 
 // Watch reads the file at path whenever it changes, and yields every new
 // configuration that differs in meaning from the one before, beginning with
@@ -37,109 +26,112 @@ const (
 // the caller leaves it. Nothing is held before it begins or after it ended.
 func Watch(ctx context.Context, path string, running *Config) iter.Seq2[*Config, error] {
 	return func(yield func(*Config, error) bool) {
-		w := &watcher{path: path, running: running}
-		var events <-chan fsnotify.Event // Without a watcher nil, which leaves the recheck.
-		var errs <-chan error
-		if notify, err := fsnotify.NewWatcher(); err == nil {
-			defer notify.Close() //nolint:errcheck // Nothing is lost.
-			w.notify, events, errs = notify, notify.Events, notify.Errors
-		} else if !yield(nil, fmt.Errorf("watch %s: %w", path, err)) {
-			return
+		r := &reader{path: path, first: running == nil}
+		if running != nil {
+			r.running = *running
 		}
-		for w.follow(yield) && w.read(yield) && settle(ctx, events, errs) {
+		for err := range changes(ctx, path) {
+			if err != nil {
+				if !yield(nil, err) {
+					return
+				}
+				continue
+			}
+			if !r.read(yield) {
+				return
+			}
 		}
 	}
 }
 
-// watcher is the state of one loop of Watch.
-type watcher struct {
+// WatchFile reads the file at path now and whenever it changes, and yields what
+// is in it when that differs from the time before, up to 16 MiB. It is for the
+// other files that the configuration names. An error is yielded once; an empty
+// file is one. All else is as in [Watch].
+func WatchFile(ctx context.Context, path string) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		var last []byte
+		fault := ""
+		for err := range changes(ctx, path) {
+			if err != nil {
+				if !yield(nil, err) {
+					return
+				}
+				continue
+			}
+			data, err := readFile(path, maxWatched)
+			switch {
+			case err != nil:
+				err = fileProblem(path, err)
+			case len(data) > maxWatched:
+				err = Problems{{File: path, Msg: "the file is longer than " + Size(maxWatched).String()}}
+			case isEmpty(data):
+				err = emptyFile(path)
+			}
+			now := ""
+			if err != nil {
+				now, data = err.Error(), nil
+			}
+			if now == fault && (err != nil || bytes.Equal(data, last)) {
+				continue
+			}
+			if fault = now; err == nil {
+				last = bytes.Clone(data)
+			}
+			if !yield(data, err) {
+				return
+			}
+		}
+	}
+}
+
+// reader is the state of one loop of Watch.
+type reader struct {
 	path    string
-	notify  *fsnotify.Watcher // nil when the system gives none
-	running *Config
+	running Config // a copy, because the caller may apply flags to what it got
+	first   bool   // there is none running yet
 
 	data  []byte // of the last reading
 	fault string // what was wrong with it, or empty
-	blind bool   // a directory cannot be watched, and the caller knows
-}
-
-// follow watches the directory of the file and, when the file is a symbolic
-// link, that of its target, which may be another one every time. It returns
-// false when the caller has left the loop.
-func (w *watcher) follow(yield func(*Config, error) bool) bool {
-	if w.notify == nil {
-		return true
-	}
-	dirs := []string{filepath.Dir(w.path)}
-	if target, err := filepath.EvalSymlinks(w.path); err == nil {
-		dirs = append(dirs, filepath.Dir(target))
-	}
-	for _, old := range w.notify.WatchList() {
-		if !slices.Contains(dirs, old) {
-			_ = w.notify.Remove(old) // It may be gone already.
-		}
-	}
-	var errs []error
-	for _, dir := range dirs {
-		errs = append(errs, w.notify.Add(dir))
-	}
-	err := errors.Join(errs...)
-	news := err != nil && !w.blind
-	w.blind = err != nil
-	return !news || yield(nil, fmt.Errorf("watch %s: %w", w.path, err))
 }
 
 // read reads the file once and yields what there is to say. It returns false
 // when the caller has left the loop.
-func (w *watcher) read(yield func(*Config, error) bool) bool {
-	next, err := w.load()
+func (r *reader) read(yield func(*Config, error) bool) bool {
+	next, err := r.load()
 	switch {
-	case err != nil && err.Error() == w.fault:
+	case err != nil && err.Error() == r.fault:
 		return true
 	case err != nil:
-		w.fault = err.Error()
+		r.fault = err.Error()
 		return yield(nil, err)
-	case next == nil, w.fault == "" && w.running != nil && len(Changes(w.running, next)) == 0:
+	case next == nil, r.fault == "" && !r.first && len(Changes(&r.running, next)) == 0:
 		return true
 	}
-	w.fault, w.running = "", next
+	r.fault, r.running, r.first = "", *next, false
 	return yield(next, nil)
 }
 
 // load returns the configuration, or nil when the file is as it was. A file
 // with problems is always parsed again, because they may lie in other files.
-func (w *watcher) load() (*Config, error) {
-	data, err := readFile(w.path)
+func (r *reader) load() (*Config, error) {
+	data, err := readFile(r.path, maxFile)
 	if err != nil {
-		return nil, fileProblem(w.path, err)
+		return nil, fileProblem(r.path, err)
 	}
-	if w.data != nil && w.fault == "" && bytes.Equal(data, w.data) {
+	if r.data != nil && r.fault == "" && bytes.Equal(data, r.data) {
 		return nil, nil //nolint:nilnil // No news is no error.
 	}
-	w.data = data
-	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, Problems{{File: w.path, Msg: "the file is empty", Hint: "the gateway keeps what it has"}}
+	r.data = data
+	if isEmpty(data) {
+		return nil, emptyFile(r.path)
 	}
-	return load(w.path, data)
+	return load(r.path, data)
 }
 
-// settle waits until something happened and then nothing more, so that several
-// events of one edit count once. It returns false when ctx is done.
-func settle(ctx context.Context, events <-chan fsnotify.Event, errs <-chan error) bool {
-	timer := time.NewTimer(recheck)
-	defer timer.Stop()
-	var first time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
-			return ctx.Err() == nil
-		case <-events:
-		case <-errs: // Events were lost.
-		}
-		if first.IsZero() {
-			first = time.Now()
-		}
-		timer.Reset(min(quiet, patience-time.Since(first)))
-	}
+func isEmpty(data []byte) bool { return len(bytes.TrimSpace(data)) == 0 }
+
+// emptyFile is the problem of a file that was emptied.
+func emptyFile(path string) Problems {
+	return Problems{{File: path, Msg: "the file is empty", Hint: "the gateway keeps what it has"}}
 }

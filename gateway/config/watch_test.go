@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,9 +61,26 @@ func wantDepth(t *testing.T, from <-chan news, depth int) {
 	}
 }
 
+// write replaces a file by renaming another one, so that nobody sees half of it.
 func write(t *testing.T, path, data string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+	if err := os.WriteFile(path+"~", []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rename(t, path+"~", path)
+}
+
+// add writes to the end of a file, in place.
+func add(t *testing.T, path, data string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -106,9 +124,12 @@ func TestWatchEdits(t *testing.T) {
 	from := watch(t, path, running)
 	wantDepth(t, from, 11)
 
-	write(t, path, "# A comment.\n"+depth11)
-	write(t, path+".new", depth12)
-	rename(t, path+".new", path)
+	add(t, path, "audit: {redact_arguments: false}\n")
+	if n := next(t, from); n.err != nil || n.config.Audit.RedactArguments {
+		t.Fatalf("an edit in place yielded %+v", n)
+	}
+	add(t, path, "# A comment.\n")
+	write(t, path, depth12)
 	wantDepth(t, from, 12)
 }
 
@@ -179,6 +200,32 @@ func TestWatchConfigMap(t *testing.T) {
 	write(t, filepath.Join(dir, "..v2", "gateway.yaml"), depth12)
 	wantDepth(t, from, 12)
 }
+
+func TestWatchFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policy.csv")
+	write(t, path, "one")
+	pull, stop := iter.Pull2(config.WatchFile(t.Context(), path))
+	defer stop()
+	for i, step := range []struct{ write, want string }{
+		{"", "one"},
+		{"two", "two"},
+		{"\n", fails},
+		{"two", "two"}, // Good again, which is worth telling.
+		{strings.Repeat("x", 16<<20+1), fails},
+		{"three", "three"},
+	} {
+		if step.write != "" {
+			write(t, path, step.write)
+		}
+		data, err, ok := pull()
+		if !ok || (err != nil) != (step.want == fails) || err == nil && string(data) != step.want {
+			t.Fatalf("step %d: got %q, %v, want %q", i, data, err, step.want)
+		}
+	}
+}
+
+// fails stands for an error.
+const fails = "error"
 
 // TestWatchEnds leaves the loop from both sides. The leak check of the package
 // shows that nothing stays behind.
