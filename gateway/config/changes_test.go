@@ -29,8 +29,8 @@ sources:
 			"limits.body_bytes: 1MiB → 4MiB (needs a restart)",
 			"limits.call_timeout: 1m0s → 2m0s (needs a restart)",
 		}},
-		{"hot and static side by side", "", "log: {level: debug, format: json}", []string{
-			"log.level: info → debug", "log.format: text → json (needs a restart)",
+		{"hot and static side by side", "", "policy: {file: p.csv}\nlog: {level: debug}", []string{
+			"policy.file: nothing → /etc/trilith/p.csv", "log.level: info → debug (needs a restart)",
 		}},
 		{"mapping added", "", "auth: {anonymous: {roles: [guest]}}", []string{"auth.anonymous: nothing → … (needs a restart)"}},
 		{"list", base, strings.Replace(base, `["https://a.example.com"]`, `["https://a.example.com", "https://b.example.com"]`, 1), []string{

@@ -54,7 +54,7 @@ type Config struct {
 	Sources []Source `yaml:"sources" max:"1000" reload:"hot"`
 
 	// The log of the gateway itself, written to standard error.
-	Log Log `yaml:"log" reload:"hot"`
+	Log Log `yaml:"log" reload:"restart"`
 }
 
 // Listen says where the gateway listens.
@@ -154,7 +154,7 @@ type Log struct {
 	Level slog.Level `yaml:"level" default:"info" enum:"debug info warn error"`
 
 	// Form of a line.
-	Format string `yaml:"format" default:"text" enum:"text json" reload:"restart"`
+	Format string `yaml:"format" default:"text" enum:"text json"`
 }
 
 // Default returns the configuration of an empty file: listeners on loopback,
