@@ -34,10 +34,12 @@ func parseOrigin(s string) (origin, bool) {
 // hostName returns the name or address of a Host header's value, in lower case
 // and without port and brackets.
 func hostName(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+	if inner, ok := strings.CutPrefix(host, "["); ok { // An IPv6 address.
+		host, _, _ = strings.Cut(inner, "]")
+	} else if i := strings.IndexByte(host, ':'); i >= 0 && i == strings.LastIndexByte(host, ':') {
+		host = host[:i]
 	}
-	return strings.ToLower(strings.Trim(host, "[]"))
+	return strings.ToLower(host)
 }
 
 // isLoopback reports whether a host name or address can only mean this machine.

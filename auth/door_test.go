@@ -1,0 +1,408 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// tokens is an Authenticator of fixed tokens.
+type tokens map[string]*gateway.Principal
+
+func (t tokens) Authenticate(_ context.Context, token string) (*gateway.Principal, error) {
+	if p := t[token]; p != nil {
+		return p, nil
+	}
+	return nil, invalid(fmt.Errorf("no such token"))
+}
+
+// attempts are the refusals that a door reported.
+type attempts struct {
+	mu  sync.Mutex
+	all []Attempt
+}
+
+func (a *attempts) add(_ context.Context, at Attempt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, at)
+}
+
+// take returns the refusals since the last take.
+func (a *attempts) take() []Attempt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := a.all
+	a.all = nil
+	return out
+}
+
+func alice() *gateway.Principal {
+	return &gateway.Principal{ID: testIssuer + "|user|alice", Issuer: testIssuer, Subject: "alice", Kind: "user"}
+}
+
+func doorOptions(a *attempts) DoorOptions {
+	return DoorOptions{
+		Auth: tokens{"good": alice()}, Resource: testResource, Endpoints: []string{"/mcp", "/graphql"},
+		Servers: []string{testIssuer}, Scopes: []string{"mcp:tools.list"}, Origins: []string{"https://app.example.test"},
+		Public: []string{"/grpc.health.v1.Health/"}, Refused: a.add, Logger: quiet(),
+	}
+}
+
+// behind answers what a handler behind the door got.
+func behind(w http.ResponseWriter, r *http.Request) {
+	id := ""
+	if p := From(r.Context()); p != nil {
+		id = p.ID
+	}
+	fmt.Fprintf(w, "%s %s%s", id, r.Header.Get("Authorization"), r.Header.Get("Cookie"))
+}
+
+func serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// ask sends a request and returns the answer and its body.
+func ask(t testing.TB, method, url string, change func(*http.Request)) (*http.Response, string) {
+	t.Helper()
+	r := must(http.NewRequestWithContext(t.Context(), method, url, nil))
+	if change != nil {
+		change(r)
+	}
+	tr := &http.Transport{DisableKeepAlives: true}
+	resp, err := tr.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp, string(must(io.ReadAll(resp.Body)))
+}
+
+func TestDoorHTTP(t *testing.T) {
+	var log attempts
+	d := must(NewDoor(doorOptions(&log)))
+	url := serve(t, d.Handler(http.HandlerFunc(behind)))
+	own := strings.TrimPrefix(url, "http://")
+	_, port := must2(net.SplitHostPort(own))
+	head := func(kv ...string) func(*http.Request) {
+		return func(r *http.Request) {
+			for i := 0; i < len(kv); i += 2 {
+				if kv[i] == "Host" {
+					r.Host = kv[i+1]
+				} else {
+					r.Header.Add(kv[i], kv[i+1])
+				}
+			}
+		}
+	}
+	good := []string{"Authorization", "Bearer good"}
+	with := func(kv ...string) func(*http.Request) { return head(append(slices.Clone(good), kv...)...) }
+	const metadata = `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource/mcp", scope="mcp:tools.list"`
+	for _, c := range []struct {
+		name      string
+		method    string
+		path      string
+		change    func(*http.Request)
+		status    int
+		challenge string
+		reason    string // of the report; "" wants none
+	}{
+		{"a good token", "POST", "/mcp", with(), 200, "", ""},
+		{"lower-case scheme", "POST", "/mcp", head("Authorization", "bearer good"), 200, "", ""},
+		{"two spaces", "POST", "/mcp", head("Authorization", "BEARER  good"), 200, "", ""},
+		{"credentials end here", "POST", "/mcp", with("Cookie", "a=b"), 200, "", ""},
+		{"no credential", "POST", "/mcp", nil, 401, metadata, "no credential"},
+		{"no credential, below an endpoint", "POST", "/mcp/dev", nil, 401, metadata, "no credential"},
+		{"no credential, elsewhere", "GET", "/v1/tools", nil, 401, `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource", scope="mcp:tools.list"`, "no credential"},
+		{"a name that only begins like an endpoint", "GET", "/mcpx", nil, 401, `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource", scope="mcp:tools.list"`, "no credential"},
+		{"a bad token", "POST", "/mcp", head("Authorization", "Bearer bad"), 401, metadata + `, error="invalid_token"`, "invalid token: no such token"},
+		{"an empty token", "POST", "/mcp", head("Authorization", "Bearer "), 401, metadata + `, error="invalid_token"`, "not a bearer token"},
+		{"an empty header", "POST", "/mcp", head("Authorization", ""), 401, metadata + `, error="invalid_token"`, "not a bearer token"},
+		{"another scheme", "POST", "/mcp", head("Authorization", "Basic Z29vZA=="), 401, metadata + `, error="invalid_token"`, "not a bearer token"},
+		{"two headers", "POST", "/mcp", with("Authorization", "Bearer good"), 400, metadata + `, error="invalid_request"`, "more than one"},
+		{"two headers, the second bad", "POST", "/mcp", with("Authorization", "Bearer bad"), 400, metadata + `, error="invalid_request"`, "more than one"},
+		{"two tokens in one header", "POST", "/mcp", head("Authorization", "Bearer good, Bearer good"), 401, metadata + `, error="invalid_token"`, "character"},
+		{"a long token", "POST", "/mcp", head("Authorization", "Bearer "+strings.Repeat("a", maxToken+1)), 401, metadata + `, error="invalid_token"`, "at most"},
+		{"a token in the query", "GET", "/mcp?access_token=good", nil, 401, metadata, "no credential"},
+		{"a token in a cookie", "GET", "/mcp", head("Cookie", "access_token=good"), 401, metadata, "no credential"},
+		{"a token in Proxy-Authorization", "GET", "/mcp", head("Proxy-Authorization", "Bearer good"), 401, metadata, "no credential"},
+
+		{"allowed origin", "POST", "/mcp", with("Origin", "https://app.example.test"), 200, "", ""},
+		{"allowed origin, otherwise written", "POST", "/mcp", with("Origin", "HTTPS://APP.example.test:443"), 200, "", ""},
+		{"own origin", "POST", "/mcp", with("Origin", url), 200, "", ""},
+		{"the public origin", "POST", "/mcp", with("Origin", testResource), 200, "", ""},
+		{"another loopback origin", "POST", "/mcp", with("Origin", "http://localhost:5173"), 200, "", ""},
+		{"an evil origin", "POST", "/mcp", with("Origin", "https://evil.example"), 403, "", "origin"},
+		{"an evil origin, GET", "GET", "/mcp", with("Origin", "https://evil.example"), 403, "", "origin"},
+		{"an evil origin, OPTIONS", "OPTIONS", "/mcp", with("Origin", "https://evil.example", "Access-Control-Request-Method", "POST"), 403, "", "origin"},
+		{"an evil origin that begins like ours", "POST", "/mcp", with("Origin", "https://app.example.test.evil.example"), 403, "", "origin"},
+		{"an evil origin with a user", "POST", "/mcp", with("Origin", "https://app.example.test@evil.example"), 403, "", "origin"},
+		{"our origin by http", "POST", "/mcp", with("Origin", "http://app.example.test"), 403, "", "origin"},
+		{"a loopback name of a stranger", "POST", "/mcp", with("Origin", "http://localhost.evil.example"), 403, "", "origin"},
+		{"the origin null", "POST", "/mcp", with("Origin", "null"), 403, "", "origin"},
+		{"an empty origin", "POST", "/mcp", with("Origin", ""), 403, "", "origin"},
+		{"two origins", "POST", "/mcp", with("Origin", url, "Origin", url), 403, "", "origin"},
+
+		{"localhost", "POST", "/mcp", with("Host", "localhost:"+port), 200, "", ""},
+		{"IPv6 loopback", "POST", "/mcp", with("Host", "[::1]:"+port), 200, "", ""},
+		{"the public name", "POST", "/mcp", with("Host", "gw.example.test"), 200, "", ""},
+		{"a rebound name", "POST", "/mcp", with("Host", "evil.example:"+port), 403, "", "host"},
+		{"a rebound name with its own origin", "POST", "/mcp", with("Host", "evil.example:"+port, "Origin", "http://evil.example:"+port), 403, "", "host"},
+		{"a rebound name like localhost", "POST", "/mcp", with("Host", "localhost.evil.example"), 403, "", "host"},
+		{"an address that is not ours", "POST", "/mcp", with("Host", "10.0.0.1"), 403, "", "host"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			resp, body := ask(t, c.method, url+c.path, c.change)
+			if resp.StatusCode != c.status {
+				t.Fatalf("%d %s, want %d", resp.StatusCode, body, c.status)
+			}
+			if got := resp.Header.Get("WWW-Authenticate"); got != c.challenge {
+				t.Errorf("challenge %s\nwant %s", got, c.challenge)
+			}
+			refusals := log.take()
+			if c.status == 200 {
+				if body != testIssuer+"|user|alice " {
+					t.Errorf("behind the door: %q", body)
+				}
+				if len(refusals) > 0 {
+					t.Errorf("reported %+v", refusals)
+				}
+				return
+			}
+			var problem struct {
+				Status int
+				Detail string
+			}
+			if err := json.Unmarshal([]byte(body), &problem); err != nil || problem.Status != c.status || problem.Detail == "" ||
+				resp.Header.Get("Content-Type") != "application/problem+json" || resp.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("answer %q %v", body, resp.Header)
+			}
+			if len(refusals) != 1 || !strings.Contains(refusals[0].Reason, c.reason) || refusals[0].Via != "http" ||
+				refusals[0].Method != c.method || refusals[0].Path != strings.SplitN(c.path, "?", 2)[0] ||
+				refusals[0].Remote == "" || refusals[0].Time.IsZero() || statusOf(refusals[0].Code) != c.status {
+				t.Errorf("reported %+v, want one of %q", refusals, c.reason)
+			}
+			if strings.Contains(body, "no such token") {
+				t.Errorf("the cause leaked: %s", body)
+			}
+		})
+	}
+}
+
+func must2[A, B any](a A, b B, err error) (A, B) {
+	if err != nil {
+		panic(err)
+	}
+	return a, b
+}
+
+func TestPreflight(t *testing.T) {
+	var log attempts
+	d := must(NewDoor(doorOptions(&log)))
+	url := serve(t, d.Handler(http.HandlerFunc(behind)))
+	resp, body := ask(t, "OPTIONS", url+"/mcp", func(r *http.Request) {
+		r.Header.Set("Origin", "https://app.example.test")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		r.Header.Set("Access-Control-Request-Headers", "authorization, mcp-method")
+	})
+	h := resp.Header
+	if resp.StatusCode != 204 || body != "" || h.Get("Access-Control-Allow-Origin") != "https://app.example.test" ||
+		h.Get("Access-Control-Allow-Headers") != "authorization, mcp-method" || h.Get("Access-Control-Allow-Credentials") != "" ||
+		!slices.Contains(h.Values("Vary"), "Origin") {
+		t.Errorf("%d %q %v", resp.StatusCode, body, h)
+	}
+	// Without a method that it asks for it is no preflight, and needs a token.
+	if resp, _ := ask(t, "OPTIONS", url+"/mcp", nil); resp.StatusCode != 401 {
+		t.Errorf("OPTIONS without a token: %d", resp.StatusCode)
+	}
+}
+
+func TestGuard(t *testing.T) {
+	var log attempts
+	d := must(NewDoor(doorOptions(&log)))
+	url := serve(t, d.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if token := r.URL.Query().Get("init"); token != "" { // As connection_init would.
+			p, err := d.Authenticate(r.Context(), token)
+			if err != nil {
+				http.Error(w, gateway.AsError(err).Msg, 400)
+				return
+			}
+			r = r.WithContext(With(r.Context(), p))
+		}
+		behind(w, r)
+	})))
+	secret := func(r *http.Request) { r.Header.Set("Authorization", "Bearer good"); r.Header.Set("Cookie", "a=b") }
+	if resp, body := ask(t, "GET", url, secret); resp.StatusCode != 200 || body != " " {
+		t.Errorf("public route: %d %q, want neither principal nor credentials", resp.StatusCode, body)
+	}
+	if resp, body := ask(t, "GET", url+"/ws?init=good", nil); resp.StatusCode != 200 || body != testIssuer+"|user|alice " {
+		t.Errorf("token in the protocol: %d %q", resp.StatusCode, body)
+	}
+	if r := log.take(); len(r) != 0 {
+		t.Errorf("reported %+v", r)
+	}
+	if resp, body := ask(t, "GET", url+"/ws?init=bad", nil); resp.StatusCode != 400 || body != "invalid token\n" {
+		t.Errorf("bad token in the protocol: %d %q", resp.StatusCode, body)
+	}
+	if r := log.take(); len(r) != 1 || r[0].Via != "token" || r[0].Path != "/ws" || r[0].Remote == "" {
+		t.Errorf("reported %+v", r)
+	}
+	resp, _ := ask(t, "GET", url, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") })
+	if resp.StatusCode != 403 || len(log.take()) != 1 {
+		t.Errorf("evil origin on a public route: %d", resp.StatusCode)
+	}
+}
+
+func TestAnonymous(t *testing.T) {
+	var log attempts
+	o := doorOptions(&log)
+	o.Anonymous = &gateway.Principal{ID: "local|anonymous|guest", Kind: "anonymous"}
+	for name, a := range map[string]Authenticator{"with an issuer": o.Auth, "without": nil} {
+		o.Auth = a
+		url := serve(t, must(NewDoor(o)).Handler(http.HandlerFunc(behind)))
+		if resp, body := ask(t, "GET", url, nil); resp.StatusCode != 200 || body != "local|anonymous|guest " {
+			t.Errorf("%s: no credential: %d %q", name, resp.StatusCode, body)
+		}
+		// A bad credential does not fall through.
+		for _, value := range []string{"Bearer bad", "Basic x", ""} {
+			if resp, _ := ask(t, "GET", url, func(r *http.Request) { r.Header.Set("Authorization", value) }); resp.StatusCode != 401 {
+				t.Errorf("%s: Authorization %q: %d", name, value, resp.StatusCode)
+			}
+		}
+	}
+}
+
+// TestHosts covers listeners that are not on loopback, by the address that the
+// server would put into the context.
+func TestHosts(t *testing.T) {
+	for _, c := range []struct {
+		name, local, host, origin string
+		hosts                     []string
+		ok                        bool
+	}{
+		{"any host", "10.0.0.5", "whatever.example", "", nil, true},
+		{"a listed host", "10.0.0.5", "gw.internal:8080", "", []string{"gw.internal"}, true},
+		{"a listed host with its port", "10.0.0.5", "GW.internal:8080", "", []string{"gw.internal:8080"}, true},
+		{"a listed host with another port", "10.0.0.5", "gw.internal:9", "", []string{"gw.internal:8080"}, false},
+		{"not listed", "10.0.0.5", "evil.example", "", []string{"gw.internal"}, false},
+		{"the public name need not be listed", "10.0.0.5", "gw.example.test", "", []string{"gw.internal"}, true},
+		{"loopback is no exception to a list", "127.0.0.1", "localhost", "", []string{"gw.internal"}, false},
+		{"no server", "", "evil.example", "", nil, false},
+		{"same origin by a listed host", "10.0.0.5", "gw.internal", "https://gw.internal", []string{"gw.internal"}, true},
+		{"same origin by any host", "10.0.0.5", "evil.example", "https://evil.example", nil, false},
+		{"a loopback origin from afar", "10.0.0.5", "whatever.example", "http://localhost", nil, false},
+	} {
+		var log attempts
+		o := doorOptions(&log)
+		o.Hosts = c.hosts
+		r := httptest.NewRequest("GET", "http://x/mcp", nil)
+		r.Host = c.host
+		r.Header.Set("Authorization", "Bearer good")
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		if c.local != "" {
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(c.local)}))
+		}
+		w := httptest.NewRecorder()
+		must(NewDoor(o)).Handler(http.HandlerFunc(behind)).ServeHTTP(w, r)
+		if want := map[bool]int{true: 200, false: 403}[c.ok]; w.Code != want {
+			t.Errorf("%s: %d, want %d", c.name, w.Code, want)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	var log attempts
+	for _, c := range []struct{ resource, path, want string }{
+		{testResource, "", testResource},
+		{testResource + "/", "/", testResource},
+		{"https://GW.example.test", "/mcp", testAudience},
+		{testResource, "/graphql", testResource + "/graphql"},
+		{testResource, "/other", ""},
+		{testResource, "x", ""},
+		{testResource + "/base", "/base/mcp", testResource + "/base/mcp"},
+		{testResource + "/base", "/mcp", testResource + "/base/mcp"},
+	} {
+		o := doorOptions(&log)
+		o.Resource = c.resource
+		url := serve(t, must(NewDoor(o)).Metadata())
+		resp, body := ask(t, "GET", url+wellKnown+c.path, nil)
+		if c.want == "" {
+			if resp.StatusCode != 404 {
+				t.Errorf("%s: %d %s", c.path, resp.StatusCode, body)
+			}
+			continue
+		}
+		want := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"scopes_supported":["mcp:tools.list"],"bearer_methods_supported":["header"],"resource_name":"Trilith"}`, c.want, testIssuer)
+		if d := cmp.Diff(want, body); d != "" || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: -want +got\n%s", c.path, d)
+		}
+		if resp, _ := ask(t, "POST", url+wellKnown+c.path, nil); resp.StatusCode != 405 {
+			t.Errorf("POST: %d", resp.StatusCode)
+		}
+	}
+	want := []string{testResource, testAudience}
+	if d := cmp.Diff(want, Resources(testResource+"/", "/mcp")); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDoorOptionsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*DoorOptions)
+		want   string
+	}{
+		{"nobody could pass", func(o *DoorOptions) { o.Auth = nil }, "nobody"},
+		{"no public URL", func(o *DoorOptions) { o.Resource = "" }, "public URL"},
+		{"public URL with a fragment", func(o *DoorOptions) { o.Resource += "#x" }, "public URL"},
+		{"public URL without a host", func(o *DoorOptions) { o.Resource = "/mcp" }, "public URL"},
+		{"endpoint without a slash", func(o *DoorOptions) { o.Endpoints = []string{"mcp"} }, "endpoint"},
+		{"any origin", func(o *DoorOptions) { o.Origins = []string{"*"} }, "origin"},
+		{"origin with a path", func(o *DoorOptions) { o.Origins = []string{"https://a.example/"} }, "origin"},
+		{"any host", func(o *DoorOptions) { o.Hosts = []string{"*"} }, "host"},
+		{"no logger", func(o *DoorOptions) { o.Logger = nil }, "logger"},
+	} {
+		var log attempts
+		o := doorOptions(&log)
+		c.change(&o)
+		if _, err := NewDoor(o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestUntil(t *testing.T) {
+	p := alice()
+	p.Expiry = time.Now()
+	ctx, cancel := Until(t.Context(), p)
+	defer cancel()
+	<-ctx.Done()
+	if e := gateway.AsError(context.Cause(ctx)); e.Code != gateway.Unauthenticated {
+		t.Errorf("cause %v", e)
+	}
+	for _, p := range []*gateway.Principal{nil, alice()} {
+		ctx, cancel := Until(t.Context(), p)
+		if _, ok := ctx.Deadline(); ok {
+			t.Errorf("%v has a deadline", p)
+		}
+		cancel()
+	}
+}
