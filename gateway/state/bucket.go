@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -133,6 +134,10 @@ func (s *State) openStore(ctx context.Context, o BucketOptions) (jetstream.KeyVa
 		}
 	case err == nil:
 		have := stream.CachedInfo().Config
+		if have.PersistMode != want.PersistMode {
+			s.log.Warn("state bucket keeps the durability it was created with",
+				slog.String("bucket", o.Name), slog.String("mode", have.PersistMode.String()))
+		}
 		if have.MaxAge != want.MaxAge || have.MaxMsgsPerSubject != want.MaxMsgsPerSubject ||
 			have.MaxMsgSize != want.MaxMsgSize || have.Replicas != want.Replicas {
 			want.Storage, want.PersistMode = have.Storage, have.PersistMode // The engine cannot change these.
@@ -213,7 +218,8 @@ func (b *Bucket[T]) Create(ctx context.Context, key string, v T) (uint64, error)
 }
 
 // Update writes the value if the key's revision is still rev, otherwise, or when the key has no value, it fails with
-// ErrConflict. Of several concurrent updates from one revision exactly one succeeds.
+// ErrConflict. Of several concurrent updates from one revision exactly one succeeds; only while a replicated bucket
+// changes its leader NATS does not promise that.
 func (b *Bucket[T]) Update(ctx context.Context, key string, v T, rev uint64) (uint64, error) {
 	return b.write(ctx, "update", key, v, func(ctx context.Context, enc string, data []byte) (uint64, error) {
 		if rev == 0 { // To the engine 0 means "has never been written", which is what Create is for.

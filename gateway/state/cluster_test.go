@@ -57,7 +57,7 @@ func TestSameNameIsNotLocal(t *testing.T) {
 }
 
 func TestReplicasNeedACluster(t *testing.T) {
-	s := open(t, Options{URL: startNATS(t).url, Replicas: 3})
+	s := open(t, Options{URL: startCluster(t, 1), Replicas: 3})
 	_, err := OpenBucket[int](t.Context(), s, BucketOptions{Name: "x"})
 	if err == nil || errors.Is(err, ErrUnavailable) {
 		t.Errorf("three replicas on one server: %v", err)

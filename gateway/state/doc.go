@@ -6,7 +6,7 @@
 //	             └ external: a NATS cluster by URL  Publish, Subscribe ─ coalesced notices
 //
 // The code path is the same for all three; nothing but Options tells them apart. The embedded server opens no network
-// port. An external server must be NATS 2.9 or newer with JetStream enabled.
+// port. An external server must be NATS 2.9 or newer with JetStream enabled, for replicas 2.11 or newer.
 //
 // Durability. An acknowledged write survives the end of the process in every mode but in memory. The embedded server
 // also syncs each write to disk before it acknowledges, unless BucketOptions.Async says that the bucket may lose up to

@@ -27,6 +27,8 @@ var (
 	// ErrLocked: another process, or another State of this one, uses the same directory.
 	ErrLocked = errors.New("state directory is in use")
 
+	errDisabled = fmt.Errorf("%w: JetStream is not enabled on the NATS server", ErrUnavailable)
+
 	errClosed = fmt.Errorf("%w: closed", ErrUnavailable)
 )
 

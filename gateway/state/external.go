@@ -13,8 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// minServerMinor is the oldest NATS 2.x that the package works with: 2.9 brought direct reads of buckets.
-const minServerMinor = 9
+const (
+	// minServerMinor is the oldest NATS 2.x that the package works with: 2.9 brought direct reads of buckets.
+	minServerMinor = 9
+	// minReplicasMinor is the oldest for several replicas. Before, the leader of a replicated stream compared revisions
+	// without regard to writes on their way, so that several concurrent updates of one revision could succeed.
+	minReplicasMinor = 11
+)
 
 // dial connects to the servers of o.URL and keeps trying for a while, because a cluster often starts together with
 // the gateway. Refused credentials end the attempts at once.
@@ -85,13 +90,17 @@ func dialOptions(o Options) ([]nats.Option, error) {
 }
 
 // checkVersion refuses servers that are too old to behave.
-func checkVersion(version string) error {
+func checkVersion(version string, replicas int) error {
 	var major, minor int
 	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
 		return fmt.Errorf("NATS server reports version %.20q", version)
 	}
-	if major < 2 || major == 2 && minor < minServerMinor {
-		return fmt.Errorf("NATS server is %.20s, at least 2.%d is needed", version, minServerMinor)
+	needed := minServerMinor
+	if replicas > 1 {
+		needed = minReplicasMinor
+	}
+	if major < 2 || major == 2 && minor < needed {
+		return fmt.Errorf("NATS server is %.20s, at least 2.%d is needed for %d replicas", version, needed, replicas)
 	}
 	return nil
 }

@@ -104,12 +104,16 @@ func TestOpenFails(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	for version, ok := range map[string]bool{
-		"2.9.0": true, "2.10.29": true, "2.15.2": true, "3.0.0-beta": true,
-		"2.8.4": false, "1.4.1": false, "": false, "next": false,
+	for version, want := range map[string]struct{ one, three bool }{
+		"2.11.0": {true, true}, "2.15.2": {true, true}, "3.0.0-beta": {true, true},
+		"2.9.0": {true, false}, "2.10.29": {true, false},
+		"2.8.4": {}, "1.14.1": {}, "": {}, "next": {},
 	} {
-		if err := checkVersion(version); (err == nil) != ok {
+		if err := checkVersion(version, 1); (err == nil) != want.one {
 			t.Errorf("%q: %v", version, err)
+		}
+		if err := checkVersion(version, 3); (err == nil) != want.three {
+			t.Errorf("%q with replicas: %v", version, err)
 		}
 	}
 }

@@ -3,12 +3,17 @@ package state
 import (
 	"context"
 	"encoding/json"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // natsServer is a nats-server process with JetStream on a port of its own.
@@ -69,4 +74,42 @@ func (n *natsServer) stop(t *testing.T) {
 	}
 	_ = n.cmd.Wait() // Ends with status 1 after a signal.
 	n.cmd = nil
+}
+
+// startCluster runs n servers of the embedded version, listening as external ones do, and returns their addresses.
+// More than one form a cluster.
+func startCluster(t *testing.T, n int) string {
+	t.Helper()
+	routes := make([]*url.URL, n)
+	for i := range routes { // A server must know the ports of the others before they have started.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		routes[i] = &url.URL{Scheme: "nats", Host: l.Addr().String()}
+		must(t, l.Close())
+	}
+	var urls []string
+	for i := range n {
+		o := &server.Options{
+			ServerName: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: -1,
+			JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		}
+		if n > 1 {
+			port, err := strconv.Atoi(routes[i].Port())
+			must(t, err)
+			o.Cluster = server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}
+			o.Routes = routes
+		}
+		srv, err := server.NewServer(o)
+		must(t, err)
+		go srv.Start()
+		t.Cleanup(func() {
+			srv.Shutdown()
+			srv.WaitForShutdown()
+		})
+		if !srv.ReadyForConnections(10 * time.Second) {
+			t.Fatal("server does not start")
+		}
+		urls = append(urls, srv.ClientURL())
+	}
+	return strings.Join(urls, ",")
 }

@@ -39,7 +39,8 @@ type Options struct {
 	CertFile, KeyFile string
 	// Name is this node's name in notices and in the engine's own reports, at most 128 bytes. Empty takes the host's.
 	Name string
-	// Replicas is how many servers of an external cluster keep each value, 0 means 1; more than 1 needs a cluster.
+	// Replicas is how many servers of an external cluster keep each value, 0 means 1; more than 1 needs a cluster of
+	// NATS 2.11 or newer.
 	Replicas int
 	// Logger receives what the operator should know. Nil discards it.
 	Logger *slog.Logger
@@ -119,14 +120,31 @@ func (s *State) connect(ctx context.Context, o Options) (err error) {
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		return err
 	}
-	return s.Healthy(ctx)
+	return s.awaitHealth(ctx)
+}
+
+// awaitHealth gives a cluster the time to elect its leader.
+func (s *State) awaitHealth(ctx context.Context) error {
+	waitCtx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		err := s.Healthy(ctx)
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, errDisabled) {
+			return err
+		}
+		select {
+		case <-time.After(retryWait):
+		case <-waitCtx.Done():
+			return err
+		}
+	}
 }
 
 func (s *State) connectExternal(ctx context.Context, o Options) (err error) {
 	if s.nc, err = dial(ctx, o, s.connOptions()); err != nil {
 		return err
 	}
-	return checkVersion(s.nc.ConnectedServerVersion())
+	return checkVersion(s.nc.ConnectedServerVersion(), s.replicas)
 }
 
 func (s *State) connectEmbedded(ctx context.Context, dir string) (err error) {
@@ -177,7 +195,7 @@ func (s *State) Healthy(ctx context.Context) error {
 	defer done()
 	if _, err := s.js.AccountInfo(opCtx); err != nil {
 		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-			err = fmt.Errorf("JetStream is not enabled on the NATS server: %w", err)
+			err = fmt.Errorf("%w: %w", errDisabled, err)
 		}
 		return fail(ctx, "health", err)
 	}

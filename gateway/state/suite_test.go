@@ -31,6 +31,7 @@ func modes() []mode {
 		{"memory", func(*testing.T) Options { return Options{Name: "a"} }},
 		{"disk", func(t *testing.T) Options { return Options{Name: "a", Dir: t.TempDir()} }},
 		{"external", func(t *testing.T) Options { return Options{Name: "a", URL: startNATS(t).url} }},
+		{"cluster", func(t *testing.T) Options { return Options{Name: "a", URL: startCluster(t, 3), Replicas: 3} }},
 	}
 }
 
@@ -75,6 +76,7 @@ func TestSuite(t *testing.T) {
 	}
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			s := open(t, m.open(t))
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) { c.run(t, s) })
