@@ -38,7 +38,7 @@ type Arguments string
 
 // What can be kept of arguments, besides their length.
 const (
-	ArgumentsHash  Arguments = "hash"  // an HMAC under the log's own key: equal arguments can be found, none can be read
+	ArgumentsHMAC  Arguments = "hmac"  // an HMAC under the log's own key: equal arguments can be found, none can be read
 	ArgumentsNone  Arguments = "none"  // nothing
 	ArgumentsPlain Arguments = "plain" // the arguments themselves, up to 64 KiB
 )
@@ -50,7 +50,7 @@ type Options struct {
 	Mode         Mode          // "" is ModeAsync
 	SyncEvery    time.Duration // longest time that a written record stays volatile in ModeAsync; 0 is 100 ms
 	SegmentBytes int64         // a segment that has reached this size is followed by a new one; 0 is 64 MiB
-	Arguments    Arguments     // "" is ArgumentsHash
+	Arguments    Arguments     // "" is ArgumentsHMAC
 	Queue        int           // records that may wait for the writer; 0 is 4096
 
 	Logger *slog.Logger                 // nil says nothing
@@ -74,10 +74,10 @@ func (o *Options) complete() error {
 	}
 	switch o.Arguments {
 	case "":
-		o.Arguments = ArgumentsHash
-	case ArgumentsHash, ArgumentsNone, ArgumentsPlain:
+		o.Arguments = ArgumentsHMAC
+	case ArgumentsHMAC, ArgumentsNone, ArgumentsPlain:
 	default:
-		return fmt.Errorf("audit log: arguments %q is none of %q, %q and %q", o.Arguments, ArgumentsHash, ArgumentsNone, ArgumentsPlain)
+		return fmt.Errorf("audit log: arguments %q is none of %q, %q and %q", o.Arguments, ArgumentsHMAC, ArgumentsNone, ArgumentsPlain)
 	}
 	if o.SyncEvery == 0 {
 		o.SyncEvery = 100 * time.Millisecond

@@ -36,7 +36,7 @@ func TestDocFields(t *testing.T) {
 	row := func(prefix string, f *ast.Field) {
 		tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("json")
 		name, _, _ := strings.Cut(tag, ",")
-		fmt.Fprintf(&table, "| `%s%s` | %s | %s |\n", prefix, name, jsonType(t, f.Type), strings.TrimSpace(f.Comment.Text()))
+		fmt.Fprintf(&table, "| `%s%s` | %s | %s |\n", prefix, name, jsonType(t, f.Type), strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(strings.TrimSpace(f.Comment.Text())))
 		rows++
 	}
 	structs := map[string]*ast.StructType{}
@@ -83,9 +83,7 @@ func jsonType(t *testing.T, e ast.Expr) string {
 	t.Helper()
 	switch e := e.(type) {
 	case *ast.Ident:
-		return map[string]string{"string": "string", "int": "integer", "int64": "integer", "bool": "true"}[e.Name]
-	case *ast.StarExpr:
-		return "object"
+		return map[string]string{"string": "string", "int": "integer", "int64": "integer", "bool": "true", "Principal": "object"}[e.Name]
 	case *ast.ArrayType:
 		return "array of strings"
 	case *ast.SelectorExpr:
@@ -136,9 +134,8 @@ func fill(t *testing.T, v reflect.Value) {
 			*p = time.Date(2026, 11, 23, 12, 0, 0, 1, time.UTC)
 		case *[]string:
 			*p = []string{"a", "b"}
-		case **Principal:
-			*p = &Principal{}
-			fill(t, reflect.ValueOf(*p).Elem())
+		case *Principal:
+			fill(t, v.Field(i))
 		default:
 			if v.Field(i).Type().String() != "json.RawMessage" {
 				t.Fatalf("field %s has a type that this test does not know", name)

@@ -23,7 +23,7 @@ type macs struct{ pool sync.Pool }
 
 // openKey reads the key in dir, or makes one, where the records need it.
 func openKey(dir string, a Arguments) (*macs, error) {
-	if a != ArgumentsHash {
+	if a != ArgumentsHMAC {
 		return &macs{}, nil
 	}
 	path := filepath.Join(dir, keyName)

@@ -75,7 +75,7 @@ func (o *observation) end(res *gateway.Result, err error) {
 		r.Code, r.By, r.Cause = e.Code.String(), e.By, cause(e)
 	}
 	if p := call.Principal; p != nil {
-		r.Principal = &Principal{ID: p.ID, Name: p.Name, Roles: p.Roles, Tenant: p.Tenant}
+		r.Principal = Principal{ID: p.ID, Name: p.Name, Roles: p.Roles, Tenant: p.Tenant}
 	}
 	l.arguments(&r, call.Args)
 	if l.o.Trace != nil {
@@ -99,7 +99,7 @@ func (l *Log) arguments(r *Record, args json.RawMessage) {
 		args = json.RawMessage(`{}`)
 	}
 	switch l.o.Arguments {
-	case ArgumentsHash:
+	case ArgumentsHMAC:
 		r.ArgsHMAC = l.macs.sum(args)
 	case ArgumentsPlain:
 		r.Args = args
@@ -112,8 +112,8 @@ func (l *Log) arguments(r *Record, args json.RawMessage) {
 type Event struct {
 	Type    string // 1 to 32 of a-z 0-9 . _ -, beginning with a letter; not "call" and not "log.…"
 	Actor   string // who caused it: a principal's ID or an address; "" for the gateway itself
-	Outcome string // "OK", or the name of a [gateway.Code]
-	Reason  string // why
+	Outcome string // "OK", or the name of a [gateway.Code]; the record's code
+	Reason  string // why, for the operator; the record's cause
 	Detail  string // more, for the operator; never a token
 }
 
@@ -133,7 +133,7 @@ func (l *Log) Event(ctx context.Context, e Event) error {
 	}
 	return l.send(ctx, ctx, l.entry(&Record{
 		Time: l.o.Now(), Type: e.Type, Node: l.o.Node,
-		Actor: e.Actor, Outcome: e.Outcome, Reason: e.Reason, Detail: e.Detail,
+		Actor: e.Actor, Code: e.Outcome, Cause: e.Reason, Detail: e.Detail,
 	}))
 }
 

@@ -42,10 +42,10 @@ type Record struct {
 	Kind       string          `json:"kind,omitzero"`        // "tool", "resource", "template" or "prompt"
 	Name       string          `json:"name,omitzero"`        // what the caller asked for: a name, a URI or a URI template
 	Object     string          `json:"object,omitzero"`      // the policy's name for the target; absent where nothing was found
-	Principal  *Principal      `json:"principal,omitzero"`   // who asked; absent where nobody was authenticated
-	Code       string          `json:"code,omitzero"`        // "OK", or why the call failed, as google.rpc.Code spells it
+	Principal  Principal       `json:"principal,omitzero"`   // who asked; absent where nobody was authenticated
+	Code       string          `json:"code,omitzero"`        // "OK", or how the call or the event failed, as google.rpc.Code spells it
 	By         string          `json:"by,omitzero"`          // who refused: "policy", "arguments", "registry", "upstream/<source>" or another gate
-	Cause      string          `json:"cause,omitzero"`       // the cause for the operator, such as the policy's rule
+	Cause      string          `json:"cause,omitzero"`       // why, for the operator, such as the policy's rule
 	ToolError  bool            `json:"tool_error,omitzero"`  // whether the tool ran and reported a failure
 	DurationUS int64           `json:"duration_us,omitzero"` // how long the call took, in microseconds
 	BytesIn    int64           `json:"bytes_in,omitzero"`    // length of the arguments, in bytes
@@ -54,10 +54,8 @@ type Record struct {
 	Args       json.RawMessage `json:"args,omitzero"`        // the arguments, only where the configuration asks for them
 	Trace      string          `json:"trace,omitzero"`       // identifier of the trace that the call belongs to
 
-	Actor   string `json:"actor,omitzero"`   // of an event: who caused it
-	Outcome string `json:"outcome,omitzero"` // of an event: how it ended
-	Reason  string `json:"reason,omitzero"`  // of an event: why
-	Detail  string `json:"detail,omitzero"`  // of an event: more, for the operator
+	Actor  string `json:"actor,omitzero"`  // of an event: who caused it
+	Detail string `json:"detail,omitzero"` // of an event: more, for the operator
 }
 
 // A Principal is the caller in a [Record].
@@ -129,7 +127,7 @@ func (r *Record) appendTail(b []byte) []byte {
 	b = appendText(b, "kind", r.Kind, maxWord)
 	b = appendText(b, "name", r.Name, maxName)
 	b = appendText(b, "object", r.Object, maxName)
-	if r.Principal != nil {
+	if r.Principal.ID != "" {
 		b = r.Principal.append(append(b, `,"principal":`...))
 	}
 	b = appendText(b, "code", r.Code, maxWord)
@@ -147,8 +145,6 @@ func (r *Record) appendTail(b []byte) []byte {
 	}
 	b = appendText(b, "trace", r.Trace, maxWord)
 	b = appendText(b, "actor", r.Actor, maxWord)
-	b = appendText(b, "outcome", r.Outcome, maxWord)
-	b = appendText(b, "reason", r.Reason, maxText)
 	b = appendText(b, "detail", r.Detail, maxText)
 	return append(b, '}')
 }

@@ -13,23 +13,16 @@ import (
 // pollEvery is how often a reader that follows the log looks for more.
 const pollEvery = 200 * time.Millisecond
 
-// A Range says which records [Tail] reads. The zero Range is all that are
-// there.
-type Range struct {
-	From   int64 // first sequence number; 0 is the first there is
-	Last   int   // at most so many records from those that are there now, the last; 0 is all
-	Follow bool  // wait for more, until the context ends
-}
-
-// Tail reads records in order, across segments, without a lock and without
-// checking the chain; it may run while the log is being written. It ends at
-// the end of the log, with the context, or after an error. A record that is
-// being written is not yet seen.
-func Tail(ctx context.Context, dir string, r Range) iter.Seq2[Record, error] {
+// Tail reads the last records in order, across segments: at most so many of
+// those that are there now, or all of them where last is negative, and with
+// follow those that come after, until the context ends. It takes no lock and
+// does not check the chain, and may run while the log is being written; a
+// record that is being written is not yet seen. An error ends the sequence.
+func Tail(ctx context.Context, dir string, last int, follow bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		t := &tail{dir: dir, from: max(r.From, 1)}
+		t := &tail{dir: dir}
 		defer t.close()
-		err := t.skip(r.Last)
+		err := t.skip(last)
 		for err == nil {
 			if ctx.Err() != nil {
 				return
@@ -40,7 +33,7 @@ func Tail(ctx context.Context, dir string, r Range) iter.Seq2[Record, error] {
 				if rec.Seq >= t.from && !yield(rec, nil) {
 					return
 				}
-			case errors.Is(err, io.EOF) && !r.Follow:
+			case errors.Is(err, io.EOF) && !follow:
 				return
 			case errors.Is(err, io.EOF):
 				err = nil
@@ -57,15 +50,16 @@ func Tail(ctx context.Context, dir string, r Range) iter.Seq2[Record, error] {
 // A tail reads the segments of a log, one after the other.
 type tail struct {
 	dir   string
-	from  int64
+	from  int64   // the first record that is wanted
 	seg   segment // being read; zero before the first
 	file  *os.File
 	lines *lineReader
 }
 
-// skip moves from forward so that at most the last n records follow it.
+// skip sets from so that the last n records follow it, or all where n is
+// negative.
 func (t *tail) skip(n int) error {
-	if n <= 0 {
+	if n < 0 {
 		return nil
 	}
 	all, err := segments(t.dir)
@@ -85,7 +79,7 @@ func (t *tail) skip(n int) error {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return last.damage(lines.number+1, err.Error())
 	}
-	t.from = max(t.from, last.first+int64(lines.number)-int64(n))
+	t.from = last.first + int64(lines.number) - int64(n)
 	return nil
 }
 

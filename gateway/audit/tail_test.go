@@ -14,32 +14,32 @@ import (
 )
 
 func TestTail(t *testing.T) {
-	dir := closedLog(t) // log.open, 12 calls, log.close
+	dir := closedLog(t, 12) // log.open, 12 calls, log.close
 	for _, test := range []struct {
-		r    Range
+		last int
 		want []int64
 	}{
-		{Range{From: 12}, []int64{12, 13, 14}},
-		{Range{Last: 2}, []int64{13, 14}},
-		{Range{From: 14, Last: 5}, []int64{14}},
-		{Range{From: 15}, nil},
-		{Range{From: 4, Last: 12}, []int64{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}},
+		{0, nil},
+		{2, []int64{13, 14}},
+		{12, []int64{3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}},
+		{100, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}},
+		{-1, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}},
 	} {
 		var got []int64
-		for r, err := range Tail(t.Context(), dir, test.r) {
+		for r, err := range Tail(t.Context(), dir, test.last, false) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, r.Seq)
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
-			t.Errorf("%+v (-want +got):\n%s", test.r, diff)
+			t.Errorf("last %d (-want +got):\n%s", test.last, diff)
 		}
 	}
-	for range Tail(t.Context(), t.TempDir(), Range{Last: 3}) {
+	for range Tail(t.Context(), t.TempDir(), 3, false) {
 		t.Error("an empty directory has a record")
 	}
-	for _, err := range Tail(t.Context(), dir+"/missing", Range{}) {
+	for _, err := range Tail(t.Context(), dir+"/missing", -1, false) {
 		if err == nil {
 			t.Error("a missing directory has a record")
 		}
@@ -47,7 +47,7 @@ func TestTail(t *testing.T) {
 }
 
 func TestTailStopsAtDamage(t *testing.T) {
-	dir := closedLog(t)
+	dir := closedLog(t, 12)
 	all, err := segments(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestTailStopsAtDamage(t *testing.T) {
 	}
 	var last error
 	n := 0
-	for _, err := range Tail(t.Context(), dir, Range{}) {
+	for _, err := range Tail(t.Context(), dir, -1, false) {
 		last = err
 		n++
 	}
@@ -74,7 +74,7 @@ func TestFollow(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for r, err := range Tail(ctx, dir, Range{Follow: true}) {
+			for r, err := range Tail(ctx, dir, -1, true) {
 				if err != nil {
 					t.Error(err)
 					return
