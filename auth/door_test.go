@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	dev "github.com/trilith-gateway/trilith/auth/issuer"
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
@@ -405,4 +406,29 @@ func TestUntil(t *testing.T) {
 		}
 		cancel()
 	}
+}
+
+// TestDevelopmentIssuer: tokens of the built-in issuer take the same road.
+func TestDevelopmentIssuer(t *testing.T) {
+	const base = "http://127.0.0.1:8080"
+	i := must(dev.Open(dev.Options{URL: base + "/dev/issuer"}))
+	v, err := NewOIDC(t.Context(), []IssuerOptions{{URL: i.URL(), Audiences: []string{base}, RequireType: true, Keys: i.PublicKeys()}}, OIDCOptions{Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	p, err := v.Authenticate(t.Context(), must(i.Mint("admin", base, time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Expiry = time.Time{}
+	want := &gateway.Principal{
+		ID: base + "/dev/issuer|user|admin", Issuer: base + "/dev/issuer", Subject: "admin", Kind: "user", Name: "Ada Admin",
+		Roles: []string{"admin"}, Groups: []string{"operators"},
+	}
+	if d := cmp.Diff(want, p); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	_, err = v.Authenticate(t.Context(), must(i.Mint("admin", "http://127.0.0.1:9999", time.Hour)))
+	wantRefused(t, err)
 }
