@@ -133,9 +133,7 @@ func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 
 // exhausted is the answer to one session, stream or call too many.
 func exhausted(msg string) *wireError {
-	w := refusal(&gateway.Error{Code: gateway.ResourceExhausted, By: "mcp", Msg: msg}, nil, true)
-	w.status = http.StatusTooManyRequests
-	return w
+	return refusal(&gateway.Error{Code: gateway.ResourceExhausted, By: "mcp", Msg: msg}, nil, true)
 }
 
 // sessionNotFound is the answer to an id that is forged, another principal's or

@@ -1,8 +1,8 @@
 package mcp
 
 import (
+	"bytes"
 	"encoding/json"
-	"strings"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -74,7 +74,7 @@ func readMeta(raw json.RawMessage) requestMeta {
 	var m requestMeta
 	o, _ := openObject(raw) // As in readParams.
 	for o.next() {
-		switch name := string(o.name); name {
+		switch string(o.name) {
 		case metaVersion:
 			m.version = o.value
 		case metaCapabilities:
@@ -86,8 +86,8 @@ func readMeta(raw json.RawMessage) requestMeta {
 				m.progress = o.value
 			}
 		default:
-			if !strings.HasPrefix(name, metaPrefix) {
-				m.pass(name, o.value)
+			if !bytes.HasPrefix(o.name, []byte(metaPrefix)) {
+				m.pass(string(o.name), o.value)
 			}
 		}
 	}

@@ -139,4 +139,3 @@ func (f *Frontend) listenHTTP(w http.ResponseWriter, r *http.Request, req *reque
 		out.end()
 	}
 }
-

@@ -47,6 +47,7 @@ type feed struct {
 	pending []update
 	follows map[string]*follow
 	lost    bool // modern: a follow has ended by itself
+	closed  bool
 	wg      sync.WaitGroup
 }
 
@@ -76,7 +77,7 @@ func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *ga
 		d.mu.Unlock()
 		return nil
 	}
-	if len(d.follows) >= maxFollows && d.follows[uri] == nil {
+	if d.closed || len(d.follows) >= maxFollows && d.follows[uri] == nil {
 		d.mu.Unlock()
 		return &gateway.Error{Code: gateway.ResourceExhausted, By: "mcp", Msg: "too many subscriptions"}
 	}
@@ -287,9 +288,10 @@ func (d *feed) resume(ctx context.Context, p *gateway.Principal) {
 	}
 }
 
-// close ends every follow and waits for their calls.
+// close ends every follow, for good, and waits for their calls.
 func (d *feed) close() {
 	d.mu.Lock()
+	d.closed = true
 	for uri, fl := range d.follows {
 		fl.cancel()
 		delete(d.follows, uri)

@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -79,7 +80,9 @@ type Frontend struct {
 	calls    *calls
 	buffers  sync.Pool // *buffer
 
-	// Parts of results that never change.
+	// Header values and parts of results that never change.
+	typeJSON []string
+	noStore  []string
 	info     []byte // _meta with the server's name, an object
 	tail     []byte // the end of every modern list: from a comma to the closing brace
 	discover []byte // the result of server/discover
@@ -95,6 +98,7 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 	}
 	f := &Frontend{gw: gw, o: o, sealer: seal, streams: newStreams(o.StreamsPerPrincipal), calls: newCalls()}
 	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
+	f.typeJSON, f.noStore = []string{"application/json"}, []string{"no-store"}
 	f.buffers.New = func() any { return &buffer{b: make([]byte, 0, 4096)} }
 
 	name := append(quote([]byte(`{"name":`), o.Name), `,"version":`...)
@@ -168,9 +172,13 @@ func (s *streams) enter(principal string) (leave func(), err *wireError) {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return nil, refusal(&gateway.Error{Code: gateway.Unavailable, Msg: "the server is shutting down"}, nil, true)
+		err = refusal(&gateway.Error{Code: gateway.Unavailable, By: "mcp", Msg: "the server is shutting down"}, nil, true)
+		err.status = http.StatusServiceUnavailable
+		return nil, err
 	case s.count[principal] >= s.most:
-		return nil, exhausted("too many open streams")
+		err = exhausted("too many open streams")
+		err.status = http.StatusTooManyRequests
+		return nil, err
 	}
 	s.count[principal]++
 	s.wg.Add(1)

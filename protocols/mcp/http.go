@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -43,6 +42,9 @@ func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// bodyTimeout is how long a client may take to send a message.
+const bodyTimeout = 30 * time.Second
+
 // post serves one message.
 func (f *Frontend) post(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
 	if err := checkMedia(r.Header); err != nil {
@@ -51,7 +53,11 @@ func (f *Frontend) post(w http.ResponseWriter, r *http.Request, p *gateway.Princ
 	}
 	body := f.buffer()
 	defer f.release(body)
-	if err := f.readBody(w, r, body); err != nil {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // Requests without deadlines are those of tests.
+	err := f.readBody(w, r, body)
+	_ = rc.SetReadDeadline(time.Time{}) // From here on, reading only finds out that the client has gone.
+	if err != nil {
 		f.fail(w, nil, err)
 		return
 	}
@@ -104,22 +110,39 @@ func accepts(h http.Header, media string) bool {
 	return len(values) == 0
 }
 
+// readBody reads a request's body, which may be as long as one message.
 func (f *Frontend) readBody(w http.ResponseWriter, r *http.Request, into *buffer) *wireError {
-	tooLarge := &wireError{code: codeInvalidRequest, status: http.StatusRequestEntityTooLarge, message: "The body is larger than " + strconv.Itoa(f.o.Bounds.Bytes) + " bytes"}
 	if r.ContentLength > int64(f.o.Bounds.Bytes) {
-		return tooLarge
+		return f.tooLarge()
 	}
-	buf := bytes.NewBuffer(into.b)
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, int64(f.o.Bounds.Bytes)))
-	into.b = buf.Bytes()
-	var over *http.MaxBytesError
-	switch {
-	case errors.As(err, &over):
-		return tooLarge
-	case err != nil && !errors.Is(err, io.EOF):
-		return invalidRequest("the body ended early")
+	body := r.Body
+	if r.ContentLength < 0 { // Otherwise net/http reads no more than was announced.
+		body = http.MaxBytesReader(w, body, int64(f.o.Bounds.Bytes))
 	}
-	return nil
+	for {
+		if len(into.b) == cap(into.b) {
+			into.b = append(into.b, 0)[:len(into.b)]
+		}
+		n, err := body.Read(into.b[len(into.b):cap(into.b)])
+		into.b = into.b[:len(into.b)+n]
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return nil
+		default:
+			if over := new(http.MaxBytesError); errors.As(err, &over) {
+				return f.tooLarge()
+			}
+			return invalidRequest("the body ended early")
+		}
+	}
+}
+
+func (f *Frontend) tooLarge() *wireError {
+	return &wireError{
+		code: codeInvalidRequest, status: http.StatusRequestEntityTooLarge,
+		message: "The body is larger than " + strconv.Itoa(f.o.Bounds.Bytes) + " bytes",
+	}
 }
 
 // parse makes the one strict pass over a text and reads the envelope.
@@ -303,6 +326,7 @@ func (f *Frontend) get(w http.ResponseWriter, r *http.Request, p *gateway.Princi
 	defer leave()
 	se, err := f.holds(&request{key: t.key, principal: p})
 	if err != nil {
+		err.status = max(err.status, http.StatusTooManyRequests)
 		f.fail(w, nil, err)
 		return
 	}
@@ -334,8 +358,7 @@ func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, p *gateway.Pri
 // its connection.
 func (f *Frontend) write(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
+	h["Content-Type"], h["Cache-Control"] = f.typeJSON, f.noStore
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Now().Add(f.o.WriteTimeout)) // Writers without deadlines are those of tests.

@@ -26,6 +26,20 @@ const (
 	listPrompts   listKey = 'p'
 )
 
+// listOf returns the listing that a method serves.
+func listOf(method string) listKey {
+	switch method {
+	case "tools/list":
+		return listTools
+	case "resources/list":
+		return listResources
+	case "resources/templates/list":
+		return listTemplates
+	default:
+		return listPrompts
+	}
+}
+
 // member is the member of the result that holds the list.
 func (k listKey) member() string {
 	switch k {

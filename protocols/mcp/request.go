@@ -36,16 +36,10 @@ func methodOf(name string, modern bool) method {
 	switch name {
 	case "tools/call":
 		return (*Frontend).callTool
-	case "tools/list":
-		return listMethod(listTools)
-	case "resources/list":
-		return listMethod(listResources)
-	case "resources/templates/list":
-		return listMethod(listTemplates)
+	case "tools/list", "resources/list", "resources/templates/list", "prompts/list":
+		return (*Frontend).list
 	case "resources/read":
 		return (*Frontend).readResource
-	case "prompts/list":
-		return listMethod(listPrompts)
 	case "prompts/get":
 		return (*Frontend).getPrompt
 	case "completion/complete":
@@ -94,12 +88,9 @@ func (f *Frontend) ping(_ context.Context, _ *request, out *buffer) *wireError {
 	return nil
 }
 
-func listMethod(k listKey) method {
-	return func(f *Frontend, _ context.Context, r *request, out *buffer) *wireError { return f.list(k, r, out) }
-}
-
 // list serves the four lists: what the principal may see, page by page.
-func (f *Frontend) list(k listKey, r *request, out *buffer) *wireError {
+func (f *Frontend) list(_ context.Context, r *request, out *buffer) *wireError {
+	k := listOf(r.Method)
 	var after string
 	if !isNull(r.params.cursor) {
 		text, ok := unquote(r.params.cursor)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trilith-gateway/trilith/auth"
@@ -37,7 +38,7 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 	defer fail(nil)
 	c := &pipe{
 		f: f, principal: p, fail: fail,
-		lines: make(chan *buffer, f.o.QueueLength),
+		lines: make(chan *buffer, f.o.QueueLength), last: make(chan struct{}),
 		slots: make(chan struct{}, maxPipeCalls),
 	}
 	rand.Read(c.key[:]) //nolint:errcheck // crypto/rand.Read never fails.
@@ -64,13 +65,13 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 	if c.session != nil {
 		c.session.end()
 	}
-	close(c.lines)
+	close(c.last)
 	select {
 	case <-written:
 	case <-time.After(f.o.WriteTimeout): // The client reads no more, and a write cannot be called back.
 	}
-	if c.dropped > 0 {
-		f.o.Logger.WarnContext(ctx, "notifications were dropped: the client did not read fast enough", slog.Int("count", c.dropped))
+	if n := c.dropped.Load(); n > 0 {
+		f.o.Logger.WarnContext(ctx, "notifications were dropped: the client did not read fast enough", slog.Int64("count", n))
 	}
 	return err
 }
@@ -81,7 +82,8 @@ type pipe struct {
 	principal *gateway.Principal
 	key       sessionKey
 	fail      context.CancelCauseFunc // ends the pipe
-	lines     chan *buffer            // to write
+	lines     chan *buffer            // to write; never closed
+	last      chan struct{}           // closed when lines holds the last of them
 	stopped   <-chan struct{}         // closed when nothing more is worth waiting for
 	slots     chan struct{}           // one for each running request
 	running   sync.WaitGroup
@@ -91,8 +93,7 @@ type pipe struct {
 	session *session // nil until then
 	telling bool     // whether the session's changes are being told
 
-	mu      sync.Mutex
-	dropped int
+	dropped atomic.Int64 // notifications for which there was no room
 }
 
 // serve handles what is read until that ends, which is no error, or fails.
@@ -256,10 +257,21 @@ func (c *pipe) note(streams context.Context, req *request) {
 // answer serves a request and writes the response, unless the client cancelled
 // it: then it wants none (basic, cancellation).
 func (c *pipe) answer(ctx context.Context, req *request, serve method) {
-	req.notify = c.offer
+	var mu sync.Mutex
+	answered := false
+	req.notify = func(n []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !answered { // An upstream that still reports then is too late.
+			c.offer(n)
+		}
+	}
 	out := c.f.buffer()
 	out.b = appendResponse(out.b, req.ID)
 	err := serve(c.f, ctx, req, out)
+	mu.Lock()
+	answered = true
+	mu.Unlock()
 	if errors.Is(context.Cause(ctx), errCancelled) {
 		c.f.release(out)
 		return
@@ -311,25 +323,34 @@ func (c *pipe) offer(n []byte) {
 	select {
 	case c.lines <- &buffer{n}:
 	default:
-		c.mu.Lock()
-		c.dropped++
-		c.mu.Unlock()
+		c.dropped.Add(1)
 	}
 }
 
-// write writes lines until there will be no more. After an error the pipe is
-// given up.
+// write writes lines until the last. After an error the pipe is given up, and
+// the rest is thrown away.
 func (c *pipe) write(out io.Writer) {
-	var failed bool
-	for line := range c.lines {
+	failed := false
+	line := func(b *buffer) {
 		if !failed {
-			line.b = append(flatten(line.b), '\n')
-			if _, err := out.Write(line.b); err != nil {
+			b.b = append(flatten(b.b), '\n')
+			if _, err := out.Write(b.b); err != nil {
 				failed = true
-				c.fail(err)
+				c.fail(fmt.Errorf("write: %w", err))
 			}
 		}
-		c.f.release(line)
+		c.f.release(b)
+	}
+	for {
+		select {
+		case b := <-c.lines:
+			line(b)
+		case <-c.last:
+			for len(c.lines) > 0 {
+				line(<-c.lines)
+			}
+			return
+		}
 	}
 }
 
@@ -339,11 +360,22 @@ type pipeStream struct {
 	ctx context.Context //nolint:containedctx // it stands for one run.
 }
 
+// send waits for room, unless the frontend closes: it waits for no reader.
 func (s *pipeStream) send(message []byte) error {
-	out := s.c.f.buffer()
-	out.b = append(out.b, message...)
-	s.c.post(out)
-	return context.Cause(s.ctx)
+	line := &buffer{bytes.Clone(message)}
+	select {
+	case s.c.lines <- line:
+		return nil
+	default:
+	}
+	select {
+	case s.c.lines <- line:
+		return nil
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	case <-s.c.f.streams.ending:
+		return errors.New("the client does not read")
+	}
 }
 
 func (s *pipeStream) idle() error { return nil }

@@ -16,8 +16,8 @@ const (
 const newestLegacy = rev20251125
 
 // revisions returns every supported revision, newest first.
-func revisions() []string {
-	return []string{rev20260728, rev20251125, rev20250618, rev20250326, rev20241105}
+func revisions() [5]string {
+	return [...]string{rev20260728, rev20251125, rev20250618, rev20250326, rev20241105}
 }
 
 // isModern reports whether a revision is stateless: 2026-07-28 or later. Names
@@ -25,7 +25,13 @@ func revisions() []string {
 // supported (versioning, protocol version negotiation).
 func isModern(rev string) bool { return rev >= rev20260728 }
 
-func supported(rev string) bool { return slices.Contains(revisions(), rev) }
+func supported(rev string) bool { return revisionIndex(rev) >= 0 }
+
+// revisionIndex returns a revision's place in revisions, or -1.
+func revisionIndex(rev string) int {
+	all := revisions()
+	return slices.Index(all[:], rev)
+}
 
 // negotiate returns the revision of a session whose client asked for one in
 // initialize (2025-11-25, lifecycle, version negotiation).
