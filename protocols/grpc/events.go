@@ -54,7 +54,6 @@ func serveEvents[T any](h *rest, w http.ResponseWriter, r *http.Request, name fu
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
 	switch {
 	case err == nil:
 	case !s.begun:
@@ -63,6 +62,7 @@ func serveEvents[T any](h *rest, w http.ResponseWriter, r *http.Request, name fu
 		p, _ := toProblem(err)
 		_ = s.write("error", p.json()) // The client went away.
 	}
+	s.closed = true
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // Where it could not be set, it was not.
 }
 

@@ -92,8 +92,9 @@ func operation(path string, op object) {
 			"progress, log, dropped (how many of those were left out), then result or error, each with JSON."
 		content["text/event-stream"] = stream
 	case strings.HasSuffix(path, ":watch"):
+		stream["x-event-data"] = ref("gateway.v1." + id + "Response") // OpenAPI 3.1 has no word for it.
 		ok["content"] = object{"text/event-stream": stream}
-		ok["description"] = "An event for each message; its data is JSON."
+		ok["description"] = "An event for each message, whose data is a " + id + "Response; at the end an event named error, with a problem."
 	}
 	responses["default"] = object{
 		"description": "Why the request failed.",

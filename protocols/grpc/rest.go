@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -66,7 +67,7 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "private, no-store") // Every answer depends on the caller.
 	header.Set("X-Content-Type-Options", "nosniff")
-	if r.Method == http.MethodHead {
+	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, ":watch") { // A stream has no end to wait for.
 		r = r.Clone(r.Context()) // net/http looks at the original and leaves the body out.
 		r.Method = http.MethodGet
 	}
@@ -117,14 +118,18 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 
 // noRoute answers a request that no route takes.
 func noRoute(w http.ResponseWriter, r *http.Request, status int) {
+	allow := "GET, HEAD"
+	switch _, verb, _ := strings.Cut(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], ":"); verb {
+	case "", "read":
+	case "watch":
+		allow = "GET"
+	case "call", "get", "complete":
+		allow = "POST"
+	default: // The name of a tool, to the pattern that found it.
+		status = http.StatusNotFound
+	}
 	switch status {
 	case http.StatusMethodNotAllowed:
-		allow := "GET, HEAD"
-		for _, verb := range [...]string{":call", ":get", ":complete"} {
-			if strings.HasSuffix(r.URL.Path, verb) {
-				allow = "POST"
-			}
-		}
 		w.Header().Set("Allow", allow)
 		writeProblem(w, problem{Status: status, Code: gateway.Unimplemented.String(), Detail: "the method is not allowed here"})
 	case http.StatusNotFound:
@@ -149,6 +154,9 @@ func knownQuery(r *http.Request) error {
 		case "pageSize", "page_size", "pageToken", "page_token", "uri":
 			if len(v) > 1 {
 				return refuse(gateway.InvalidArgument, "query parameter "+key+" is given more than once")
+			}
+			if _, err := strconv.ParseInt(v[0], 10, 32); err != nil && strings.HasSuffix(strings.ToLower(key), "size") {
+				return refuse(gateway.InvalidArgument, "query parameter "+key+" is not a number")
 			}
 		default:
 			return refuse(gateway.InvalidArgument, fmt.Sprintf("unknown query parameter %q", clip(key, 64)))
