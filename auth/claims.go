@@ -32,27 +32,22 @@ func (c claims) text(name string) (string, error) {
 func (c claims) texts(name string) ([]string, error) { return toTexts(name, c[name]) }
 
 func toTexts(name string, raw jsontext.Value) ([]string, error) {
-	switch raw.Kind() {
-	case jsontext.KindInvalid, 'n': // missing or null
+	list := []jsontext.Value{raw}
+	if raw == nil || raw.Kind() == 'n' {
 		return nil, nil
-	case '"':
-		var s string
-		err := jsonv2.Unmarshal(raw, &s)
-		return []string{s}, err
-	case '[':
-		var raws []jsontext.Value
-		if err := jsonv2.Unmarshal(raw, &raws); err != nil {
+	}
+	if raw.Kind() == '[' {
+		if err := jsonv2.Unmarshal(raw, &list); err != nil {
 			return nil, err
 		}
-		out := make([]string, len(raws))
-		for i, r := range raws {
-			if r.Kind() != '"' || jsonv2.Unmarshal(r, &out[i]) != nil {
-				return nil, fmt.Errorf("claim %s is not a list of strings", name)
-			}
-		}
-		return out, nil
 	}
-	return nil, fmt.Errorf("claim %s is not a string or a list of strings", name)
+	out := make([]string, len(list))
+	for i, v := range list {
+		if v.Kind() != '"' || jsonv2.Unmarshal(v, &out[i]) != nil {
+			return nil, fmt.Errorf("claim %s is neither a string nor a list of strings", name)
+		}
+	}
+	return out, nil
 }
 
 // maxDate is the last second of the year 9999.
@@ -87,6 +82,48 @@ func (c claims) find(path string) jsontext.Value {
 		return nil
 	}
 	return inner.find(rest)
+}
+
+// A reader reads claims and keeps the errors.
+type reader struct {
+	claims
+	err error
+}
+
+// text returns the first of the claims that is there.
+func (r *reader) text(names ...string) string {
+	for _, name := range names {
+		s, err := r.claims.text(name)
+		r.err = errors.Join(r.err, err)
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func (r *reader) list(path string) []string {
+	s, err := toTexts(path, r.find(path))
+	r.err = errors.Join(r.err, err)
+	return s
+}
+
+// scopes returns the scopes that a token is good for, or nil when it does not
+// speak of scopes. RFC 9068 has them in one string; scp is what others do.
+func (r *reader) scopes() []string {
+	var out []string
+	for _, name := range [...]string{"scope", "scp"} {
+		if r.claims[name] == nil {
+			continue
+		}
+		if out == nil {
+			out = []string{} // A bound, even if it is empty.
+		}
+		for _, s := range r.list(name) {
+			out = append(out, strings.Fields(s)...)
+		}
+	}
+	return out
 }
 
 // notOther refuses what claims show to be another kind of token than an access

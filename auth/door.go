@@ -226,8 +226,6 @@ func cut(s string) string {
 	return s
 }
 
-var errTwice = refuse(gateway.InvalidArgument, "more than one Authorization header", nil) //nolint:gochecknoglobals // a constant.
-
 // bearer returns the token of an Authorization header, or "" when there is
 // none (RFC 6750, section 2.1). The scheme's case does not matter (RFC 9110,
 // section 11.1).
@@ -237,19 +235,25 @@ func bearer(values []string) (string, error) {
 		return "", nil
 	case 1:
 	default:
-		return "", errTwice
+		return "", refuse(gateway.InvalidArgument, "more than one Authorization header", nil)
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	token = strings.TrimLeft(token, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return "", invalid(errors.New("the Authorization header is not a bearer token"))
 	}
-	for i := range len(token) { // b64token of RFC 6750, which a JWT is too
-		if c := token[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+/=", c) >= 0) {
+	for i := range len(token) {
+		if !tokenByte(token[i]) {
 			return "", invalid(errors.New("the bearer token has a character that no token has"))
 		}
 	}
 	return token, nil
+}
+
+// tokenByte reports whether the byte is one of b64token (RFC 6750, section
+// 2.1), of which signed tokens are made too.
+func tokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+/=", c) >= 0
 }
 
 // statusOf is the HTTP status of a refusal at the door.

@@ -135,7 +135,7 @@ func (k *keySet) refresh(ctx context.Context, scheduled bool) error {
 	default:
 		f = &flight{done: make(chan struct{})}
 		k.flight = f
-		k.work.Go(func() { k.fly(f, scheduled) })
+		k.work.Go(func() { k.fly(f, scheduled) }) //nolint:contextcheck // it serves all callers: see life.
 	}
 	k.mu.Unlock()
 	select {
@@ -214,12 +214,12 @@ func (k *keySet) fetch(ctx context.Context) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil) //nolint:gosec // the operator chose the issuer.
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := k.client.Do(req)
+	resp, err := k.client.Do(req) //nolint:gosec // as above, and redirects are not followed.
 	if err != nil {
 		return nil, err
 	}

@@ -23,9 +23,10 @@ func parseOrigin(s string) (origin, bool) {
 		return origin{}, false
 	}
 	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	if scheme == "http" {
+	switch scheme {
+	case "http":
 		host = strings.TrimSuffix(host, ":80")
-	} else if scheme == "https" {
+	case "https":
 		host = strings.TrimSuffix(host, ":443")
 	}
 	return origin{scheme, host}, true

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -196,55 +197,27 @@ const maxSubject = 512
 // for itself is of another kind than a user: so none can pass for the other,
 // whatever they are called.
 func (i *issuer) principal(c claims) (*gateway.Principal, error) {
-	p := &gateway.Principal{Issuer: i.URL, Kind: "user"}
-	var err error
-	text := func(names ...string) (found string) {
-		for _, n := range names {
-			v, e := c.text(n)
-			if e != nil && err == nil {
-				err = e
-			}
-			if found == "" {
-				found = v
-			}
-		}
-		return found
-	}
-	list := func(path string) []string {
-		v, e := toTexts(path, c.find(path))
-		if e != nil && err == nil {
-			err = e
-		}
-		return v
+	r := reader{claims: c}
+	p := &gateway.Principal{
+		Issuer: i.URL, Kind: "user", Subject: r.text("sub"), Name: r.text("name", "preferred_username"),
+		Groups: r.list(i.GroupsClaim), Roles: r.list(i.RolesClaim), Scopes: r.scopes(),
 	}
 	// client_id is RFC 9068's; the others are what issuers said before it.
-	client := text("client_id", "azp", "appid", "cid")
-	p.Subject = text("sub")
-	if p.Subject == "" || p.Subject == client {
+	if client := r.text("client_id", "azp", "appid", "cid"); p.Subject == "" || p.Subject == client {
 		p.Kind, p.Subject = "client", client
 	}
-	p.Name = text("name", "preferred_username")
-	p.Groups, p.Roles = list(i.GroupsClaim), list(i.RolesClaim)
-	if t := list(i.TenantClaim); len(t) > 1 {
-		return nil, errors.New("more than one tenant")
-	} else if len(t) == 1 {
-		p.Tenant = t[0]
-	}
-	for _, name := range [...]string{"scope", "scp"} {
-		if c[name] != nil {
-			p.Scopes = append([]string{}, p.Scopes...) // Present, so a bound, even if empty.
-			for _, s := range list(name) {
-				p.Scopes = append(p.Scopes, strings.Fields(s)...)
-			}
-		}
-	}
+	tenant := r.list(i.TenantClaim)
 	switch {
-	case err != nil:
-		return nil, err
+	case r.err != nil:
+		return nil, r.err
 	case p.Subject == "":
 		return nil, errors.New("neither a subject nor a client")
-	case len(p.Subject) > maxSubject || strings.ContainsFunc(p.Subject, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case len(p.Subject) > maxSubject || strings.ContainsFunc(p.Subject, unicode.IsControl):
 		return nil, errors.New("the subject is too long or has control characters")
+	case len(tenant) > 1:
+		return nil, errors.New("more than one tenant")
+	case len(tenant) == 1:
+		p.Tenant = tenant[0]
 	}
 	p.Name = or(p.Name, p.Subject)
 	p.ID = p.Issuer + "|" + p.Kind + "|" + p.Subject

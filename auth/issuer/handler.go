@@ -20,20 +20,15 @@ const (
 // been taken off.
 func (i *Issuer) Handler() http.Handler {
 	mux := http.NewServeMux()
-	metadata, err := json.Marshal(struct {
-		Issuer    string   `json:"issuer"`
-		JWKS      string   `json:"jwks_uri"`
-		Token     string   `json:"token_endpoint"`
-		Grants    []string `json:"grant_types_supported"`
-		Methods   []string `json:"token_endpoint_auth_methods_supported"`
-		Responses []string `json:"response_types_supported"`
-		Subjects  []string `json:"subject_types_supported"`
-		Algs      []string `json:"id_token_signing_alg_values_supported"`
-	}{
-		i.url, i.url + "/jwks", i.url + "/token",
-		[]string{"client_credentials"},
-		[]string{"client_secret_post"},
-		[]string{}, []string{"public"}, []string{"ES256"},
+	metadata, err := json.Marshal(map[string]any{
+		"issuer":                                i.url,
+		"jwks_uri":                              i.url + "/jwks",
+		"token_endpoint":                        i.url + "/token",
+		"grant_types_supported":                 []string{"client_credentials"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+		"response_types_supported":              []string{}, // No browser login.
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"ES256"},
 	})
 	if err != nil {
 		panic(err) // Strings always marshal.
@@ -82,11 +77,9 @@ func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
 		fail(http.StatusInternalServerError, "server_error")
 		return
 	}
-	_ = json.NewEncoder(w).Encode(struct { // The client went away.
-		Token   string `json:"access_token"`
-		Type    string `json:"token_type"`
-		Expires int    `json:"expires_in"`
-	}{token, "Bearer", int(tokenTTL.Seconds())})
+	_ = json.NewEncoder(w).Encode(map[string]any{ // The client went away.
+		"access_token": token, "token_type": "Bearer", "expires_in": int(tokenTTL.Seconds()),
+	})
 }
 
 // client returns the persona that the form's credentials prove. Basic
