@@ -79,8 +79,14 @@ func serve(t testing.TB, h http.Handler) string {
 	return srv.URL
 }
 
-// ask sends a request and returns the answer and its body.
-func ask(t testing.TB, method, url string, change func(*http.Request)) (*http.Response, string) {
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// ask sends a request and returns the whole answer.
+func ask(t testing.TB, method, url string, change func(*http.Request)) answer {
 	t.Helper()
 	r := must(http.NewRequestWithContext(t.Context(), method, url, nil))
 	if change != nil {
@@ -92,7 +98,52 @@ func ask(t testing.TB, method, url string, change func(*http.Request)) (*http.Re
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	return resp, string(must(io.ReadAll(resp.Body)))
+	return answer{resp.StatusCode, resp.Header, string(must(io.ReadAll(resp.Body)))}
+}
+
+// head adds headers to a request, given as names and values; Host is one.
+func head(kv ...string) func(*http.Request) {
+	return func(r *http.Request) {
+		for i := 0; i < len(kv); i += 2 {
+			if kv[i] == "Host" {
+				r.Host = kv[i+1]
+			} else {
+				r.Header.Add(kv[i], kv[i+1])
+			}
+		}
+	}
+}
+
+// with is head and a good token.
+func with(kv ...string) func(*http.Request) {
+	return head(append([]string{"Authorization", "Bearer good"}, kv...)...)
+}
+
+// wantRefusal checks the answer to a refused request, and the one report of it.
+func wantRefusal(t *testing.T, got answer, want Attempt, reports []Attempt) {
+	t.Helper()
+	var problem struct {
+		Status int
+		Detail string
+	}
+	if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Status != got.status || problem.Detail == "" ||
+		got.header.Get("Content-Type") != "application/problem+json" || got.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("answer %q %v", got.body, got.header)
+	}
+	if strings.Contains(got.body, "no such token") {
+		t.Errorf("the cause leaked: %s", got.body)
+	}
+	if len(reports) != 1 {
+		t.Fatalf("reported %+v, want one refusal", reports)
+	}
+	r := reports[0]
+	if !strings.Contains(r.Reason, want.Reason) || r.Remote == "" || r.Time.IsZero() || statusOf(r.Code) != got.status {
+		t.Errorf("reported %+v, want a reason with %q", r, want.Reason)
+	}
+	r.Reason, r.Remote, r.Code, r.Time, want.Reason = "", "", 0, time.Time{}, ""
+	if d := cmp.Diff(want, r); d != "" {
+		t.Errorf("reported: -want +got\n%s", d)
+	}
 }
 
 func TestDoorHTTP(t *testing.T) {
@@ -101,19 +152,6 @@ func TestDoorHTTP(t *testing.T) {
 	url := serve(t, d.Handler(http.HandlerFunc(behind)))
 	own := strings.TrimPrefix(url, "http://")
 	_, port := must2(net.SplitHostPort(own))
-	head := func(kv ...string) func(*http.Request) {
-		return func(r *http.Request) {
-			for i := 0; i < len(kv); i += 2 {
-				if kv[i] == "Host" {
-					r.Host = kv[i+1]
-				} else {
-					r.Header.Add(kv[i], kv[i+1])
-				}
-			}
-		}
-	}
-	good := []string{"Authorization", "Bearer good"}
-	with := func(kv ...string) func(*http.Request) { return head(append(slices.Clone(good), kv...)...) }
 	const metadata = `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource/mcp", scope="mcp:tools.list"`
 	for _, c := range []struct {
 		name      string
@@ -169,38 +207,19 @@ func TestDoorHTTP(t *testing.T) {
 		{"an address that is not ours", "POST", "/mcp", with("Host", "10.0.0.1"), 403, "", "host"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			resp, body := ask(t, c.method, url+c.path, c.change)
-			if resp.StatusCode != c.status {
-				t.Fatalf("%d %s, want %d", resp.StatusCode, body, c.status)
+			got := ask(t, c.method, url+c.path, c.change)
+			if got.status != c.status {
+				t.Fatalf("%d %s, want %d", got.status, got.body, c.status)
 			}
-			if got := resp.Header.Get("WWW-Authenticate"); got != c.challenge {
-				t.Errorf("challenge %s\nwant %s", got, c.challenge)
+			if ch := got.header.Get("WWW-Authenticate"); ch != c.challenge {
+				t.Errorf("challenge %s\nwant %s", ch, c.challenge)
 			}
-			refusals := log.take()
-			if c.status == 200 {
-				if body != testIssuer+"|user|alice " {
-					t.Errorf("behind the door: %q", body)
-				}
-				if len(refusals) > 0 {
-					t.Errorf("reported %+v", refusals)
-				}
-				return
-			}
-			var problem struct {
-				Status int
-				Detail string
-			}
-			if err := json.Unmarshal([]byte(body), &problem); err != nil || problem.Status != c.status || problem.Detail == "" ||
-				resp.Header.Get("Content-Type") != "application/problem+json" || resp.Header.Get("Cache-Control") != "no-store" {
-				t.Errorf("answer %q %v", body, resp.Header)
-			}
-			if len(refusals) != 1 || !strings.Contains(refusals[0].Reason, c.reason) || refusals[0].Via != "http" ||
-				refusals[0].Method != c.method || refusals[0].Path != strings.SplitN(c.path, "?", 2)[0] ||
-				refusals[0].Remote == "" || refusals[0].Time.IsZero() || statusOf(refusals[0].Code) != c.status {
-				t.Errorf("reported %+v, want one of %q", refusals, c.reason)
-			}
-			if strings.Contains(body, "no such token") {
-				t.Errorf("the cause leaked: %s", body)
+			reports := log.take()
+			if c.status != 200 {
+				path, _, _ := strings.Cut(c.path, "?")
+				wantRefusal(t, got, Attempt{Via: "http", Method: c.method, Path: path, Reason: c.reason}, reports)
+			} else if got.body != testIssuer+"|user|alice " || len(reports) > 0 {
+				t.Errorf("behind the door: %q, reported %+v", got.body, reports)
 			}
 		})
 	}
@@ -217,56 +236,64 @@ func TestPreflight(t *testing.T) {
 	var log attempts
 	d := must(NewDoor(doorOptions(&log)))
 	url := serve(t, d.Handler(http.HandlerFunc(behind)))
-	resp, body := ask(t, "OPTIONS", url+"/mcp", func(r *http.Request) {
-		r.Header.Set("Origin", "https://app.example.test")
-		r.Header.Set("Access-Control-Request-Method", "POST")
-		r.Header.Set("Access-Control-Request-Headers", "authorization, mcp-method")
-	})
-	h := resp.Header
-	if resp.StatusCode != 204 || body != "" || h.Get("Access-Control-Allow-Origin") != "https://app.example.test" ||
+	got := ask(t, "OPTIONS", url+"/mcp", head("Origin", "https://app.example.test",
+		"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization, mcp-method"))
+	h := got.header
+	if got.status != 204 || got.body != "" || h.Get("Access-Control-Allow-Origin") != "https://app.example.test" ||
 		h.Get("Access-Control-Allow-Headers") != "authorization, mcp-method" || h.Get("Access-Control-Allow-Credentials") != "" ||
 		!slices.Contains(h.Values("Vary"), "Origin") {
-		t.Errorf("%d %q %v", resp.StatusCode, body, h)
+		t.Errorf("%+v", got)
 	}
 	// Without a method that it asks for it is no preflight, and needs a token.
-	if resp, _ := ask(t, "OPTIONS", url+"/mcp", nil); resp.StatusCode != 401 {
-		t.Errorf("OPTIONS without a token: %d", resp.StatusCode)
+	if got := ask(t, "OPTIONS", url+"/mcp", nil); got.status != 401 {
+		t.Errorf("OPTIONS without a token: %+v", got)
 	}
 }
 
 func TestGuard(t *testing.T) {
 	var log attempts
 	d := must(NewDoor(doorOptions(&log)))
-	url := serve(t, d.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if token := r.URL.Query().Get("init"); token != "" { // As connection_init would.
-			p, err := d.Authenticate(r.Context(), token)
-			if err != nil {
-				http.Error(w, gateway.AsError(err).Msg, 400)
-				return
-			}
-			r = r.WithContext(With(r.Context(), p))
-		}
-		behind(w, r)
-	})))
-	secret := func(r *http.Request) { r.Header.Set("Authorization", "Bearer good"); r.Header.Set("Cookie", "a=b") }
-	if resp, body := ask(t, "GET", url, secret); resp.StatusCode != 200 || body != " " {
-		t.Errorf("public route: %d %q, want neither principal nor credentials", resp.StatusCode, body)
-	}
-	if resp, body := ask(t, "GET", url+"/ws?init=good", nil); resp.StatusCode != 200 || body != testIssuer+"|user|alice " {
-		t.Errorf("token in the protocol: %d %q", resp.StatusCode, body)
+	url := serve(t, d.Guard(http.HandlerFunc(behind)))
+	if got := ask(t, "GET", url, with("Cookie", "a=b")); got.status != 200 || got.body != " " {
+		t.Errorf("public route: %+v, want neither principal nor credentials", got)
 	}
 	if r := log.take(); len(r) != 0 {
 		t.Errorf("reported %+v", r)
 	}
-	if resp, body := ask(t, "GET", url+"/ws?init=bad", nil); resp.StatusCode != 400 || body != "invalid token\n" {
-		t.Errorf("bad token in the protocol: %d %q", resp.StatusCode, body)
+	got := ask(t, "GET", url, head("Origin", "https://evil.example"))
+	if got.status != 403 {
+		t.Errorf("evil origin on a public route: %+v", got)
 	}
-	if r := log.take(); len(r) != 1 || r[0].Via != "token" || r[0].Path != "/ws" || r[0].Remote == "" {
-		t.Errorf("reported %+v", r)
-	}
-	resp, _ := ask(t, "GET", url, func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") })
-	if resp.StatusCode != 403 || len(log.take()) != 1 {
-		t.Errorf("evil origin on a public route: %d", resp.StatusCode)
+	wantRefusal(t, got, Attempt{Via: "http", Method: "GET", Path: "/", Reason: "origin"}, log.take())
+}
+
+// TestTokenInTheProtocol: a handler behind Guard brings the token itself, as
+// connection_init of graphql-transport-ws does.
+func TestTokenInTheProtocol(t *testing.T) {
+	var log attempts
+	d := must(NewDoor(doorOptions(&log)))
+	url := serve(t, d.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, err := d.Authenticate(r.Context(), r.URL.Query().Get("init"))
+		if err != nil {
+			http.Error(w, gateway.AsError(err).Msg, 400)
+			return
+		}
+		behind(w, r.WithContext(With(r.Context(), p)))
+	})))
+	for _, c := range []struct{ token, body, reason string }{
+		{"good", testIssuer + "|user|alice ", ""},
+		{"bad", "invalid token\n", "no such token"},
+		{"", "no credential\n", "no credential"},
+		{strings.Repeat("a", maxToken+1), "invalid token\n", "at most"},
+	} {
+		if got := ask(t, "GET", url+"/ws?init="+c.token, nil); got.body != c.body {
+			t.Errorf("%.9q: %+v", c.token, got)
+		}
+		r := log.take()
+		if c.reason == "" && len(r) > 0 || c.reason != "" && (len(r) != 1 || r[0].Via != "token" || r[0].Path != "/ws" ||
+			r[0].Remote == "" || !strings.Contains(r[0].Reason, c.reason)) {
+			t.Errorf("%.9q: reported %+v", c.token, r)
+		}
 	}
 }
 
@@ -277,13 +304,13 @@ func TestAnonymous(t *testing.T) {
 	for name, a := range map[string]Authenticator{"with an issuer": o.Auth, "without": nil} {
 		o.Auth = a
 		url := serve(t, must(NewDoor(o)).Handler(http.HandlerFunc(behind)))
-		if resp, body := ask(t, "GET", url, nil); resp.StatusCode != 200 || body != "local|anonymous|guest " {
-			t.Errorf("%s: no credential: %d %q", name, resp.StatusCode, body)
+		if got := ask(t, "GET", url, nil); got.status != 200 || got.body != "local|anonymous|guest " {
+			t.Errorf("%s: no credential: %+v", name, got)
 		}
 		// A bad credential does not fall through.
 		for _, value := range []string{"Bearer bad", "Basic x", ""} {
-			if resp, _ := ask(t, "GET", url, func(r *http.Request) { r.Header.Set("Authorization", value) }); resp.StatusCode != 401 {
-				t.Errorf("%s: Authorization %q: %d", name, value, resp.StatusCode)
+			if got := ask(t, "GET", url, head("Authorization", value)); got.status != 401 {
+				t.Errorf("%s: Authorization %q: %+v", name, value, got)
 			}
 		}
 	}
@@ -344,19 +371,19 @@ func TestMetadata(t *testing.T) {
 		o := doorOptions(&log)
 		o.Resource = c.resource
 		url := serve(t, must(NewDoor(o)).Metadata())
-		resp, body := ask(t, "GET", url+wellKnown+c.path, nil)
+		got := ask(t, "GET", url+wellKnown+c.path, nil)
 		if c.want == "" {
-			if resp.StatusCode != 404 {
-				t.Errorf("%s: %d %s", c.path, resp.StatusCode, body)
+			if got.status != 404 {
+				t.Errorf("%s: %+v", c.path, got)
 			}
 			continue
 		}
 		want := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"scopes_supported":["mcp:tools.list"],"bearer_methods_supported":["header"],"resource_name":"Trilith"}`, c.want, testIssuer)
-		if d := cmp.Diff(want, body); d != "" || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
+		if d := cmp.Diff(want, got.body); d != "" || got.header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: -want +got\n%s", c.path, d)
 		}
-		if resp, _ := ask(t, "POST", url+wellKnown+c.path, nil); resp.StatusCode != 405 {
-			t.Errorf("POST: %d", resp.StatusCode)
+		if got := ask(t, "POST", url+wellKnown+c.path, nil); got.status != 405 {
+			t.Errorf("POST: %+v", got)
 		}
 	}
 	want := []string{testResource, testAudience}

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -85,36 +87,40 @@ func TestDoorGRPC(t *testing.T) {
 		{"an evil origin", []string{"authorization", "Bearer good", "origin", "https://evil.example"}, codes.PermissionDenied, "host not allowed"},
 	} {
 		ctx := metadata.AppendToOutgoingContext(t.Context(), tt.md...)
-		check := func(kind, path string, header metadata.MD, err error) {
-			if status.Code(err) != tt.code {
-				t.Errorf("%s, %s: %v, want %v", tt.name, kind, err, tt.code)
-			}
-			refusals := log.take()
-			if tt.code == codes.OK {
-				if header.Get("got")[0] != alice().ID || header.Get("leak")[0] != "" || len(refusals) != 0 {
-					t.Errorf("%s, %s: behind the door %v, reported %+v", tt.name, kind, header, refusals)
+		for path, call := range map[string]func() (metadata.MD, error){
+			"/grpc.health.v1.Health/Check": func() (header metadata.MD, err error) {
+				_, err = c.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header))
+				return header, err
+			},
+			"/grpc.health.v1.Health/Watch": func() (metadata.MD, error) {
+				s := must(c.Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))
+				if _, err := s.Recv(); !errors.Is(err, io.EOF) {
+					return nil, err
 				}
-				return
-			}
-			if len(refusals) != 1 || refusals[0].Via != "grpc" || refusals[0].Path != path || refusals[0].Remote == "" ||
-				!strings.Contains(refusals[0].Reason, tt.reason) || codes.Code(refusals[0].Code) != tt.code {
-				t.Errorf("%s, %s: reported %+v", tt.name, kind, refusals)
-			}
-			if strings.Contains(status.Convert(err).Message(), "no such token") {
-				t.Errorf("%s, %s: the cause leaked: %v", tt.name, kind, err)
-			}
+				return s.Header()
+			},
+		} {
+			t.Run(tt.name+path, func(t *testing.T) {
+				header, err := call()
+				if status.Code(err) != tt.code {
+					t.Fatalf("%v, want %v", err, tt.code)
+				}
+				if strings.Contains(status.Convert(err).Message(), "no such token") {
+					t.Errorf("the cause leaked: %v", err)
+				}
+				reports := log.take()
+				if err == nil {
+					if header.Get("got")[0] != alice().ID || header.Get("leak")[0] != "" || len(reports) != 0 {
+						t.Errorf("behind the door %v, reported %+v", header, reports)
+					}
+					return
+				}
+				if len(reports) != 1 || reports[0].Via != "grpc" || reports[0].Path != path || reports[0].Remote == "" ||
+					!strings.Contains(reports[0].Reason, tt.reason) || codes.Code(reports[0].Code) != tt.code {
+					t.Errorf("reported %+v", reports)
+				}
+			})
 		}
-		var header metadata.MD
-		_, err := c.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header))
-		check("unary", "/grpc.health.v1.Health/Check", header, err)
-
-		s := must(c.Watch(ctx, &grpc_health_v1.HealthCheckRequest{}))
-		_, err = s.Recv()
-		if err != nil && err.Error() == "EOF" {
-			err = nil
-		}
-		header, _ = s.Header()
-		check("stream", "/grpc.health.v1.Health/Watch", header, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,8 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
-// eventually waits until the list that is in force satisfies f.
-func eventually(t *testing.T, r *Revocations, f func() bool) {
+// eventually waits until f is so.
+func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -22,106 +23,90 @@ func eventually(t *testing.T, r *Revocations, f func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("still not so; revocations %+v", r.All())
+			t.Fatalf("still not so: %s", what)
 		}
 	}
 }
 
-func TestRevocations(t *testing.T) {
+// newRevocations returns the revocations of two nodes, and a verifier and its
+// issuer on the second.
+func newRevocations(t *testing.T) (r *Revocations, i *idp, v *OIDC) {
+	t.Helper()
 	s := must(state.Open(t.Context(), state.Options{Name: "test", Logger: quiet()}))
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	r, err := OpenRevocations(ctx, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Another node, which verifies.
-	other, err := OpenRevocations(ctx, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := newIDP()
-	v, err := NewOIDC(ctx, []IssuerOptions{i.options()}, OIDCOptions{Revocations: other, Logger: quiet()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
+	t.Cleanup(stop)
+	r = must(OpenRevocations(ctx, s))
+	i = newIDP()
+	v = must(NewOIDC(ctx, []IssuerOptions{i.options()}, OIDCOptions{Revocations: must(OpenRevocations(ctx, s)), Logger: quiet()}))
+	t.Cleanup(v.Close)
+	return r, i, v
+}
 
-	issued := time.Now().Add(-time.Minute).Truncate(time.Second)
-	token := func(sub, jti string, iat time.Time) string {
-		f := fields{"sub": sub, "jti": jti, "iat": iat.Unix()}
-		if iat.IsZero() {
-			f["iat"] = nil
-		}
-		return i.sign("ES256", good(f), nil)
-	}
-	ok := func(token string) bool {
-		_, err := v.Authenticate(ctx, token)
-		return err == nil
-	}
-	one, two := token("alice", "one", issued), token("alice", "two", issued)
-	later, dateless, bob := token("alice", "three", issued.Add(50*time.Second)), token("alice", "four", time.Time{}), token("bob", "one-of-bob", issued)
-	for _, tok := range []string{one, two, later, dateless, bob} { // All are in the cache then.
-		if !ok(tok) {
-			t.Fatal("a token was refused before any revocation")
-		}
-	}
-
-	byToken := Revocation{Issuer: testIssuer, Token: "one", Reason: "lost laptop", By: "admin"}
-	if err := r.Revoke(ctx, byToken); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, other, func() bool { return !ok(one) })
-	if _, err := v.Authenticate(ctx, one); !strings.Contains(err.Error(), "revoked") {
-		t.Errorf("cause %v", err)
-	} else {
-		wantRefused(t, err)
-	}
-	if !ok(two) || !ok(bob) {
-		t.Error("another token was revoked too")
-	}
-
+func TestRevocations(t *testing.T) {
+	r, i, v := newRevocations(t)
 	alice := testIssuer + "|user|alice"
-	if err := r.Revoke(ctx, Revocation{Principal: alice, Before: issued.Add(10 * time.Second)}); err != nil {
-		t.Fatal(err)
+	issued := time.Now().Add(-time.Minute).Truncate(time.Second)
+	tokens := map[string]string{}
+	for name, f := range map[string]fields{
+		"one":      {"jti": "one", "iat": issued.Unix()},
+		"two":      {"jti": "two", "iat": issued.Unix()},
+		"later":    {"jti": "later", "iat": issued.Add(50 * time.Second).Unix()},
+		"dateless": {"jti": "dateless", "iat": nil},
+		"nameless": {"jti": nil, "iat": issued.Unix()},
+		"bob":      {"jti": "bob", "iat": issued.Unix(), "sub": "bob"},
+		"client":   {"jti": "client", "iat": issued.Unix(), "sub": "alice", "client_id": "alice"},
+	} {
+		tokens[name] = i.sign("ES256", good(f), nil)
 	}
-	eventually(t, other, func() bool { return !ok(two) })
-	if ok(dateless) {
-		t.Error("a token that does not say when it was issued passed")
+	valid := func() string {
+		var ok []string
+		for name, token := range tokens {
+			if _, err := v.Authenticate(t.Context(), token); err == nil {
+				ok = append(ok, name)
+			} else {
+				wantRefused(t, err)
+			}
+		}
+		slices.Sort(ok)
+		return strings.Join(ok, " ")
 	}
-	if !ok(later) || !ok(bob) {
-		t.Error("a token issued later, or another's, was revoked too")
+	for _, step := range []struct {
+		name  string
+		do    func(context.Context, Revocation) error
+		what  Revocation
+		valid string
+	}{
+		{"one token", r.Revoke, Revocation{Issuer: testIssuer, Token: "one"}, "bob client dateless later nameless two"},
+		{"a token of another issuer", r.Revoke, Revocation{Issuer: "https://other.example", Token: "two"}, "bob client dateless later nameless two"},
+		{"what alice was issued before", r.Revoke, Revocation{Principal: alice, Before: issued.Add(10 * time.Second)}, "bob client later"},
+		{"all of alice", r.Revoke, Revocation{Principal: alice}, "bob client"},
+		{"alice is restored", r.Restore, Revocation{Principal: alice}, "bob client dateless later nameless two"},
+		{"one is restored", r.Restore, Revocation{Issuer: testIssuer, Token: "one"}, "bob client dateless later nameless one two"},
+	} {
+		valid() // All are in the cache now.
+		if err := step.do(t.Context(), step.what); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, step.name+": valid "+step.valid, func() bool { return valid() == step.valid })
 	}
-	if err := r.Revoke(ctx, Revocation{Principal: alice}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, other, func() bool { return !ok(later) })
+}
 
-	if err := r.Restore(ctx, Revocation{Principal: alice}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, other, func() bool { return ok(later) && ok(two) })
-	if ok(one) {
-		t.Error("the token's own revocation went with its principal's")
-	}
-
-	// What has expired is forgotten at the next write.
+func TestRevocationsAreForgotten(t *testing.T) {
+	r, _, _ := newRevocations(t)
+	one := Revocation{Issuer: testIssuer, Token: "one", Until: time.Now().Add(time.Hour).UTC(), Reason: "lost laptop", By: "admin"}
 	old := Revocation{Issuer: testIssuer, Token: "old", Until: time.Now().Add(-time.Hour)}
-	if err := r.Revoke(ctx, old); err != nil {
-		t.Fatal(err)
+	for n, v := range []Revocation{old, one} {
+		if err := r.Revoke(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			eventually(t, "the old one", func() bool { return len(r.All()) == 1 })
+		}
 	}
-	eventually(t, r, func() bool { return len(r.All()) == 2 })
-	if err := r.Revoke(ctx, byToken); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, r, func() bool { return len(r.All()) == 1 })
-	if d := cmp.Diff([]Revocation{byToken}, r.All()); d != "" {
-		t.Errorf("-want +got\n%s", d)
-	}
-
+	eventually(t, "only the new one", func() bool { return cmp.Equal(r.All(), []Revocation{one}) })
 	for _, bad := range []Revocation{{}, {Token: "x"}, {Issuer: "x"}, {Token: "x", Issuer: "x", Principal: "x"}} {
-		if err := r.Revoke(ctx, bad); err == nil {
+		if err := r.Revoke(t.Context(), bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}
 	}

@@ -3,7 +3,7 @@ package issuer
 import (
 	"encoding/base64"
 	"encoding/json"
-	"io"
+	"errors"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -102,7 +102,7 @@ func TestOnlyOnLoopback(t *testing.T) {
 
 func TestKeyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data", "key.pem")
-	if _, err := Open(Options{URL: iss, KeyFile: path, Existing: true}); !os.IsNotExist(err) && !strings.Contains(err.Error(), "no such file") {
+	if _, err := Open(Options{URL: iss, KeyFile: path, Existing: true}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a key that must exist: %v", err)
 	}
 	// Several processes at once agree on one key.
@@ -125,17 +125,27 @@ func TestKeyFile(t *testing.T) {
 	if must(Open(Options{URL: iss})).kid == again.kid {
 		t.Error("a key in memory equals that of the file")
 	}
-	if runtime.GOOS != "windows" { // There modes say nothing.
-		if mode := must(os.Stat(path)).Mode().Perm(); mode != fs.FileMode(0o600) {
-			t.Errorf("mode %#o", mode)
-		}
-		if err := os.Chmod(path, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Open(Options{URL: iss, KeyFile: path}); err == nil || !strings.Contains(err.Error(), "chmod 600") {
-			t.Errorf("a key that others may read: %v", err)
-		}
+}
+
+func TestKeyFileOpenToOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key.pem")
+	must(Open(Options{URL: iss, KeyFile: path}))
+	if runtime.GOOS == "windows" { // There modes say nothing.
+		must(Open(Options{URL: iss, KeyFile: path}))
+		return
 	}
+	if mode := must(os.Stat(path)).Mode().Perm(); mode != 0o600 {
+		t.Errorf("mode %#o", mode)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{URL: iss, KeyFile: path}); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("a key that others may read: %v", err)
+	}
+}
+
+func TestBadKeyFile(t *testing.T) {
 	for name, content := range map[string]string{"empty": "", "no key": "hello", "cut off": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
 		bad := filepath.Join(t.TempDir(), "bad.pem")
 		if err := os.WriteFile(bad, []byte(content), 0o600); err != nil {
@@ -149,28 +159,31 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-func TestHandler(t *testing.T) {
+// ask sends a form to the issuer's handler, mounted as a server would.
+func (i *Issuer) ask(method, path string, form url.Values) (*httptest.ResponseRecorder, map[string]any) {
+	r := httptest.NewRequest(method, "/dev/issuer"+path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	http.StripPrefix("/dev/issuer", i.Handler()).ServeHTTP(w, r)
+	var body map[string]any
+	_ = json.Unmarshal(w.Body.Bytes(), &body) // Nil where the answer is no object.
+	return w, body
+}
+
+func TestMetadata(t *testing.T) {
 	i := must(Open(Options{URL: iss}))
-	h := http.StripPrefix("/dev/issuer", i.Handler())
-	ask := func(method, path string, form url.Values) (*http.Response, map[string]any) {
-		r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		var body map[string]any
-		raw := must(io.ReadAll(w.Result().Body))
-		_ = json.Unmarshal(raw, &body)
-		return w.Result(), body
-	}
-	_, metadata := ask("GET", "/dev/issuer/.well-known/openid-configuration", nil)
+	_, metadata := i.ask("GET", "/.well-known/openid-configuration", nil)
 	if metadata["issuer"] != iss || metadata["jwks_uri"] != iss+"/jwks" || metadata["token_endpoint"] != iss+"/token" {
 		t.Errorf("metadata %v", metadata)
 	}
-	_, keys := ask("GET", "/dev/issuer/jwks", nil)
+	_, keys := i.ask("GET", "/jwks", nil)
 	if k := keys["keys"].([]any)[0].(map[string]any); k["d"] != nil || k["kid"] != i.kid {
 		t.Errorf("keys %v", keys)
 	}
+}
 
+func TestToken(t *testing.T) {
+	i := must(Open(Options{URL: iss}))
 	secret := must(i.Secret("guest"))
 	if raw := must(base64.RawURLEncoding.DecodeString(secret)); len(raw) != 32 {
 		t.Errorf("secret of %d bytes", len(raw))
@@ -200,9 +213,9 @@ func TestHandler(t *testing.T) {
 		{"another grant", form("grant_type", "password"), 400, "unsupported_grant_type"},
 		{"too large", form("x", strings.Repeat("x", maxForm)), 400, "invalid_request"},
 	} {
-		resp, body := ask("POST", "/dev/issuer/token", c.form)
-		if resp.StatusCode != c.status || resp.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %d %v %v", c.name, resp.StatusCode, body, resp.Header)
+		resp, body := i.ask("POST", "/token", c.form)
+		if resp.Code != c.status || resp.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %v %v", c.name, resp.Code, body, resp.Header())
 			continue
 		}
 		if c.status != 200 {
@@ -216,12 +229,12 @@ func TestHandler(t *testing.T) {
 			t.Errorf("%s: claims %v", c.name, claims)
 		}
 	}
-	if resp, _ := ask("GET", "/dev/issuer/token?client_id=guest&client_secret="+secret, nil); resp.StatusCode != 405 {
-		t.Errorf("a secret in the query: %d", resp.StatusCode)
+	if resp, _ := i.ask("GET", "/token?client_id=guest&client_secret="+secret, nil); resp.Code != 405 {
+		t.Errorf("a secret in the query: %d", resp.Code)
 	}
 	q := form()
 	q.Del("client_secret")
-	if resp, _ := ask("POST", "/dev/issuer/token?client_secret="+secret, q); resp.StatusCode != 401 {
-		t.Errorf("a secret in the query of a POST: %d", resp.StatusCode)
+	if resp, _ := i.ask("POST", "/token?client_secret="+secret, q); resp.Code != 401 {
+		t.Errorf("a secret in the query of a POST: %d", resp.Code)
 	}
 }
