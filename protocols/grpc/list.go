@@ -154,7 +154,7 @@ func pageToken(kind gateway.Kind, last string) string {
 func openToken(kind gateway.Kind, token string) (last string, err error) {
 	if len(token) <= tokenMost {
 		raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-		if err == nil && len(raw) > 0 && raw[0] == byte(kind) {
+		if err == nil && len(raw) > 0 && pageToken(kind, string(raw[1:])) == token { // The decoder skips line breaks.
 			return string(raw[1:]), nil
 		}
 	}

@@ -32,7 +32,6 @@ func newREST(f *Frontend) (http.Handler, error) {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)
 	}
 	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}, openAPI: doc}
-	none := func(string) (string, bool) { return "", false }
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, codec{f.options.Bounds}),
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
@@ -42,9 +41,7 @@ func newREST(f *Frontend) (http.Handler, error) {
 			noRoute(w, r, status)
 		}),
 		runtime.WithMiddlewares(h.route),
-		// No header of a request is anything but what is read here, and the
-		// method is the method.
-		runtime.WithIncomingHeaderMatcher(none),
+		// The method is the method.
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithStrictDeepWildcardMatching(),
@@ -67,9 +64,9 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "private, no-store") // Every answer depends on the caller.
 	header.Set("X-Content-Type-Options", "nosniff")
+	r = r.WithContext(r.Context()) // A copy.
 	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, ":watch") { // A stream has no end to wait for.
-		r = r.Clone(r.Context()) // net/http looks at the original and leaves the body out.
-		r.Method = http.MethodGet
+		r.Method = http.MethodGet // net/http looks at the original and leaves the body out.
 	}
 	if r.URL.Path == "/openapi.json" {
 		h.describe(w, r)
@@ -84,6 +81,8 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = body
+	// Nothing else that the client says is anything to the routes.
+	r.Header = http.Header{"Accept": r.Header["Accept"], "Grpc-Timeout": r.Header["Grpc-Timeout"]}
 	h.mux.ServeHTTP(w, r)
 }
 
