@@ -64,7 +64,7 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "private, no-store") // Every answer depends on the caller.
 	header.Set("X-Content-Type-Options", "nosniff")
-	r = r.WithContext(r.Context()) // A copy.
+	r = r.WithContext(r.Context())                                               // A copy.
 	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, ":watch") { // A stream has no end to wait for.
 		r.Method = http.MethodGet // net/http looks at the original and leaves the body out.
 	}

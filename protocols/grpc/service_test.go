@@ -65,7 +65,7 @@ func TestErrors(t *testing.T) {
 		{"hidden", "bob", "demo.secret", ``, codes.NotFound, `no tool named "demo.secret"`, []proto.Message{
 			info("NOT_FOUND", "demo.secret"), &errdetails.ResourceInfo{ResourceType: "tool", ResourceName: "demo.secret"},
 		}},
-		{"schema", "alice", "demo.add", `{"a":"x","b":2}`, codes.InvalidArgument, "invalid arguments: arguments/a: want integer, got string", []proto.Message{
+		{"schema", "alice", "demo.add", `{"a":"x","b":2}`, codes.InvalidArgument, "invalid arguments: /a: want integer, got string", []proto.Message{
 			info("INVALID_ARGUMENTS", "demo.add"),
 			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "/a", Description: "want integer, got string"}}},
 		}},
