@@ -283,7 +283,8 @@ func (b *Bucket[T]) Delete(ctx context.Context, key string, rev uint64) error {
 	return nil
 }
 
-// All returns the current entries, sorted by key. It reads the whole bucket.
+// All returns the current entries, sorted by key. It reads the whole bucket. With replicas it may miss the writes of the
+// last moment, which Get never does.
 func (b *Bucket[T]) All(ctx context.Context) ([]Entry[T], error) {
 	opCtx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -307,7 +308,8 @@ func sorted[T any](entries iter.Seq[Entry[T]]) []Entry[T] {
 	return slices.SortedFunc(entries, func(x, y Entry[T]) int { return strings.Compare(x.Key, y.Key) })
 }
 
-// History returns the kept revisions of a key, oldest first, deletions included; ErrNotFound when there are none.
+// History returns the kept revisions of a key, oldest first, deletions included; ErrNotFound when there are none. With
+// replicas it may miss the writes of the last moment.
 func (b *Bucket[T]) History(ctx context.Context, key string) ([]Entry[T], error) {
 	entries, err := func() ([]Entry[T], error) {
 		enc, err := encodeKey(key)

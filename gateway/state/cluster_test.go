@@ -66,10 +66,11 @@ func TestReplicasNeedACluster(t *testing.T) {
 
 // TestServerRestart takes the server away and checks that all is said and that everything goes on afterwards.
 func TestServerRestart(t *testing.T) {
+	t.Parallel()
 	ctx, n := t.Context(), startNATS(t)
 	s := open(t, Options{URL: n.url, Name: "a"})
 	b := bucket[int](t, s, BucketOptions{Name: "kept"})
-	brief := bucket[int](t, s, BucketOptions{Name: "brief", TTL: 300 * time.Millisecond})
+	brief := bucket[int](t, s, BucketOptions{Name: "brief", TTL: time.Second})
 	for i := range 3 {
 		put(t, b, fmt.Sprint("k", i), i)
 	}

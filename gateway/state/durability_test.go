@@ -31,6 +31,7 @@ func writeUntilKilled(dir string) int {
 // TestKilledProcessLosesNothing kills a writing process without warning, several times on the same files: whatever
 // was acknowledged must be there.
 func TestKilledProcessLosesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for round := range 3 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-state.child="+dir)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestRestartOnDisk(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "state") // Created by Open.
 	o := BucketOptions{Name: "policy", History: 2}
 	var rev uint64
@@ -64,6 +65,7 @@ func TestDirectoryHasOneOwner(t *testing.T) {
 }
 
 func TestOpenFails(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, []byte("x"), 0o600))
 	for name, c := range map[string]struct {
@@ -181,5 +183,27 @@ func checkClosed(ctx context.Context, t *testing.T, s *State, b *Bucket[int]) {
 	}
 	for _, err := range b.Watch(ctx) {
 		wantErr(t, ErrUnavailable, "Watch of a closed State", err)
+	}
+}
+
+// TestWatchAgainstOldNews: a replica that lags behind must not take a consumer back in time, while a bucket that was
+// made anew, with revisions from 1, must be followed.
+func TestWatchAgainstOldNews(t *testing.T) {
+	ctx := t.Context()
+	b := bucket[int](t, open(t, Options{}), BucketOptions{Name: "old", History: 2})
+	first, second := put(t, b, "k", 1), put(t, b, "k", 2)
+	var told []int
+	w := &watch[int]{b: b, known: newRecency(), yield: func(ev Event[int], _ error) bool {
+		told = append(told, ev.Value)
+		return true
+	}}
+	for _, step := range []struct{ known, news uint64 }{{second, first}, {second + 7, second}} {
+		w.known.set("k", step.known, time.Now())
+		e, err := b.kv.GetRevision(ctx, "k", step.news)
+		must(t, err)
+		must(t, w.handle(ctx, e))
+	}
+	if len(told) != 1 || told[0] != 2 {
+		t.Errorf("the watch told %v, want the current value alone", told)
 	}
 }

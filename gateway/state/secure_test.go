@@ -51,6 +51,7 @@ func authority(t *testing.T) (ca, cert, key string) {
 }
 
 func TestMutualTLS(t *testing.T) {
+	t.Parallel()
 	ca, cert, key := authority(t)
 	otherCA, _, _ := authority(t)
 	url := startNATS(t, "-js", "-sd", t.TempDir(),
@@ -79,6 +80,7 @@ func TestMutualTLS(t *testing.T) {
 }
 
 func TestCredentialsFile(t *testing.T) {
+	t.Parallel()
 	operator, operatorPub := newKey(t, nkeys.CreateOperator)
 	account, accountPub := newKey(t, nkeys.CreateAccount)
 	claims := jwt.NewAccountClaims(accountPub)

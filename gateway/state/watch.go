@@ -25,7 +25,8 @@ var errStop = errors.New("stop")
 
 // Watch tells the current entries, then an event with Synced set, then every change, until ctx ends, the State is
 // closed or the loop over it is left. Deletions and expiries come as entries with Deleted set. Of changes in quick
-// succession, or made while the engine was away, only the last of a key is certain to be told; none is told twice.
+// succession, or made while the engine was away, only the last of a key is certain to be told; none is told twice. With
+// replicas the first entries may come from one that lags behind; what they miss follows as changes.
 //
 // An error does not end the watch. ErrUnavailable: the engine is away, what was told so far may be out of date; once
 // it is back the differences are told, then Synced again. ErrCorrupt: the value of the entry that comes with it, with
@@ -156,6 +157,12 @@ func (w *watch[T]) handle(ctx context.Context, e jetstream.KeyValueEntry) error 
 	}
 	if w.seen != nil {
 		w.seen[key] = true
+	}
+	if rev, known := w.known.revision(key); known && e.Revision() < rev {
+		// A replica that lags behind told it, or the bucket was made anew. The leader knows.
+		if now, err := w.b.get(ctx, key); err == nil && now.Revision != e.Revision() {
+			return nil
+		}
 	}
 	entry, err := decode[T](key, e)
 	return w.tell(entry, err)
