@@ -97,6 +97,7 @@ func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Flush()                      {}
 
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *sink) SetReadDeadline(time.Time) error  { return nil }
 
 // direct returns what serves one request without a network, again and again.
 func direct(t testing.TB, f http.Handler, body, session string) func() {
