@@ -115,10 +115,7 @@ func TestDoorGRPC(t *testing.T) {
 					}
 					return
 				}
-				if len(reports) != 1 || reports[0].Via != "grpc" || reports[0].Path != path || reports[0].Remote == "" ||
-					!strings.Contains(reports[0].Reason, tt.reason) || codes.Code(reports[0].Code) != tt.code {
-					t.Errorf("reported %+v", reports)
-				}
+				wantReport(t, Attempt{Via: "grpc", Path: path, Reason: tt.reason, Code: gateway.Code(tt.code)}, reports)
 			})
 		}
 	}

@@ -55,6 +55,21 @@ func (d *Door) Guard(next http.Handler) http.Handler {
 	})
 }
 
+// Sockets is Handler for an endpoint that serves WebSockets too. Browsers cannot
+// send a token with a handshake (RFC 6455), so one without a credential passes
+// as through Guard: without a principal. The protocol must then bring the token
+// and call [Door.Authenticate] before it does anything.
+func (d *Door) Sockets(next http.Handler) http.Handler {
+	closed, open := d.Handler(next), d.Guard(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && r.Header["Authorization"] == nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			open.ServeHTTP(w, r)
+			return
+		}
+		closed.ServeHTTP(w, r)
+	})
+}
+
 // guard checks host and origin and answers preflight requests. It reports
 // whether the request may go on.
 func (d *Door) guard(w http.ResponseWriter, r *http.Request) bool {
@@ -168,7 +183,7 @@ func (d *Door) Metadata() http.Handler {
 		switch {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			h.Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 		case !ok || !known:
 			http.NotFound(w, r)
 		default:

@@ -140,7 +140,7 @@ func (i *idp) open(t testing.TB, change ...func(*IssuerOptions)) *OIDC {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(v.Close)
+	t.Cleanup(func() { v.Close() })
 	return v
 }
 

@@ -178,13 +178,14 @@ func or(s, other string) string {
 }
 
 // Close stops the background work and waits for it. Tokens are still judged,
-// by the keys last seen.
-func (v *OIDC) Close() {
+// by the keys last seen. It returns nil and may be called again.
+func (v *OIDC) Close() error {
 	v.stop()
 	v.work.Wait()
 	for _, i := range v.issuers {
 		i.keys.close()
 	}
+	return nil
 }
 
 // Healthy returns an error that names each issuer whose keys are not known

@@ -39,7 +39,7 @@ func newRevocations(t *testing.T) (r *Revocations, i *idp, v *OIDC) {
 	r = must(OpenRevocations(ctx, s))
 	i = newIDP()
 	v = must(NewOIDC(ctx, []IssuerOptions{i.options()}, OIDCOptions{Revocations: must(OpenRevocations(ctx, s)), Logger: quiet()}))
-	t.Cleanup(v.Close)
+	t.Cleanup(func() { v.Close() })
 	return r, i, v
 }
 

@@ -189,9 +189,12 @@ func (i *issuer) checkTimes(c claims, now time.Time) (time.Time, error) {
 	return exp.Add(i.Leeway), nil
 }
 
-// maxSubject bounds a subject, which becomes part of keys and records. OpenID
-// Connect allows 255 characters.
-const maxSubject = 512
+// printable reports whether a name can stand in keys, records and lists: it is
+// not longer than 512 bytes (OpenID Connect allows subjects of 255 characters)
+// and has neither control characters nor such as change the direction of text.
+func printable(s string) bool {
+	return len(s) <= 512 && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
 
 // principal makes the caller's identity from the claims. A client that acts
 // for itself is of another kind than a user: so none can pass for the other,
@@ -212,14 +215,16 @@ func (i *issuer) principal(c claims) (*gateway.Principal, error) {
 		return nil, r.err
 	case p.Subject == "":
 		return nil, errors.New("neither a subject nor a client")
-	case len(p.Subject) > maxSubject || strings.ContainsFunc(p.Subject, unicode.IsControl):
-		return nil, errors.New("the subject is too long or has control characters")
+	case !printable(p.Subject):
+		return nil, errors.New("the subject is too long or has characters that do not print")
 	case len(tenant) > 1:
 		return nil, errors.New("more than one tenant")
 	case len(tenant) == 1:
 		p.Tenant = tenant[0]
 	}
-	p.Name = or(p.Name, p.Subject)
+	if p.Name == "" || !printable(p.Name) {
+		p.Name = p.Subject
+	}
 	p.ID = p.Issuer + "|" + p.Kind + "|" + p.Subject
 	return p, nil
 }

@@ -73,7 +73,8 @@ func TestTokens(t *testing.T) {
 		{"bound to null", i.sign("RS256", good(fields{"cnf": (*int)(nil)}), nil), "bound"},
 		{"neither subject nor client", i.sign("RS256", good(fields{"sub": nil, "client_id": nil}), nil), "neither"},
 		{"subject is a number", claims("RS256", "sub", 7), "sub"},
-		{"subject with a line break", claims("RS256", "sub", "alice\nlevel=INFO"), "control"},
+		{"subject with a line break", claims("RS256", "sub", "alice\nlevel=INFO"), "do not print"},
+		{"subject that reads backwards", claims("RS256", "sub", "\u202enimda"), "do not print"},
 		{"subject of 600 bytes", claims("RS256", "sub", strings.Repeat("a", 600)), "too long"},
 		{"groups are numbers", claims("RS256", "groups", []int{1}), "groups"},
 		{"two tenants", claims("RS256", "tenant", []string{"a", "b"}), "tenant"},
@@ -159,6 +160,7 @@ func TestPrincipal(t *testing.T) {
 	}{
 		{"user", nil, func(*gateway.Principal) {}},
 		{"user without a name", fields{"name": nil}, func(p *gateway.Principal) { p.Name = "alice" }},
+		{"user with a name on two lines", fields{"name": "Ali\nce"}, func(p *gateway.Principal) { p.Name = "alice" }},
 		{"client: no subject", fields{"sub": nil, "name": nil}, func(p *gateway.Principal) {
 			p.ID, p.Subject, p.Kind, p.Name = testIssuer+"|client|cli", "cli", "client", "cli"
 		}},
