@@ -32,8 +32,8 @@ type stream interface {
 }
 
 // A feed tells one client what changes: the lists, as its principal sees them,
-// and the resources it follows. Changes that nobody has taken yet become one,
-// so a slow client holds up nothing and costs no memory.
+// and the resources it follows, at least once each. Changes that nobody has
+// taken yet become one, so a slow client holds up nothing and costs no memory.
 type feed struct {
 	gw     *gateway.Gateway
 	want   filter
@@ -45,6 +45,8 @@ type feed struct {
 	mu      sync.Mutex
 	seen    *gateway.Snapshot // what the client has been told of
 	pending []update
+	since   *gateway.Snapshot // legacy: seen when the last stream began; nil before the first
+	told    []update          // legacy: sent on that stream, one for each follow
 	follows map[string]*follow
 	lost    bool // modern: a follow has ended by itself
 	closed  bool
@@ -132,6 +134,7 @@ func (d *feed) unfollow(uri string) {
 	d.mu.Lock()
 	fl := d.follows[uri]
 	delete(d.follows, uri)
+	d.told = slices.DeleteFunc(d.told, func(u update) bool { return u.by == fl })
 	d.mu.Unlock()
 	if fl != nil {
 		fl.cancel()
@@ -144,6 +147,7 @@ func (d *feed) forget(fl *follow) {
 	if d.follows[fl.uri] == fl {
 		delete(d.follows, fl.uri)
 	}
+	d.told = slices.DeleteFunc(d.told, func(u update) bool { return u.by == fl })
 }
 
 // ended deals with a follow that had begun. Where neither the client nor the
@@ -196,6 +200,7 @@ func (d *feed) poke() {
 // run sends what changes to a stream until the context ends, whose cause it
 // returns, the stream fails, or ending is closed: then it returns nil.
 func (d *feed) run(ctx context.Context, p *gateway.Principal, out stream, keepAlive time.Duration, ending <-chan struct{}) error {
+	d.begin()
 	timer := time.NewTimer(keepAlive)
 	defer timer.Stop()
 	for {
@@ -216,6 +221,33 @@ func (d *feed) run(ctx context.Context, p *gateway.Principal, out stream, keepAl
 			}
 			timer.Reset(keepAlive)
 		}
+	}
+}
+
+// begin makes the new stream tell again what the one before it told: nobody
+// knows how much of that arrived before its connection broke.
+func (d *feed) begin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.since != nil {
+		d.seen = d.since
+	}
+	d.since = d.seen
+	for _, u := range d.told {
+		if d.follows[u.uri] == u.by && !slices.Contains(d.pending, u) {
+			d.pending = append(d.pending, u)
+		}
+	}
+	d.told = nil
+}
+
+// tell notes that an update is being sent.
+func (d *feed) tell(u update) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u.uri = u.by.uri
+	if !d.modern && !slices.Contains(d.told, u) {
+		d.told = append(d.told, u)
 	}
 }
 
@@ -250,6 +282,7 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 			d.unfollow(u.by.uri)
 			continue
 		}
+		d.tell(u)
 		b := append(appendNotification(nil, "notifications/resources/updated"), d.tag...)
 		if d.tag != nil {
 			b = append(b, ',')
