@@ -19,6 +19,7 @@ check: ## Lint, look for skipped tests, and see that generated files are current
 	./scripts/check.sh
 
 external: ## Run the tests against clients and servers from npm and Debian.
+	go test -tags external -count=1 -timeout 20m ./gateway/state
 	go test -tags external -count=1 -timeout 20m -run '^TestExternal' ./...
 
 conformance: ## Run the official MCP conformance suite; UPDATE=1 rewrites docs/conformance.md.

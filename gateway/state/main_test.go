@@ -18,7 +18,10 @@ func TestMain(m *testing.M) {
 	if *childDir != "" {
 		os.Exit(writeUntilKilled(*childDir))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		removeServerBinary()
+		os.Exit(code)
+	}))
 }
 
 // must ends the test on an error that is not its subject.

@@ -40,13 +40,8 @@ func startNATS(t *testing.T, args ...string) *natsServer {
 // start runs the server; after a stop it comes back with the same port and data.
 func (n *natsServer) start(t *testing.T) {
 	t.Helper()
-	path, err := exec.LookPath("nats-server")
-	if err != nil {
-		path = "/usr/sbin/nats-server"
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatal("no nats-server: apt-get install nats-server")
-	}
+	path, err := serverBinary()
+	must(t, err)
 	ports := t.TempDir()
 	n.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path,
 		append(n.args, "-a", "127.0.0.1", "-p", n.port, "--ports_file_dir", ports)...)
