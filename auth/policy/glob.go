@@ -1,9 +1,9 @@
 package policy
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -59,6 +59,9 @@ func expand(pattern string) ([]string, error) {
 		var next []string
 		for _, d := range done {
 			for _, w := range with {
+				if strings.HasSuffix(d, "*") && strings.HasPrefix(w, "*") {
+					return errors.New("a * may not touch another across a brace")
+				}
 				next = append(next, d+w)
 			}
 		}
@@ -105,105 +108,122 @@ func expand(pattern string) ([]string, error) {
 
 // checkStars refuses ** where it would mean no more than *.
 func checkStars(text string) error {
-	for segment := range strings.SplitSeq(text, "/") {
-		if segment != "**" && strings.Contains(strings.ReplaceAll(segment, `\*`, ""), "**") {
-			return errors.New("** must stand alone between slashes")
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\':
+			i++
+		case text[i] == '*' && strings.HasPrefix(text[i:], "**"):
+			if i > 0 && text[i-1] != '/' || i+2 < len(text) && text[i+2] != '/' {
+				return errors.New("** must stand alone between slashes")
+			}
+			i++
 		}
 	}
 	return nil
 }
 
-// match reports whether an object matches. The object is data: nothing in it
-// is special.
-func (g *glob) match(object string) bool {
+// match reports whether a text matches. The text is data: nothing in it is
+// special.
+func (g *glob) match(text string) bool {
 	if g.literal {
-		return object == g.text
+		return text == g.text
 	}
-	return strings.HasPrefix(object, g.prefix) && doublestar.MatchUnvalidated(g.text, object)
+	return strings.HasPrefix(text, g.prefix) && doublestar.MatchUnvalidated(g.text, text)
 }
 
-// matches reports whether the rule is about the object. An object that is not
-// in normal form has other names, which wildcards of an allowing rule could
-// not tell from harmless ones; only deny rules and literal rules match it.
-func (r *rule) matches(object string, normal bool) bool {
-	for i := range r.objects {
-		g := &r.objects[i]
-		if (normal || r.deny || g.literal) && g.match(object) {
+// An object is what rules are about, as written and in normal form.
+type object struct{ text, normal string }
+
+func newObject(text string) object { return object{text, normalize(text)} }
+
+// matches reports whether the rule is about the object. A pattern that allows
+// must match the object as written and in normal form, one that denies either:
+// so no caller of a resource template walks out of file:///public/** with
+// file:///public/../secret, or around a deny rule with file:///%73ecret.
+func (r *rule) matches(o object) bool { return matchAny(r.objects, o, r.deny) }
+
+func matchAny(globs []glob, o object, deny bool) bool {
+	for i := range globs {
+		g := &globs[i]
+		is := g.match(o.text)
+		switch {
+		case o.text == o.normal || g.literal && is && !deny:
+		case deny:
+			is = is || g.match(o.normal)
+		default:
+			is = is && g.match(o.normal)
+		}
+		if is {
 			return true
 		}
 	}
 	return false
 }
 
-// isNormal reports whether an object can be matched by wildcards: whether its
-// URI is in the normal form of RFC 3986, section 6.2.2. There, no other way of
-// writing the path leads to the same resource.
-//
-// Without this, a caller of a resource template could walk out of
-// file:///public/** with file:///public/../secret, or around a deny rule with
-// file:///%73ecret.
-func isNormal(object string) bool {
-	rest, ok := strings.CutPrefix(object, "resource/")
+// normalize returns the object with the path of its URI decoded, without empty
+// segments and dot segments, as a server may understand it (RFC 3986, section
+// 6.2.2). Names of tools and prompts are never changed.
+func normalize(text string) string {
+	rest, ok := strings.CutPrefix(text, "resource/")
 	if !ok {
-		return true
+		return text
 	}
-	_, uri, _ := strings.Cut(rest, "/")
-	if !encodedAsNeeded(uri) {
-		return false
+	source, uri, _ := strings.Cut(rest, "/")
+	path, query := uri, ""
+	if i := strings.IndexAny(uri, "?#"); i >= 0 {
+		path, query = uri[:i], uri[i:]
 	}
-	path := uri
-	if scheme, after, ok := strings.Cut(uri, "://"); ok {
-		authority, p, _ := strings.Cut(after, "/")
-		if hasUpper(scheme) || hasUpper(authority) {
-			return false
-		}
-		path = p
+	path = strings.ReplaceAll(decode(path), `\`, "/")
+	head := ""
+	if scheme, after, ok := strings.Cut(path, "://"); ok {
+		authority, _, _ := strings.Cut(after, "/")
+		head = path[:len(scheme)+len("://")+len(authority)]
+	} else if i := strings.IndexByte(path, ':'); i >= 0 {
+		head = path[:i+1]
 	}
-	if i := strings.IndexAny(path, "?#"); i >= 0 {
-		path = path[:i]
-	}
-	if strings.Contains(path, "//") || strings.HasPrefix(path, "/") && path != uri {
-		return false
-	}
+	return "resource/" + source + "/" + head + cleanPath(path[len(head):]) + decode(query)
+}
+
+// cleanPath removes empty segments and dot segments, but keeps a slash at
+// either end.
+func cleanPath(path string) string {
+	var out []string
+	dir := false // whether the last segment says so
 	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return false
+		dir = segment == "" || segment == "." || segment == ".."
+		switch {
+		case segment == ".." && len(out) > 0:
+			out = out[:len(out)-1]
+		case !dir:
+			out = append(out, segment)
 		}
 	}
-	return true
-}
-
-// encodedAsNeeded reports whether a URI has no backslash, no control character
-// and no %XX but for characters that must be written so, in upper case.
-func encodedAsNeeded(uri string) bool {
-	for i := 0; i < len(uri); i++ {
-		switch c := uri[i]; {
-		case c == '\\' || c < 0x20 || c == 0x7f:
-			return false
-		case c == '%':
-			if i+2 >= len(uri) {
-				return false
-			}
-			hi, lo := unhex(uri[i+1]), unhex(uri[i+2])
-			if hi < 0 || lo < 0 {
-				return false
-			}
-			if d := byte(hi<<4 | lo); d == '/' || d == '\\' || d < 0x20 || d == 0x7f || isUnreserved(d) {
-				return false
-			}
-			i += 2
-		}
+	clean := strings.Join(out, "/")
+	if strings.HasPrefix(path, "/") {
+		clean = "/" + clean
 	}
-	return true
+	if dir && len(out) > 0 {
+		clean += "/"
+	}
+	return clean
 }
 
-// unhex returns the value of an upper-case hex digit, or -1.
-func unhex(c byte) int { return strings.IndexByte("0123456789ABCDEF", c) }
-
-func isUnreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
-}
-
-func hasUpper(s string) bool {
-	return slices.ContainsFunc([]byte(s), func(c byte) bool { return 'A' <= c && c <= 'Z' })
+// decode replaces each %XX by the byte that it stands for, and leaves what is
+// malformed.
+func decode(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if d, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				b.Write(d)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }

@@ -88,16 +88,16 @@ func parseAction(word string) actions {
 	return 0
 }
 
-// mainAction is the action that makes an object visible to whoever may take
-// it.
-func mainAction(object string) actions {
+// mainOp is the action that makes an object visible to whoever may take it, 0
+// where there is none.
+func mainOp(object string) gateway.Op {
 	switch kind, _, _ := strings.Cut(object, "/"); kind {
 	case "tool":
-		return action(gateway.OpCall)
+		return gateway.OpCall
 	case "resource":
-		return action(gateway.OpRead)
+		return gateway.OpRead
 	case "prompt":
-		return action(gateway.OpGet)
+		return gateway.OpGet
 	}
 	return 0
 }
