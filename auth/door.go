@@ -133,8 +133,8 @@ func (d *Door) describe() error {
 	}
 	u.Scheme, u.Host, u.Path = strings.ToLower(u.Scheme), strings.ToLower(u.Host), strings.TrimSuffix(u.Path, "/")
 	d.own, _ = parseOrigin(u.Scheme + "://" + u.Host)
-	base := *u
-	base.Path = ""
+	root := u.Scheme + "://" + u.Host
+	below := u.EscapedPath()
 	for _, path := range append([]string{""}, d.o.Endpoints...) {
 		if path != "" && (path[0] != '/' || strings.HasSuffix(path, "/") || strings.ContainsAny(path, "?#\" \\")) {
 			return fmt.Errorf("endpoint %q is not a path such as /mcp", path)
@@ -145,18 +145,19 @@ func (d *Door) describe() error {
 			Scopes   []string `json:"scopes_supported,omitempty"`
 			Methods  []string `json:"bearer_methods_supported"`
 			Name     string   `json:"resource_name"`
-		}{base.String() + u.Path + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith"})
+		}{root + below + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith"})
 		if err != nil {
 			return err
 		}
-		c := fmt.Sprintf("resource_metadata=%q", base.String()+wellKnown+u.Path+path)
+		c := fmt.Sprintf("resource_metadata=%q", root+wellKnown+below+path)
 		if len(d.o.Scopes) > 0 {
 			c += fmt.Sprintf(", scope=%q", strings.Join(d.o.Scopes, " "))
 		}
-		d.metadata[path] = doc{body: body, challenge: c}
 		// A proxy may or may not take the public URL's own path off.
-		d.metadata[u.Path+path] = d.metadata[path]
-		d.endpoints = append(d.endpoints, path)
+		for _, p := range [...]string{path, u.Path + path} {
+			d.metadata[p] = doc{body: body, challenge: c}
+			d.endpoints = append(d.endpoints, p)
+		}
 	}
 	slices.SortFunc(d.endpoints, func(a, b string) int { return len(b) - len(a) })
 	return nil

@@ -278,6 +278,24 @@ func TestGuard(t *testing.T) {
 	wantRefusal(t, got, Attempt{Via: "http", Method: "GET", Path: "/", Reason: "origin"}, log.take())
 }
 
+// TestChallengeBelowAPath: a public URL with a path, which the proxy in front
+// may or may not take off.
+func TestChallengeBelowAPath(t *testing.T) {
+	var log attempts
+	o := doorOptions(&log)
+	o.Resource, o.Scopes = testResource+"/base", nil
+	d := must(NewDoor(o))
+	const root = `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource/base`
+	for path, want := range map[string]string{"/": root + `"`, "/base": root + `"`, "/mcp": root + `/mcp"`, "/base/mcp": root + `/mcp"`} {
+		if got := d.Challenge(path, ""); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	if got := d.Challenge("/mcp", "insufficient_scope"); got != root+`/mcp", error="insufficient_scope"` {
+		t.Error(got)
+	}
+}
+
 func TestSockets(t *testing.T) {
 	var log attempts
 	url := serve(t, must(NewDoor(doorOptions(&log))).Sockets(http.HandlerFunc(behind)))

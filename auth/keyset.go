@@ -43,7 +43,6 @@ type keySet struct {
 	life         context.Context //nolint:containedctx // fetches serve all callers, so none of theirs may end one.
 
 	snapshot atomic.Pointer[keys] // nil until the first answer
-	fetches  atomic.Int64         // for tests
 
 	mu     sync.Mutex
 	next   time.Time // when an unknown key id may fetch again
@@ -209,7 +208,6 @@ func (k *keySet) close() {
 
 // fetch gets the key set, and first its address where that is not known.
 func (k *keySet) fetch(ctx context.Context) (*keys, error) {
-	k.fetches.Add(1)
 	address, err := k.address(ctx)
 	if err != nil {
 		return nil, err

@@ -86,6 +86,43 @@ func TestUnknownKeysFetchSeldom(t *testing.T) {
 	})
 }
 
+func TestOneFetchForAllWhoWait(t *testing.T) {
+	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
+		start := i.fetched.Load()
+		hang := make(chan struct{})
+		i.rotate("EdDSA", "new")
+		i.set(func() { i.hang = hang })
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := v.Authenticate(t.Context(), i.signBy("new")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		i.set(func() { i.hang = nil })
+		close(hang)
+		wg.Wait()
+		if n := i.fetched.Load() - start; n != 1 {
+			t.Errorf("100 tokens at once caused %d fetches, want 1", n)
+		}
+	})
+}
+
+func TestKeysThatMove(t *testing.T) {
+	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
+		i.rotate("EdDSA", "new")
+		i.set(func() { i.path = "/keys/v2" })
+		_, err := v.Authenticate(t.Context(), i.signBy("new"))
+		wantRefused(t, err)
+		time.Sleep(retryAfter)
+		if _, err := v.Authenticate(t.Context(), i.signBy("new")); err != nil {
+			t.Errorf("after the failure that showed the move: %v", err)
+		}
+	})
+}
+
 func TestUnknownKeyOfInvalidTokenNeverFetches(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		start := i.fetched.Load()

@@ -68,12 +68,13 @@ type idp struct {
 	keys    map[string]crypto.Signer // by kid
 	down    bool
 	iss     string
+	path    string        // of the key set
 	jwks    func() []byte // nil serves keys
 	hang    chan struct{} // not nil: answers wait until it is closed
 	fetched atomic.Int64  // requests for keys
 }
 
-func newIDP() *idp { return &idp{keys: maps.Clone(testKeys()), iss: testIssuer} }
+func newIDP() *idp { return &idp{keys: maps.Clone(testKeys()), iss: testIssuer, path: "/keys"} }
 
 func (i *idp) set(f func()) {
 	i.mu.Lock()
@@ -90,6 +91,9 @@ func (i *idp) keySet() []byte {
 }
 
 func (i *idp) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path != "/.well-known/openid-configuration" {
+		i.fetched.Add(1)
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if hang := i.hang; hang != nil {
@@ -106,9 +110,8 @@ func (i *idp) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	switch r.URL.Path {
 	case "/.well-known/openid-configuration":
-		body = must(json.Marshal(map[string]string{"issuer": i.iss, "jwks_uri": testIssuer + "/keys"}))
-	case "/keys":
-		i.fetched.Add(1)
+		body = must(json.Marshal(map[string]string{"issuer": i.iss, "jwks_uri": testIssuer + i.path}))
+	case i.path:
 		body = i.keySet()
 		if i.jwks != nil {
 			body = i.jwks()
