@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -23,7 +24,20 @@ func (ValidateArgs) Admit(_ context.Context, call *Call) error {
 	}
 	var bad *schema.Invalid
 	if errors.As(err, &bad) {
-		return &Error{Code: InvalidArgument, By: "arguments", Msg: "invalid arguments: " + bad.Error(), Err: err}
+		return &Error{Code: InvalidArgument, By: "arguments", Msg: "invalid arguments: " + violations(bad), Err: err}
 	}
 	return &Error{Code: InvalidArgument, By: "arguments", Msg: "arguments are not valid JSON", Err: err}
+}
+
+// violations says everything that is wrong in one line, so that a model can
+// mend it all at once.
+func violations(bad *schema.Invalid) string {
+	all := make([]string, len(bad.Violations))
+	for i, v := range bad.Violations {
+		all[i] = v.Message
+		if v.Pointer != "" {
+			all[i] = v.Pointer + ": " + v.Message
+		}
+	}
+	return strings.Join(all, "; ")
 }

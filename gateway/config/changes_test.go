@@ -39,8 +39,8 @@ sources:
 		{"secret", base, strings.Replace(base, "X-A: one", "X-A: two", 1), []string{
 			"sources[a].mcp.headers: map[X-A:…] → map[X-A:…]",
 		}},
-		{"sources", base, "listen: {allowed_origins: [\"https://a.example.com\"]}\nsources: [{name: c, demo: true}, {name: b, demo: true, pin: true}]", []string{
-			"sources[a]: … → nothing", "sources[b].pin: false → true", "sources[c]: nothing → …",
+		{"sources", base, "listen: {allowed_origins: [\"https://a.example.com\"]}\nsources: [{name: c, demo: true}, {name: b, demo: true, prefix: false}]", []string{
+			"sources[a]: … → nothing", "sources[b].prefix: true → false", "sources[c]: nothing → …",
 		}},
 		{"text", base, strings.Replace(base, "10.0.0.0/8", "10.1.0.0/16", 1), []string{
 			"sources[a].mcp.allow_private: [10.0.0.0/8] → [10.1.0.0/16]",

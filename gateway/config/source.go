@@ -15,10 +15,6 @@ type Source struct {
 	// Without it a name that two sources share is an error when they load.
 	Prefix bool `yaml:"prefix" default:"true"`
 
-	// Quarantine new and changed definitions of this source until an
-	// administrator approves them.
-	Pin bool `yaml:"pin"`
-
 	// An MCP server.
 	MCP *MCP `yaml:"mcp" oneof:"kind"`
 

@@ -1,0 +1,269 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/issuer"
+	"github.com/trilith-gateway/trilith/auth/policy"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/audit"
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/state"
+	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
+	grpcdoor "github.com/trilith-gateway/trilith/protocols/grpc"
+	"github.com/trilith-gateway/trilith/protocols/mcp"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// listen binds both listeners, so that a taken port is the first thing that
+// fails and the public URL is known to all that follows.
+func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
+	if s.options.Local {
+		return nil
+	}
+	var lc net.ListenConfig
+	if s.httpL, err = lc.Listen(ctx, "tcp", cfg.Listen.HTTP); err != nil {
+		return err
+	}
+	s.onClose(s.httpL.Close)
+	if s.grpcL, err = lc.Listen(ctx, "tcp", cfg.Listen.GRPC); err != nil {
+		return err
+	}
+	s.onClose(s.grpcL.Close)
+	scheme := "http://"
+	if cfg.Listen.TLS != nil {
+		scheme = "https://"
+	}
+	if s.base = cfg.Listen.PublicURL; s.base == "" {
+		s.base = scheme + s.httpL.Addr().String()
+	}
+	return nil
+}
+
+func (s *Server) openState(ctx context.Context, cfg *config.Config) (err error) {
+	o := state.Options{
+		URL: cfg.State.NATSURL, CredentialsFile: cfg.State.Credentials, Replicas: cfg.State.Replicas, Logger: s.log,
+	}
+	if cfg.State.NATSURL == "" && cfg.Data != "" {
+		o.Dir = cfg.StateDir()
+	}
+	if s.state, err = state.Open(ctx, o); err == nil {
+		s.onClose(s.state.Close)
+	}
+	return err
+}
+
+func (s *Server) openAudit(_ context.Context, cfg *config.Config) (err error) {
+	arguments := audit.ArgumentsPlain
+	if cfg.Audit.RedactArguments {
+		arguments = audit.ArgumentsHMAC
+	}
+	s.audit, err = audit.Open(audit.Options{
+		Dir: cfg.AuditDir(), SegmentBytes: int64(cfg.Audit.SegmentBytes), Node: s.state.Name(),
+		Arguments: arguments, Logger: s.log,
+	})
+	if err == nil {
+		s.onClose(s.audit.Close)
+	}
+	return err
+}
+
+// loadPolicy reads the policy file. Without one, nobody may do anything.
+func (s *Server) loadPolicy(_ context.Context, cfg *config.Config) error {
+	p, err := s.readPolicy(cfg)
+	if err != nil {
+		return err
+	}
+	s.policy = policy.NewEnforcer(p, policy.Options{Logger: s.log})
+	return nil
+}
+
+func (s *Server) readPolicy(cfg *config.Config) (*policy.Policy, error) {
+	if cfg.Policy.File != "" {
+		csv, err := os.ReadFile(cfg.Policy.File)
+		if err != nil {
+			return nil, err
+		}
+		return policy.Parse(cfg.Policy.File, csv)
+	}
+	if s.options.Dev != nil {
+		return policy.Parse("built-in policy", devPolicy(s.options.Dev))
+	}
+	return policy.Parse("empty policy", nil)
+}
+
+// joinRoad makes the road. Observers see everything; gates are asked in this
+// order: whoever may not use a capability learns nothing of its schema.
+func (s *Server) joinRoad(context.Context, *config.Config) (err error) {
+	s.gateway, err = gateway.New(s.registry,
+		[]gateway.Observer{s.audit},
+		[]gateway.Gate{s.audit.Gate(), s.policy, gateway.ValidateArgs{}})
+	return err
+}
+
+// endpoints are the paths that are OAuth resources of their own.
+func endpoints() []string { return []string{"/mcp", "/graphql"} }
+
+// openIdentity makes the one Door that stands before every frontend.
+func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
+	if s.options.Local {
+		return nil
+	}
+	var issuers []auth.IssuerOptions
+	for _, i := range cfg.Auth.Issuers {
+		issuers = append(issuers, auth.IssuerOptions{
+			Name: i.Name, URL: i.Issuer, Audiences: i.Audiences, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms,
+			Leeway: i.Leeway, RequireType: i.RequireTyp, GroupsClaim: i.GroupsClaim, RolesClaim: i.RolesClaim,
+		})
+	}
+	door := auth.DoorOptions{
+		Resource: s.base, Endpoints: endpoints(), Origins: cfg.Listen.AllowedOrigins, Hosts: s.hosts(cfg),
+		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refused, Logger: s.log,
+	}
+	if s.options.Dev != nil {
+		is, err := issuer.Open(issuer.Options{URL: s.base + issuerPath, KeyFile: issuerKey(cfg.Data)})
+		if err != nil {
+			return err
+		}
+		s.issuer = is
+		issuers = append(issuers, auth.IssuerOptions{
+			Name: "dev", URL: is.URL(), Audiences: auth.Resources(s.base, endpoints()...), RequireType: true, Keys: is.PublicKeys(),
+		})
+		door.Public = append(door.Public, "/grpc.reflection.")
+	}
+	for _, i := range issuers {
+		door.Servers = append(door.Servers, i.URL)
+	}
+	if len(issuers) > 0 {
+		oidc, err := s.openOIDC(ctx, issuers)
+		if err != nil {
+			return err
+		}
+		door.Auth = oidc
+	}
+	if cfg.Auth.Anonymous != nil {
+		door.Anonymous = principal("anonymous", cfg.Auth.Anonymous)
+	}
+	if s.options.Dev != nil && s.options.Dev.Conformance {
+		door.Anonymous = principal("anonymous", &config.Principal{Subject: "conformance", Roles: []string{"conformance"}})
+	}
+	var err error
+	s.door, err = auth.NewDoor(door)
+	return err
+}
+
+func (s *Server) openOIDC(ctx context.Context, issuers []auth.IssuerOptions) (*auth.OIDC, error) {
+	revocations, err := auth.OpenRevocations(ctx, s.state)
+	if err != nil {
+		return nil, err
+	}
+	oidc, err := auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: revocations, Logger: s.log})
+	if err == nil {
+		s.onClose(func() error { oidc.Close(); return nil })
+	}
+	return oidc, err
+}
+
+// principal returns a caller that configuration names.
+func principal(kind string, p *config.Principal) *gateway.Principal {
+	subject := p.Subject
+	if subject == "" {
+		subject = kind
+	}
+	return &gateway.Principal{
+		ID: "config|" + kind + "|" + subject, Issuer: "config", Subject: subject, Kind: kind, Name: subject,
+		Groups: p.Groups, Roles: p.Roles,
+	}
+}
+
+// StdioPrincipal returns who the process at the other end of standard input
+// is, by configuration.
+func StdioPrincipal(cfg *config.Config) *gateway.Principal {
+	p := cfg.Auth.Stdio
+	if p.Subject == "" {
+		p.Subject = "local"
+	}
+	return principal("user", &p)
+}
+
+func (s *Server) refused(ctx context.Context, a auth.Attempt) {
+	err := s.audit.Event(ctx, audit.Event{
+		Type: "door", Actor: a.Remote, Outcome: a.Code.String(), Reason: a.Reason, Detail: a.Via + " " + a.Method + " " + a.Path,
+	})
+	if err != nil {
+		s.log.ErrorContext(ctx, "audit record of a refusal is missing", slog.Any("cause", err))
+	}
+}
+
+// openDoors makes the frontends and mounts them behind the Door.
+func (s *Server) openDoors(_ context.Context, cfg *config.Config) (err error) {
+	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
+	s.mcp = mcp.NewFrontend(s.gateway, mcp.FrontendOptions{
+		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
+		SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
+	})
+	s.onClose(s.mcp.Close)
+	if s.options.Local {
+		return nil
+	}
+	s.graphql, err = graphqldoor.NewFrontend(s.gateway, graphqldoor.Options{
+		Authenticate: s.door.Authenticate, Bounds: bounds, Introspection: true, Logger: s.log,
+		Connections: cfg.Limits.StreamsPerPrincipal,
+	})
+	if err != nil {
+		return err
+	}
+	s.onClose(s.graphql.Close)
+	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
+		Bounds: bounds, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
+	}); err != nil {
+		return err
+	}
+	creds, err := serverTLS(cfg.Listen.TLS)
+	if err != nil {
+		return err
+	}
+	options := []grpc.ServerOption{grpc.ChainUnaryInterceptor(s.door.Unary()), grpc.ChainStreamInterceptor(s.door.Stream())}
+	if creds != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(creds)))
+	}
+	s.grpcS = s.grpc.Server(options...)
+	s.onClose(func() error { s.grpcS.Stop(); return nil })
+	s.http = s.newHTTP(creds)
+	s.onClose(s.http.Close)
+	return nil
+}
+
+// serverTLS loads the certificate of both listeners, or returns nil.
+func serverTLS(c *config.TLS) (*tls.Config, error) {
+	if c == nil {
+		return nil, nil //nolint:nilnil // No TLS is a choice, not a failure.
+	}
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// issuerKey is where the built-in issuer keeps its key; "" keeps it in memory.
+func issuerKey(data string) string {
+	if data == "" {
+		return ""
+	}
+	return filepath.Join(data, "dev-issuer.pem")
+}
+
+// bodyPatience is how long a client may take to send one request's body.
+const bodyPatience = 30 * time.Second

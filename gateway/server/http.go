@@ -1,0 +1,149 @@
+package server
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway/config"
+)
+
+// newHTTP mounts every HTTP route. What stands behind s.door.Handler needs a
+// principal; what stands behind s.door.Guard is public, and says nothing that
+// depends on the caller.
+func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", s.door.Handler(s.mcp))
+	mux.Handle("/graphql", s.door.Handler(s.graphql))
+	mux.Handle("/v1/", s.door.Handler(s.grpc.REST()))
+	mux.Handle("/openapi.json", s.door.Handler(s.grpc.REST()))
+
+	mux.Handle("GET /graphql/ui/", s.door.Guard(http.StripPrefix("/graphql/ui", s.graphql.UI())))
+	mux.Handle("GET /.well-known/oauth-protected-resource", s.door.Guard(s.door.Metadata()))
+	mux.Handle("GET /.well-known/oauth-protected-resource/", s.door.Guard(s.door.Metadata()))
+	mux.Handle("GET /livez", s.door.Guard(http.HandlerFunc(live)))
+	mux.Handle("GET /readyz", s.door.Guard(http.HandlerFunc(s.readyz)))
+	mux.Handle("GET /{$}", s.door.Guard(http.HandlerFunc(s.index)))
+	if s.issuer != nil {
+		mux.Handle(issuerPath+"/", s.door.Guard(http.StripPrefix(issuerPath, s.issuer.Handler())))
+	}
+
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(tlsConfig == nil)
+	return &http.Server{
+		Handler: impatient(mux), Protocols: protocols, TLSConfig: tlsConfig,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) serveHTTP() error {
+	var err error
+	if s.http.TLSConfig != nil {
+		err = s.http.ServeTLS(s.httpL, "", "")
+	} else {
+		err = s.http.Serve(s.httpL)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// hosts returns the Host headers that are accepted: those of the public URL
+// and of the listener. An empty list lets the Door accept loopback names.
+func (s *Server) hosts(cfg *config.Config) []string {
+	if cfg.Listen.PublicURL == "" {
+		return nil
+	}
+	hosts := []string{s.httpL.Addr().String()}
+	if u, err := url.Parse(cfg.Listen.PublicURL); err == nil {
+		hosts = append(hosts, u.Host)
+	}
+	return hosts
+}
+
+func live(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
+
+// readyz answers 200 while everything serves, else 503 with the names of what
+// does not. The reasons are for the log alone.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	checks := map[string]string{}
+	for name, check := range map[string]func() error{
+		"doors": func() error {
+			if !s.serving.Load() {
+				return errors.New("starting or stopping")
+			}
+			return nil
+		},
+		"state": func() error { return s.state.Healthy(r.Context()) },
+		"audit": s.audit.Healthy,
+	} {
+		checks[name] = "ok"
+		if err := check(); err != nil {
+			s.log.DebugContext(r.Context(), "not ready", slog.String("check", name), slog.Any("cause", err))
+			checks[name] = "failing"
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	for _, state := range checks {
+		if state != "ok" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			break
+		}
+	}
+	_ = json.NewEncoder(w).Encode(checks) // The client has gone; there is nobody to tell.
+}
+
+// index tells a person who opens the address what is here.
+func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
+	_, grpcPort, _ := net.SplitHostPort(s.GRPCAddr())
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, strings.NewReplacer("BASE", s.base, "PORT", grpcPort).Replace(`Trilith `+s.options.Version+`
+
+MCP          BASE/mcp          streamable HTTP
+GraphQL      BASE/graphql      queries, mutations, subscriptions; GraphiQL at BASE/graphql/ui/
+gRPC         port PORT         gateway.v1, with health and reflection
+REST         BASE/v1/tools     OpenAPI at BASE/openapi.json
+Health       BASE/livez, BASE/readyz
+`))
+}
+
+// impatient ends requests whose body trickles in. The deadline is lifted once
+// the body has been read, so that streams may last.
+func impatient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &timedBody{ReadCloser: r.Body, conn: http.NewResponseController(w)}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type timedBody struct {
+	io.ReadCloser
+	conn    *http.ResponseController
+	started bool
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	if !b.started {
+		b.started = true
+		_ = b.conn.SetReadDeadline(time.Now().Add(bodyPatience)) // Not every connection has deadlines.
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}

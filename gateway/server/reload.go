@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/trilith-gateway/trilith/gateway/config"
+)
+
+// Reload puts a new configuration in force, all of it or nothing: policy and
+// sources at once, and the rest, which is named in the log, at the next start.
+// On an error everything stays as it was.
+func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	p, err := s.readPolicy(cfg)
+	if err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	next, err := s.makeSources(cfg, s.sources.current)
+	if err != nil {
+		return err
+	}
+	for _, c := range config.Changes(s.config.Load(), cfg) {
+		s.log.InfoContext(ctx, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
+	}
+	moved := s.config.Swap(cfg).Policy.File != cfg.Policy.File
+	if leave := s.rewatch.Load(); moved && leave != nil {
+		(*leave)()
+	}
+	s.setPolicy(ctx, p)
+	s.sources.replace(next)
+	s.event(ctx, "reload", "configuration")
+	return nil
+}
+
+// Follow reloads the configuration whenever its file changes, until the
+// context ends. A bad edit is reported, and the running configuration stays.
+func (s *Server) Follow(ctx context.Context, path string, override func(*config.Config)) {
+	for cfg, err := range config.Watch(ctx, path, s.config.Load()) {
+		if err == nil {
+			if override != nil {
+				override(cfg)
+			}
+			err = s.Reload(ctx, cfg)
+		}
+		if err != nil {
+			s.log.ErrorContext(ctx, "configuration not reloaded", slog.String("file", path), slog.Any("cause", err))
+		}
+	}
+}

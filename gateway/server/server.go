@@ -1,0 +1,217 @@
+// Package server is the composition root: it turns a configuration into a
+// running gateway. It is the only package that knows all others, and nothing
+// registers itself anywhere: [New] reads from top to bottom.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/issuer"
+	"github.com/trilith-gateway/trilith/auth/policy"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/audit"
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/state"
+	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
+	grpcdoor "github.com/trilith-gateway/trilith/protocols/grpc"
+	"github.com/trilith-gateway/trilith/protocols/mcp"
+)
+
+// drain bounds how long calls under way may take once the gateway stops.
+const drain = 10 * time.Second
+
+// Options are what a gateway is given besides its configuration.
+type Options struct {
+	Version string       // of the binary, shown to clients; "" is "devel"
+	Logger  *slog.Logger // of the gateway itself; nil discards
+	LookEnv func(string) (string, bool)
+	Dev     *Dev // the development mode, or nil
+	Local   bool // serve no network door: the caller serves [Server.MCP] over stdio
+
+	// Sources are upstreams made by the embedding program, by name. They are
+	// registered with their name and a dot as prefix, beside those of the
+	// configuration.
+	Sources map[string]gateway.Upstream
+}
+
+// A Server is a gateway with its doors. Make it with [New], then call
+// [Server.Run] once. In local mode only the MCP frontend exists.
+type Server struct {
+	options  Options
+	log      *slog.Logger
+	config   atomic.Pointer[config.Config]
+	reload   sync.Mutex // held by Reload
+	httpL    net.Listener
+	grpcL    net.Listener
+	base     string // public URL, without a slash at the end
+	state    *state.State
+	audit    *audit.Log
+	policy   *policy.Enforcer
+	rewatch  atomic.Pointer[context.CancelFunc] // lets watchPolicy look where the policy is now
+	registry *gateway.Registry
+	gateway  *gateway.Gateway
+	issuer   *issuer.Issuer // only in development mode
+	door     *auth.Door
+	mcp      *mcp.Frontend
+	graphql  *graphqldoor.Frontend
+	grpc     *grpcdoor.Frontend
+	http     *http.Server
+	grpcS    *grpc.Server
+	sources  *sources
+	serving  atomic.Bool
+	ready    chan struct{} // closed when everything serves
+	closers  []func() error
+}
+
+// New builds a gateway and binds its listeners, so that its addresses are
+// known; it serves nothing before [Server.Run]. The context bounds the
+// building alone. Close the server if Run is not called.
+func New(ctx context.Context, cfg *config.Config, o Options) (_ *Server, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Version == "" {
+		o.Version = "devel"
+	}
+	s := &Server{options: o, log: o.Logger, registry: new(gateway.Registry), ready: make(chan struct{})}
+	s.config.Store(cfg)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, step := range []struct {
+		name string
+		do   func(context.Context, *config.Config) error
+	}{
+		{"listen", s.listen},
+		{"open state", s.openState},
+		{"open audit log", s.openAudit},
+		{"load policy", s.loadPolicy},
+		{"join the road", s.joinRoad},
+		{"open identity", s.openIdentity},
+		{"open doors", s.openDoors},
+		{"load sources", s.loadSources},
+	} {
+		if err := step.do(ctx, cfg); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return s, nil
+}
+
+// Gateway returns the road itself, for programs that embed the gateway.
+func (s *Server) Gateway() *gateway.Gateway { return s.gateway }
+
+// MCP returns the MCP door, to be served over stdio.
+func (s *Server) MCP() *mcp.Frontend { return s.mcp }
+
+// URL returns the base URL of the HTTP doors, without a slash at the end.
+func (s *Server) URL() string { return s.base }
+
+// Addr returns the address that the HTTP doors listen on.
+func (s *Server) Addr() string { return s.httpL.Addr().String() }
+
+// GRPCAddr returns the address that the gRPC door listens on.
+func (s *Server) GRPCAddr() string { return s.grpcL.Addr().String() }
+
+// Ready returns a channel that is closed when every door serves and every
+// configured source has said once what it offers, or that it is away.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Run serves until the context ends or a listener fails, then drains: it
+// accepts nothing new, ends the streams, waits a bounded time for the calls
+// under way and closes everything. It returns nil after a clean end.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 2)
+	if !s.options.Local {
+		go func() { failed <- s.serveHTTP() }()
+		go func() { failed <- s.grpcS.Serve(s.grpcL) }()
+	}
+	var tasks sync.WaitGroup
+	for _, task := range []func(context.Context){s.sources.run, s.followEvents, s.announceEvents, s.watchPolicy} {
+		tasks.Go(func() { task(ctx) })
+	}
+	tasks.Go(func() {
+		if s.sources.settled(ctx) {
+			s.serving.Store(true)
+			if s.grpc != nil {
+				s.grpc.SetServing(true)
+			}
+			close(s.ready)
+		}
+	})
+	s.event(ctx, "start", "version "+s.options.Version)
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	s.serving.Store(false)
+	late, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer stop()
+	s.event(late, "stop", "")
+	s.drain(late)
+	cancel()
+	tasks.Wait()
+	return errors.Join(err, s.Close())
+}
+
+// drain ends the streams of every door and waits for the calls under way.
+func (s *Server) drain(ctx context.Context) {
+	if s.options.Local {
+		return
+	}
+	s.grpc.SetServing(false)
+	var doors sync.WaitGroup
+	doors.Go(func() { s.grpc.Shutdown(ctx) })
+	doors.Go(func() {
+		for _, end := range []func() error{s.mcp.Close, s.graphql.Close} {
+			if err := end(); err != nil {
+				s.log.WarnContext(ctx, "end streams", slog.Any("cause", err))
+			}
+		}
+		if err := s.http.Shutdown(ctx); err != nil {
+			s.log.WarnContext(ctx, "calls were cut off", slog.Any("cause", err))
+			_ = s.http.Close() // What is left is cut off; there is nobody to tell.
+		}
+	})
+	doors.Wait()
+}
+
+// Close frees what New opened, newest first. Run does it too; a second Close
+// does nothing.
+func (s *Server) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(s.closers) {
+		if err := c(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+func (s *Server) onClose(c func() error) { s.closers = append(s.closers, c) }
+
+// event writes a record of the gateway's own life into the audit log.
+func (s *Server) event(ctx context.Context, kind, detail string) {
+	if err := s.audit.Event(ctx, audit.Event{Type: kind, Actor: "gateway", Outcome: "OK", Detail: detail}); err != nil {
+		s.log.ErrorContext(ctx, "audit record is missing", slog.String("type", kind), slog.Any("cause", err))
+	}
+}

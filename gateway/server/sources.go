@@ -1,0 +1,235 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"reflect"
+	"sync"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/demo"
+	"github.com/trilith-gateway/trilith/gateway/guard"
+	"github.com/trilith-gateway/trilith/protocols/mcp"
+)
+
+// sources runs one upstream for each configured source and keeps the registry
+// as they say.
+type sources struct {
+	registry *gateway.Registry
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	ctx     context.Context //nolint:containedctx // that of run, nil before and after.
+	current map[string]*running
+	tasks   sync.WaitGroup
+}
+
+// running is one source.
+type running struct {
+	config  config.Source // the zero Source for one that the embedding program gave
+	up      gateway.Upstream
+	options gateway.Options
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when its loop has ended
+	said    chan struct{} // closed when it has first said what it offers, or that it is away
+}
+
+// loadSources makes the upstreams of the configuration. They connect once the
+// server runs.
+func (s *Server) loadSources(_ context.Context, cfg *config.Config) error {
+	s.sources = &sources{registry: s.registry, log: s.log, current: map[string]*running{}}
+	s.onClose(s.sources.close)
+	next, err := s.makeSources(cfg, nil)
+	if err != nil {
+		return err
+	}
+	for name, up := range s.options.Sources {
+		if next[name] != nil {
+			return fmt.Errorf("source %q is configured and given by the program", name)
+		}
+		next[name] = newRunning(config.Source{}, guard.Deadline(up, cfg.Limits.CallTimeout), gateway.Options{Prefix: name + "."})
+	}
+	if d := s.options.Dev; d != nil && d.Conformance {
+		f := new(gateway.Funcs)
+		if err := demo.Conformance(f); err != nil {
+			return err
+		}
+		// The suite knows its fixtures by their bare names.
+		next["conformance"] = newRunning(config.Source{}, f, gateway.Options{})
+	}
+	s.sources.current = next
+	return nil
+}
+
+// makeSources returns the sources that the configuration wants, taking those
+// that have not changed from old. It starts nothing.
+func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[string]*running, error) {
+	next := map[string]*running{}
+	for _, c := range cfg.Sources {
+		if r := old[c.Name]; r != nil && reflect.DeepEqual(r.config, c) {
+			next[c.Name] = r
+			continue
+		}
+		up, err := s.makeUpstream(c)
+		if err != nil {
+			return nil, fmt.Errorf("source %q: %w", c.Name, err)
+		}
+		o := gateway.Options{}
+		if c.Prefix {
+			o.Prefix = c.Name + "."
+		}
+		next[c.Name] = newRunning(c, guard.Deadline(up, cfg.Limits.CallTimeout), o)
+	}
+	for name, r := range old {
+		if r.config.Name == "" {
+			next[name] = r
+		}
+	}
+	return next, nil
+}
+
+func newRunning(c config.Source, up gateway.Upstream, o gateway.Options) *running {
+	return &running{config: c, up: up, options: o, said: make(chan struct{}), done: make(chan struct{})}
+}
+
+// makeUpstream makes the upstream of one source: the one place that knows
+// every kind.
+func (s *Server) makeUpstream(c config.Source) (gateway.Upstream, error) {
+	switch {
+	case c.MCP != nil:
+		return s.makeMCP(c.Name, c.MCP)
+	case c.Demo:
+		f := new(gateway.Funcs)
+		return f, demo.Tools(f)
+	default:
+		return nil, fmt.Errorf("no kind is set")
+	}
+}
+
+func (s *Server) makeMCP(name string, c *config.MCP) (gateway.Upstream, error) {
+	lookup := s.options.LookEnv
+	if lookup == nil {
+		lookup = func(string) (string, bool) { return "", false }
+	}
+	headers := http.Header{}
+	for k, v := range c.Headers {
+		value, err := v.Resolve(lookup)
+		if err != nil {
+			return nil, fmt.Errorf("headers.%s: %w", k, err)
+		}
+		headers.Set(k, value)
+	}
+	var env []string
+	for k, v := range c.Env {
+		value, err := v.Resolve(lookup)
+		if err != nil {
+			return nil, fmt.Errorf("env.%s: %w", k, err)
+		}
+		env = append(env, k+"="+value)
+	}
+	command := c.Command
+	if command != "" && filepath.Base(command) != command && !filepath.IsAbs(command) {
+		command = filepath.Join(c.Dir, command)
+	}
+	return mcp.NewUpstream(mcp.UpstreamOptions{
+		Name: name, URL: c.URL, Headers: headers, AllowPrivate: c.AllowPrivate,
+		Command: command, Args: c.Args, Env: env, Dir: c.Dir,
+		Timeout: c.Timeout, Era: c.Era, Version: s.options.Version, Logger: s.log,
+	})
+}
+
+// run starts every source and ends with the context, when all have ended.
+func (m *sources) run(ctx context.Context) {
+	m.mu.Lock()
+	m.ctx = ctx
+	for name, r := range m.current {
+		m.start(name, r)
+	}
+	m.mu.Unlock()
+	<-ctx.Done()
+	m.mu.Lock()
+	m.ctx = nil
+	m.mu.Unlock()
+	m.tasks.Wait()
+}
+
+// start runs one source. m.mu is held and m.ctx is set.
+func (m *sources) start(name string, r *running) {
+	ctx, cancel := context.WithCancel(m.ctx)
+	r.cancel = cancel
+	m.tasks.Go(func() {
+		defer close(r.done)
+		defer cancel()
+		m.follow(ctx, name, r)
+	})
+}
+
+// follow keeps the registry as one source says, until the context ends.
+func (m *sources) follow(ctx context.Context, name string, r *running) {
+	var once sync.Once
+	m.registry.Follow(ctx, name, r.up, r.options, func(err error) {
+		once.Do(func() { close(r.said) })
+		if err != nil {
+			m.log.WarnContext(ctx, "source", slog.String("source", name), slog.Any("cause", err))
+		}
+	})
+	if c, ok := r.up.(io.Closer); ok {
+		if err := c.Close(); err != nil {
+			m.log.WarnContext(ctx, "close source", slog.String("source", name), slog.Any("cause", err))
+		}
+	}
+}
+
+// replace ends the sources that next does not have, then starts the new ones:
+// a source that changed is away for as long as it takes to start again.
+func (m *sources) replace(next map[string]*running) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, old := range m.current {
+		if next[name] != old && old.cancel != nil {
+			old.cancel()
+			<-old.done
+		}
+	}
+	for name, r := range next {
+		if m.current[name] != r && m.ctx != nil {
+			m.start(name, r)
+		}
+	}
+	m.current = next
+}
+
+// settled waits until every source has said something, and reports whether
+// that was before the context ended.
+func (m *sources) settled(ctx context.Context) bool {
+	m.mu.Lock()
+	all := maps.Clone(m.current)
+	m.mu.Unlock()
+	for _, r := range all {
+		select {
+		case <-r.said:
+		case <-r.done:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// close frees the upstreams that never ran.
+func (m *sources) close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.current {
+		if c, ok := r.up.(io.Closer); ok && r.cancel == nil {
+			_ = c.Close() // It holds nothing yet.
+		}
+	}
+	return nil
+}
