@@ -1,0 +1,56 @@
+// Command gateway is Trilith: one registry of capabilities, served through
+// MCP, GraphQL, gRPC and REST. Run `gateway dev` to try it, `gateway serve` to
+// run it, and `gateway help` for the rest.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// streams are where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run runs one command line and returns the exit status: 0 for success, 1 for
+// a failure, 2 for a command line that makes no sense, and 3 for a tool that
+// ran and failed.
+func run(ctx context.Context, args []string, std streams) int {
+	root := newRoot(std)
+	root.SetArgs(args)
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errTool):
+		return 3
+	}
+	fmt.Fprintln(std.err, "gateway:", err)
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}
+
+// errTool ends a call whose tool ran and failed; its result has been shown.
+var errTool = errors.New("the tool failed")
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gateway": main})
+}
+
+// TestScripts runs testdata/script: stories of people, and of attackers, with
+// the real binary. Besides testscript's own commands they know
+//
+//	up FLAG…      start gateway dev on free ports; sets ADDR, GRPC and DATA
+//	down          end it as an operator would, and wait
+//	as PERSONA    take that persona's token, or with "nobody" none
+//	http METHOD PATH [HEADER:VALUE…] [@FILE]
+//	              send a request, with the token, and print status and answer
+//	until PATTERN log | gateway ARG…
+//	              wait until the gateway's log, or the output of the command, matches
+//	full, free    let every write of the gateway fail, as on a full disk, and succeed again
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("DATA", filepath.Join(env.WorkDir, "data"))
+			env.Values["gateway"] = new(background)
+			env.Defer(func() { env.Values["gateway"].(*background).stop() })
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"up": up, "down": down, "as": as, "http": send, "until": until,
+			"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
+			"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
+		},
+	})
+}
+
+// background is the gateway of a script.
+type background struct {
+	cmd *exec.Cmd
+	log buffer
+}
+
+// A buffer may be written and read at once.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (b *background) stop() {
+	if b.cmd == nil {
+		return
+	}
+	_ = b.cmd.Process.Signal(os.Interrupt)
+	_ = b.cmd.Wait()
+	b.cmd = nil
+}
+
+func up(ts *testscript.TestScript, _ bool, args []string) {
+	b := ts.Value("gateway").(*background)
+	addr, grpc := freePort(ts), freePort(ts)
+	ts.Setenv("ADDR", addr)
+	ts.Setenv("GRPC", grpc)
+	bin, err := exec.LookPath("gateway")
+	ts.Check(err)
+	b.cmd = exec.Command(bin, append([]string{"dev", "--addr", addr, "--grpc-addr", grpc, "--data", ts.Getenv("DATA")}, args...)...)
+	b.cmd.Dir = ts.MkAbs(".")
+	b.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	b.cmd.Stdout, b.cmd.Stderr = &b.log, &b.log
+	ts.Check(b.cmd.Start())
+	poll(ts, func() bool { return ready(addr) })
+}
+
+func ready(addr string) bool {
+	res, err := http.Get("http://" + addr + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
+
+// poll waits until ok, at most 20 seconds.
+func poll(ts *testscript.TestScript, ok func() bool) {
+	for late := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(late) {
+			ts.Fatalf("what the script waits for has not happened; the gateway says:\n%s", &ts.Value("gateway").(*background).log)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN log | gateway ARG…")
+	}
+	pattern := regexp.MustCompile(args[0])
+	poll(ts, func() bool {
+		if args[1] == "log" {
+			return pattern.MatchString(ts.Value("gateway").(*background).log.String())
+		}
+		cmd := exec.Command(args[1], args[2:]...)
+		cmd.Env = append(os.Environ(), tokenVariable+"="+ts.Getenv(tokenVariable))
+		out, _ := cmd.Output() // A failure does not match.
+		return pattern.Match(out)
+	})
+}
+
+func freePort(ts *testscript.TestScript) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func down(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Value("gateway").(*background).stop()
+}
+
+func as(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: as PERSONA")
+	}
+	if args[0] == "nobody" {
+		ts.Setenv(tokenVariable, "")
+		return
+	}
+	var out, errs bytes.Buffer
+	code := run(context.Background(), []string{"token", "--as", args[0], "--addr", ts.Getenv("ADDR"), "--data", ts.Getenv("DATA")},
+		streams{strings.NewReader(""), &out, &errs})
+	if code != 0 {
+		ts.Fatalf("token: %s", errs.String())
+	}
+	ts.Setenv(tokenVariable, strings.TrimSpace(out.String()))
+}
+
+// send is a client with which one can send what a good client would not.
+func send(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: http METHOD PATH [HEADER:VALUE…] [@FILE]")
+	}
+	var body io.Reader
+	h := http.Header{}
+	if token := ts.Getenv(tokenVariable); token != "" {
+		h.Set("Authorization", "Bearer "+token)
+	}
+	host := ""
+	for _, a := range args[2:] {
+		if file, ok := strings.CutPrefix(a, "@"); ok {
+			body = strings.NewReader(strings.TrimSpace(ts.ReadFile(file)))
+			continue
+		}
+		name, value, _ := strings.Cut(a, ":")
+		if name == "Host" {
+			host = value
+		}
+		h.Set(name, value)
+	}
+	req, err := http.NewRequest(args[0], "http://"+ts.Getenv("ADDR")+args[1], body)
+	ts.Check(err)
+	req.Header, req.Host = h, host
+	res, err := http.DefaultTransport.RoundTrip(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	_, _ = fmt.Fprintf(ts.Stdout(), "%d\n", res.StatusCode)
+	for _, name := range []string{"Mcp-Session-Id", "WWW-Authenticate", "Retry-After", "Access-Control-Allow-Origin"} {
+		if v := res.Header.Get(name); v != "" {
+			_, _ = fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, v)
+		}
+	}
+	_, _ = fmt.Fprintf(ts.Stdout(), "%s\n", answer)
+	if id := res.Header.Get("Mcp-Session-Id"); id != "" {
+		ts.Setenv("SESSION", id)
+	}
+}
+
+// limitFiles bounds how long a file of the gateway may grow: with 0, every
+// write to one fails.
+func limitFiles(ts *testscript.TestScript, most uint64) {
+	b := ts.Value("gateway").(*background)
+	ts.Check(unix.Prlimit(b.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: most, Max: unix.RLIM_INFINITY}, nil))
+}

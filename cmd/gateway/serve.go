@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/server"
+)
+
+func newDev(a *app) *cobra.Command {
+	var file string
+	var dev server.Dev
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Serve on this machine, with a built-in issuer and a demo toolset",
+		Long: `Serve every door on loopback, with a small built-in issuer, the personas admin, dev and guest,
+a policy for them, and the demo toolset. Prints one working call for every door.
+
+Give --config to develop a configuration: its sources and policy are served too, and it is
+reloaded, all or nothing, whenever its file changes.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg := config.Default()
+			if file != "" {
+				var err error
+				if cfg, err = config.Load(file); err != nil {
+					return err
+				}
+			}
+			override := func(cfg *config.Config) {
+				a.override(cmd, cfg)
+				if !dev.Conformance {
+					server.DevSources(cfg)
+				}
+			}
+			override(cfg)
+			if err := onLoopback(cfg.Listen.HTTP, cfg.Listen.GRPC); err != nil {
+				return err
+			}
+			if file == "" {
+				var err error
+				if cfg.Data, err = a.devData(); err != nil {
+					return err
+				}
+			}
+			return a.serve(cmd.Context(), cfg, file, override, &dev)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration to serve besides")
+	cmd.Flags().BoolVar(&dev.Conformance, "conformance", false, "serve the fixtures of MCP's conformance suite to anybody on this machine, instead of the demo")
+	return cmd
+}
+
+// onLoopback refuses addresses that others can reach: the development mode
+// hands out tokens.
+func onLoopback(addrs ...string) error {
+	for _, addr := range addrs {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return usageError{fmt.Errorf("address %q is not host:port", addr)}
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return usageError{fmt.Errorf("%s is not on loopback: gateway dev gives tokens to whoever asks; use gateway serve", addr)}
+		}
+	}
+	return nil
+}
+
+func newServe(a *app) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Serve a configuration", Args: cobra.NoArgs,
+		Long: `Serve a configuration. It is reloaded, all or nothing, whenever its file or the policy's changes;
+what needs a restart is named in the log. Ends cleanly on SIGTERM or an interrupt.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			override := func(cfg *config.Config) { a.override(cmd, cfg) }
+			override(cfg)
+			return a.serve(cmd.Context(), cfg, file, override, nil)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "gateway.yaml", "configuration file")
+	return cmd
+}
+
+// serve runs a gateway until the context ends.
+func (a *app) serve(ctx context.Context, cfg *config.Config, file string, override func(*config.Config), dev *server.Dev) error {
+	s, err := server.New(ctx, cfg, server.Options{Version: version(), Logger: a.logger(cfg), LookEnv: os.LookupEnv, Dev: dev})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	select {
+	case <-s.Ready():
+	case err := <-ended:
+		return err
+	}
+	if dev != nil && !dev.Conformance {
+		err = s.Welcome(a.std.out)
+	} else {
+		err = a.printf("Trilith serves %s and gRPC on %s\n", s.URL(), s.GRPCAddr())
+	}
+	if file != "" {
+		go s.Follow(ctx, file, override)
+	}
+	if err != nil {
+		cancel()
+	}
+	return errors.Join(err, <-ended)
+}
+
+func newToken(a *app) *cobra.Command {
+	var persona string
+	cmd := &cobra.Command{
+		Use: "token", Short: "Print an access token of gateway dev", Args: cobra.NoArgs,
+		Long: `Print an access token for a persona of a gateway dev that runs on this machine, for scripts:
+
+  export ` + tokenVariable + `=$(gateway token --as dev)
+
+Give the --addr and --data that the gateway was started with.`,
+		RunE: func(*cobra.Command, []string) error {
+			dir, err := a.devData()
+			if err != nil {
+				return err
+			}
+			token, err := server.DevToken(dir, a.base(), persona)
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(map[string]string{"persona": persona, "token": token})
+			}
+			return a.printf("%s\n", token)
+		},
+	}
+	cmd.Flags().StringVar(&persona, "as", "dev", "persona: admin, dev or guest")
+	return cmd
+}
