@@ -176,11 +176,11 @@ func isNumber(text string) bool {
 // byte for byte, with the members that the revision demands put in front where
 // the upstream did not give them: resultType, the server's name in _meta, and
 // for what clients may cache, how (server, caching). What depends on the caller
-// is private, whatever the upstream says.
+// is private, whatever the upstream says. Raw begins with the brace of an object.
 func appendModern(b, raw, info []byte, cached bool) []byte {
 	var resultType, ttl bool
 	var scope, meta object
-	o, _ := openObject(raw) // Checked by the caller.
+	o, _ := openObject(raw)
 	for o.next() {
 		switch string(o.name) {
 		case "resultType":
@@ -207,7 +207,7 @@ func appendModern(b, raw, info []byte, cached bool) []byte {
 		b = append(append(b, `"_meta":`...), info...)
 		b = append(b, ',')
 	}
-	rest := skipSpace(raw, 0) + 1
+	rest := 1 // What of raw is not yet appended begins here.
 	for _, part := range inOrder(scope, meta) {
 		switch {
 		case part.value == nil:

@@ -229,3 +229,10 @@ func (f *fixture) serve(t testing.TB) *httptest.Server {
 	})
 	return srv
 }
+
+// serveHandler starts a server for a handler.
+func serveHandler(t testing.TB, h http.Handler) *httptest.Server {
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv
+}

@@ -214,8 +214,11 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 		f.listenTo(r, call)
 	}
 	res, err := f.gw.Do(ctx, call)
-	if err == nil && !isObject(res.Raw) {
-		err = errors.New("upstream's result is not an object")
+	var raw json.RawMessage
+	if err == nil {
+		if raw = res.Raw[skipSpace(res.Raw, 0):]; !isObject(raw) {
+			err = errors.New("upstream's result is not an object")
+		}
 	}
 	if err != nil {
 		e := gateway.AsError(err)
@@ -224,12 +227,12 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 		}
 		// The model that made the arguments can mend them, so it is told
 		// (2025-11-25, server, tools, error handling).
-		res = gateway.ErrorResult(e.Msg)
+		raw = gateway.ErrorResult(e.Msg).Raw
 	}
 	if r.modern() {
-		out.b = appendModern(out.b, res.Raw, f.info, call.Op == gateway.OpRead)
+		out.b = appendModern(out.b, raw, f.info, call.Op == gateway.OpRead)
 	} else {
-		out.b = append(out.b, res.Raw...)
+		out.b = append(out.b, raw...)
 	}
 	return nil
 }
