@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 
 	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -73,27 +74,29 @@ func toPrompt(p *gateway.Prompt) *gatewayv1.Prompt {
 	return out
 }
 
-// toProgress returns a report as an event, or nil for one whose numbers are
-// not numbers.
+// toProgress returns a report as an event. A number that is none is left out.
 func toProgress(p gateway.Progress) *gatewayv1.CallToolStreamResponse {
-	done, ok := number(p.Progress)
-	if !ok {
-		return nil
-	}
-	out := &gatewayv1.Progress{Progress: done, Message: p.Message}
+	out := &gatewayv1.Progress{Message: strings.ToValidUTF8(p.Message, "\ufffd")}
+	out.Progress, _ = number(p.Progress)
 	if total, ok := number(p.Total); ok {
 		out.Total = &total
 	}
 	return &gatewayv1.CallToolStreamResponse{Event: &gatewayv1.CallToolStreamResponse_Progress{Progress: out}}
 }
 
+// number returns a JSON number, or zero for one that a double cannot hold.
 func number(n json.Number) (float64, bool) {
 	v, err := strconv.ParseFloat(string(n), 64)
-	return v, err == nil && !math.IsInf(v, 0) && !math.IsNaN(v)
+	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
+		return 0, false
+	}
+	return v, true
 }
 
 func toLog(m gateway.LogMessage) *gatewayv1.CallToolStreamResponse {
 	return &gatewayv1.CallToolStreamResponse{Event: &gatewayv1.CallToolStreamResponse_Log{
-		Log: &gatewayv1.LogMessage{Level: m.Level, Logger: m.Logger, DataJson: string(m.Data)},
+		Log: &gatewayv1.LogMessage{
+			Level: strings.ToValidUTF8(m.Level, "\ufffd"), Logger: strings.ToValidUTF8(m.Logger, "\ufffd"), DataJson: string(m.Data),
+		},
 	}}
 }

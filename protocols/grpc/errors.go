@@ -23,8 +23,9 @@ const domain = "trilith"
 // Bounds of a status, which travels in a header: many clients refuse more than
 // 8 KiB of them.
 const (
-	maxMessage = 1024
-	maxDetail  = 2048
+	maxMessage    = 512
+	maxDetail     = 1024
+	maxViolations = 2048
 )
 
 // httpStatus maps each gateway.Code to HTTP. To gRPC they map by number.
@@ -62,7 +63,7 @@ func (e *callError) Unwrap() error { return e.err }
 
 // GRPCStatus returns the status with its details.
 func (e *callError) GRPCStatus() *status.Status {
-	s := status.New(codes.Code(e.err.Code), clip(e.err.Msg, maxMessage))
+	s := status.New(codes.Code(e.code()), clip(e.err.Msg, maxMessage))
 	with, err := s.WithDetails(e.details()...)
 	if err != nil { // A detail that does not marshal; the status itself must not be lost.
 		return s
@@ -70,8 +71,17 @@ func (e *callError) GRPCStatus() *status.Status {
 	return with
 }
 
+// code returns the error's code; one that is none of the set is a fault of who
+// made it.
+func (e *callError) code() gateway.Code {
+	if c := e.err.Code; c > 0 && int(c) < gateway.CodeCount {
+		return c
+	}
+	return gateway.Internal
+}
+
 func (e *callError) details() []protoadapt.MessageV1 {
-	info := &errdetails.ErrorInfo{Reason: e.err.Code.String(), Domain: domain}
+	info := &errdetails.ErrorInfo{Reason: e.code().String(), Domain: domain}
 	details := []protoadapt.MessageV1{info}
 	if e.call != nil {
 		name := clip(e.call.Name, 256)
@@ -83,7 +93,11 @@ func (e *callError) details() []protoadapt.MessageV1 {
 	if vs := e.violations(); len(vs) > 0 {
 		info.Reason = "INVALID_ARGUMENTS"
 		bad := &errdetails.BadRequest{}
+		room := maxViolations
 		for _, v := range vs {
+			if room -= len(v.Pointer) + len(v.Message); room < 0 {
+				break
+			}
 			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: v.Pointer, Description: v.Message})
 		}
 		details = append(details, bad)

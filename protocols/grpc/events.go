@@ -37,7 +37,9 @@ type events[T any] struct {
 }
 
 // serveEvents runs a streaming method and answers with what it sends.
-func serveEvents[T any](h *rest, w http.ResponseWriter, r *http.Request, name func(*T) (string, []byte, error), run func(*events[T]) error) {
+func serveEvents[Req, T any](h *rest, w http.ResponseWriter, r *http.Request, name func(*T) (string, []byte, error),
+	req *Req, method func(*Req, grpc.ServerStreamingServer[T]) error,
+) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	ctx, err := runtime.AnnotateIncomingContext(ctx, h.mux, r, "")
@@ -48,7 +50,7 @@ func serveEvents[T any](h *rest, w http.ResponseWriter, r *http.Request, name fu
 	s := &events[T]{ctx: ctx, timeout: h.options.WriteTimeout, name: name, w: w}
 	var beat sync.WaitGroup
 	beat.Go(func() { s.beat(ctx) })
-	err = run(s)
+	err = method(req, s)
 	cancel()
 	beat.Wait()
 
@@ -80,7 +82,8 @@ func (s *events[T]) Send(m *T) error {
 	return s.write(event, data)
 }
 
-// beat writes a comment now and then once the answer has begun.
+// beat writes a comment now and then. The first also begins an answer that has
+// nothing to tell yet, for proxies that would give up on it.
 func (s *events[T]) beat(ctx context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()

@@ -21,9 +21,9 @@ func FuzzPageToken(f *testing.F) {
 	f.Add("AQ==", int32(-1))
 	f.Add("AWI\r", int32(1))
 	f.Add(strings.Repeat("A", tokenMost+1), int32(1<<30))
-	var all []*gatewayv1.Tool
+	var all []*gateway.Tool
 	for _, name := range []string{"a", "b", "c", "d"} {
-		all = append(all, &gatewayv1.Tool{Name: name})
+		all = append(all, &gateway.Tool{Capability: gateway.Capability{Name: name}})
 	}
 	f.Fuzz(func(t *testing.T, token string, size int32) {
 		if last, err := openToken(gateway.KindTool, token); err == nil && pageToken(gateway.KindTool, last) != token {
@@ -31,7 +31,7 @@ func FuzzPageToken(f *testing.F) {
 		}
 		shown := 0
 		for {
-			part, next, err := page(all, (*gatewayv1.Tool).GetName, gateway.KindTool, &gatewayv1.ListToolsRequest{PageSize: size, PageToken: token})
+			part, next, err := page(gateway.KindTool, all, toolName, toTool, &gatewayv1.ListToolsRequest{PageSize: size, PageToken: token})
 			if err != nil {
 				return
 			}

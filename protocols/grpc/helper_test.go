@@ -109,7 +109,7 @@ func (w *world) fill(t testing.TB) {
 	tool("steps", func(_ context.Context, c *gateway.Call) (*gateway.Result, error) {
 		if c.Progress != nil {
 			c.Progress(gateway.Progress{Progress: "1", Total: "2", Message: "half"})
-			c.Progress(gateway.Progress{Progress: "not a number"})
+			c.Log(gateway.LogMessage{Level: "debug", Data: json.RawMessage(`"` + strings.Repeat("x", eventMost) + `"`)})
 			c.Log(gateway.LogMessage{Level: "info", Logger: "demo", Data: json.RawMessage("{\n\"n\":1}")})
 		}
 		return gateway.TextResult("done"), nil

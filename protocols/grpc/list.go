@@ -21,21 +21,6 @@ const (
 	tokenMost   = 4096    // longer than the token of the longest URI
 )
 
-// listKey is the key of what is made of a snapshot: the messages of one kind.
-type listKey gateway.Kind
-
-// listed returns the messages that describe a list of the snapshot. They are
-// made once for each view and shared by all who ask, so they are not changed.
-func listed[C, M any](view *gateway.Snapshot, kind gateway.Kind, all []C, convert func(C) M) []M {
-	return view.Memo(listKey(kind), func(*gateway.Snapshot) any {
-		out := make([]M, len(all))
-		for i, c := range all {
-			out[i] = convert(c)
-		}
-		return out
-	}).([]M) //nolint:forcetypeassert // The key stands for the type.
-}
-
 // view returns what the caller may see.
 func (s *service) view(ctx context.Context) (*gateway.Snapshot, error) {
 	p := auth.From(ctx)
@@ -45,17 +30,13 @@ func (s *service) view(ctx context.Context) (*gateway.Snapshot, error) {
 	return s.gw.View(p), nil
 }
 
-func tools(view *gateway.Snapshot) []*gatewayv1.Tool {
-	return listed(view, gateway.KindTool, view.Tools, toTool)
-}
-
 // ListTools returns a page of tools.
 func (s *service) ListTools(ctx context.Context, req *gatewayv1.ListToolsRequest) (*gatewayv1.ListToolsResponse, error) {
 	view, err := s.view(ctx)
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := page(tools(view), (*gatewayv1.Tool).GetName, gateway.KindTool, req)
+	page, next, err := page(gateway.KindTool, view.Tools, toolName, toTool, req)
 	return &gatewayv1.ListToolsResponse{Tools: page, NextPageToken: next}, err
 }
 
@@ -65,13 +46,12 @@ func (s *service) GetTool(ctx context.Context, req *gatewayv1.GetToolRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	all := tools(view)
-	i, ok := slices.BinarySearchFunc(all, req.GetName(), func(t *gatewayv1.Tool, name string) int { return strings.Compare(t.GetName(), name) })
-	if !ok {
+	t := view.Tool(req.GetName())
+	if t == nil {
 		call := &gateway.Call{Op: gateway.OpCall, Kind: gateway.KindTool, Name: req.GetName()}
 		return nil, failed(ctx, call, gateway.NotFoundError(call, "frontend", nil))
 	}
-	return &gatewayv1.GetToolResponse{Tool: all[i]}, nil
+	return &gatewayv1.GetToolResponse{Tool: toTool(t)}, nil
 }
 
 // ListResources returns a page of resources.
@@ -80,8 +60,7 @@ func (s *service) ListResources(ctx context.Context, req *gatewayv1.ListResource
 	if err != nil {
 		return nil, err
 	}
-	all := listed(view, gateway.KindResource, view.Resources, toResource)
-	page, next, err := page(all, (*gatewayv1.Resource).GetUri, gateway.KindResource, req)
+	page, next, err := page(gateway.KindResource, view.Resources, resourceURI, toResource, req)
 	return &gatewayv1.ListResourcesResponse{Resources: page, NextPageToken: next}, err
 }
 
@@ -91,8 +70,7 @@ func (s *service) ListResourceTemplates(ctx context.Context, req *gatewayv1.List
 	if err != nil {
 		return nil, err
 	}
-	all := listed(view, gateway.KindTemplate, view.Templates, toTemplate)
-	page, next, err := page(all, (*gatewayv1.ResourceTemplate).GetUriTemplate, gateway.KindTemplate, req)
+	page, next, err := page(gateway.KindTemplate, view.Templates, templateURI, toTemplate, req)
 	return &gatewayv1.ListResourceTemplatesResponse{ResourceTemplates: page, NextPageToken: next}, err
 }
 
@@ -102,19 +80,25 @@ func (s *service) ListPrompts(ctx context.Context, req *gatewayv1.ListPromptsReq
 	if err != nil {
 		return nil, err
 	}
-	all := listed(view, gateway.KindPrompt, view.Prompts, toPrompt)
-	page, next, err := page(all, (*gatewayv1.Prompt).GetName, gateway.KindPrompt, req)
+	page, next, err := page(gateway.KindPrompt, view.Prompts, promptName, toPrompt, req)
 	return &gatewayv1.ListPromptsResponse{Prompts: page, NextPageToken: next}, err
 }
 
-// page returns the part of a sorted list that a request asks for, and the
-// token of the part behind it. A token holds the last key that was shown, so
-// that it stays good when the list changes.
-func page[M proto.Message](all []M, key func(M) string, kind gateway.Kind, req interface {
+func toolName(t *gateway.Tool) string        { return t.Name }
+func resourceURI(r *gateway.Resource) string { return r.URI }
+func templateURI(t *gateway.Template) string { return t.URITemplate }
+func promptName(p *gateway.Prompt) string    { return p.Name }
+
+// A pageRequest is what all requests of lists have.
+type pageRequest interface {
 	GetPageSize() int32
 	GetPageToken() string
-},
-) (part []M, next string, err error) {
+}
+
+// page returns the part of a list, sorted by key, that a request asks for, and
+// the token of the part behind it. A token holds the last key that was shown,
+// so that it stays good when the list changes.
+func page[C any, M proto.Message](kind gateway.Kind, all []C, key func(C) string, convert func(C) M, req pageRequest) (part []M, next string, err error) {
 	size := int(req.GetPageSize())
 	switch {
 	case size < 0:
@@ -122,27 +106,28 @@ func page[M proto.Message](all []M, key func(M) string, kind gateway.Kind, req i
 	case size == 0:
 		size = pageDefault
 	}
-	size = min(size, pageMost)
 	if token := req.GetPageToken(); token != "" {
 		last, err := openToken(kind, token)
 		if err != nil {
 			return nil, "", err
 		}
-		i, found := slices.BinarySearchFunc(all, last, func(m M, last string) int { return strings.Compare(key(m), last) })
+		i, found := slices.BinarySearchFunc(all, last, func(c C, last string) int { return strings.Compare(key(c), last) })
 		if found {
 			i++
 		}
 		all = all[i:]
 	}
-	n, bytes := 0, 0
-	for n < min(size, len(all)) && bytes < pageBytes {
-		bytes += proto.Size(all[n])
-		n++
+	size = min(size, pageMost, len(all))
+	part = make([]M, 0, size)
+	for bytes := 0; len(part) < size && bytes < pageBytes; {
+		m := convert(all[len(part)])
+		bytes += proto.Size(m)
+		part = append(part, m)
 	}
-	if n < len(all) {
+	if n := len(part); n < len(all) {
 		next = pageToken(kind, key(all[n-1]))
 	}
-	return all[:n], next, nil
+	return part, next, nil
 }
 
 // pageToken returns the token of the page behind the entry with that key.

@@ -17,7 +17,7 @@ type outbox[T any] struct {
 	ctx     context.Context // ends with the stream, the credential, a shutdown, or a reader that is too slow
 	end     context.CancelCauseFunc
 	stream  grpc.ServerStreamingServer[T]
-	timeout time.Duration
+	f       *Frontend
 	leave   func()
 	release context.CancelFunc
 
@@ -28,16 +28,15 @@ type outbox[T any] struct {
 	done   chan struct{} // closed when the goroutine has ended
 }
 
-// open returns the outbox of a stream, or the refusal of the stream. A watch is
+// open returns the outbox of a stream with its context, or the refusal of the stream. A watch is
 // ended by a shutdown. The method that opened it closes it.
-func open[T any](f *Frontend, stream grpc.ServerStreamingServer[T], watch bool) (*outbox[T], error) {
-	p := auth.From(stream.Context())
+func open[T any](ctx context.Context, f *Frontend, stream grpc.ServerStreamingServer[T], watch bool) (*outbox[T], error) {
+	p := auth.From(ctx)
 	if p == nil {
 		return nil, errUnauthenticated()
 	}
-	o := &outbox[T]{stream: stream, timeout: f.options.WriteTimeout, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	ctx, release := auth.Until(stream.Context(), p)
-	o.release = release
+	o := &outbox[T]{f: f, stream: stream, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	ctx, o.release = auth.Until(ctx, p)
 	o.ctx, o.end = context.WithCancelCause(ctx)
 	var end context.CancelCauseFunc
 	if watch {
@@ -45,7 +44,7 @@ func open[T any](f *Frontend, stream grpc.ServerStreamingServer[T], watch bool) 
 	}
 	var err error
 	if o.leave, err = f.streams.enter(p, end); err != nil {
-		release()
+		o.release()
 		return nil, err
 	}
 	go o.run()
@@ -100,8 +99,13 @@ func (o *outbox[T]) signal() {
 // method returns, which follows from the end of the outbox.
 func (o *outbox[T]) run() {
 	defer close(o.done)
+	defer func() {
+		if p := recover(); p != nil {
+			o.end(o.f.panicked(o.ctx, "stream", p))
+		}
+	}()
 	for m := o.next(); m != nil; m = o.next() {
-		slow := time.AfterFunc(o.timeout, func() { o.end(errSlow()) })
+		slow := time.AfterFunc(o.f.options.WriteTimeout, func() { o.end(errSlow()) })
 		err := o.stream.Send(m)
 		slow.Stop()
 		if err != nil {
@@ -145,14 +149,4 @@ func errStopping() error {
 
 func errUnauthenticated() error {
 	return refuse(gateway.Unauthenticated, "authentication required")
-}
-
-// first returns the first error.
-func first(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -34,10 +33,7 @@ func toProblem(err error) (problem, *gateway.Error) {
 	if !ok {
 		e = &callError{err: gateway.AsError(err)}
 	}
-	p := problem{Status: http.StatusInternalServerError, Code: e.err.Code.String(), Detail: e.err.Msg, Data: e.err.Data}
-	if int(e.err.Code) < len(httpStatus) && httpStatus[e.err.Code] != 0 {
-		p.Status = httpStatus[e.err.Code]
-	}
+	p := problem{Status: httpStatus[e.code()], Code: e.code().String(), Detail: e.err.Msg, Data: e.err.Data}
 	for _, v := range e.violations() {
 		p.Violations = append(p.Violations, violation(v))
 	}
@@ -74,14 +70,4 @@ func (p problem) json() []byte {
 		body, _ = json.Marshal(p)
 	}
 	return body
-}
-
-// parseQuery returns the parameters of a query, or the refusal of one that is
-// malformed.
-func parseQuery(raw string) (url.Values, error) {
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil, refuse(gateway.InvalidArgument, "the query is malformed")
-	}
-	return values, nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -53,20 +54,15 @@ func newREST(f *Frontend) (http.Handler, error) {
 
 // ServeHTTP answers one request.
 func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer func() {
-		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler { //nolint:errorlint,err113 // The value that net/http asks for.
-				panic(p)
-			}
-			h.fail(w, h.panicked(r.Context(), r.URL.Path, p))
-		}
-	}()
+	defer h.recover(w, r)
 	header := w.Header()
 	header.Set("Cache-Control", "private, no-store") // Every answer depends on the caller.
 	header.Set("X-Content-Type-Options", "nosniff")
-	r = r.WithContext(r.Context())                                               // A copy.
-	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, ":watch") { // A stream has no end to wait for.
-		r.Method = http.MethodGet // net/http looks at the original and leaves the body out.
+	r = r.WithContext(r.Context()) // A copy, to be changed.
+	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, ":watch") {
+		// net/http looks at the original and leaves the body out. A watch has no
+		// end that could be waited for.
+		r.Method = http.MethodGet
 	}
 	if r.URL.Path == "/openapi.json" {
 		h.describe(w, r)
@@ -86,6 +82,16 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
+func (h *rest) recover(w http.ResponseWriter, r *http.Request) {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler: // What net/http asks for where the answer has begun.
+		panic(p)
+	default:
+		h.fail(w, h.panicked(r.Context(), r.URL.Path, p))
+	}
+}
+
 // route sees a request when its route is found. It sends streams to where they
 // are served: grpc-gateway has none in process.
 func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
@@ -97,18 +103,12 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 			noRoute(w, r, http.StatusMethodNotAllowed)
 		case pattern.Verb() == "call" && acceptsEvents(r):
 			req := &gatewayv1.CallToolStreamRequest{Name: name, ArgumentsJson: string(textOf(r.Body))}
-			serveEvents(h, w, r, callEvent, func(s *events[gatewayv1.CallToolStreamResponse]) error {
-				return h.service.CallToolStream(req, s)
-			})
+			serveEvents(h, w, r, callEvent, req, h.service.CallToolStream)
 		case pattern.Verb() == "watch" && strings.HasPrefix(r.URL.Path, "/v1/resources:"):
 			req := &gatewayv1.WatchResourceRequest{Uri: r.URL.Query().Get("uri")}
-			serveEvents(h, w, r, messageEvent, func(s *events[gatewayv1.WatchResourceResponse]) error {
-				return h.service.WatchResource(req, s)
-			})
+			serveEvents(h, w, r, messageEvent, req, h.service.WatchResource)
 		case pattern.Verb() == "watch":
-			serveEvents(h, w, r, messageEvent, func(s *events[gatewayv1.WatchCapabilitiesResponse]) error {
-				return h.service.WatchCapabilities(&gatewayv1.WatchCapabilitiesRequest{}, s)
-			})
+			serveEvents(h, w, r, messageEvent, &gatewayv1.WatchCapabilitiesRequest{}, h.service.WatchCapabilities)
 		default:
 			next(w, r, params)
 		}
@@ -144,21 +144,22 @@ func knownQuery(r *http.Request) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
-	values, err := parseQuery(r.URL.RawQuery)
+	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return err
+		return refuse(gateway.InvalidArgument, "the query is malformed")
 	}
 	for key, v := range values {
 		switch key {
-		case "pageSize", "page_size", "pageToken", "page_token", "uri":
-			if len(v) > 1 {
-				return refuse(gateway.InvalidArgument, "query parameter "+key+" is given more than once")
-			}
-			if _, err := strconv.ParseInt(v[0], 10, 32); err != nil && strings.HasSuffix(strings.ToLower(key), "size") {
+		case "pageSize", "page_size":
+			if _, err := strconv.ParseInt(v[0], 10, 32); err != nil {
 				return refuse(gateway.InvalidArgument, "query parameter "+key+" is not a number")
 			}
+		case "pageToken", "page_token", "uri":
 		default:
 			return refuse(gateway.InvalidArgument, fmt.Sprintf("unknown query parameter %q", clip(key, 64)))
+		}
+		if len(v) > 1 {
+			return refuse(gateway.InvalidArgument, "query parameter "+key+" is given more than once")
 		}
 	}
 	return nil

@@ -195,10 +195,11 @@ func TestRESTWatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { res.Body.Close() })
 		if ct := res.Header.Get("Content-Type"); res.StatusCode != 200 || ct != "text/event-stream" {
 			t.Fatalf("%d %s", res.StatusCode, ct)
 		}
-		return bufio.NewScanner(res.Body), func() { cancel(); res.Body.Close() }
+		return bufio.NewScanner(res.Body), cancel
 	}
 	expect := func(s *bufio.Scanner, want ...string) {
 		t.Helper()

@@ -21,8 +21,15 @@ type service struct {
 	most int    // the bytes that a message may have; 0 for no bound
 }
 
+// nameMost is the bytes that the name or URI of a capability may have. Those in
+// the registry are shorter; this also bounds what a template may describe.
+const nameMost = 8 << 10
+
 // do takes a call along the road.
 func (s *service) do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	if len(call.Name) > nameMost {
+		return nil, refuse(gateway.InvalidArgument, fmt.Sprintf("the name or URI is longer than %d bytes", nameMost))
+	}
 	call.Principal, call.Via = auth.From(ctx), s.via
 	res, err := s.gw.Do(ctx, call)
 	if err != nil {

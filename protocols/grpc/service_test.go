@@ -164,6 +164,12 @@ func TestLists(t *testing.T) {
 	if d := cmp.Diff(want, names); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
+}
+
+// TestDefinitions has everything that a source says of its capabilities shown.
+func TestDefinitions(t *testing.T) {
+	c := client(t, frontend(t, newWorld(t), Options{}))
+	ctx := as(t.Context(), "bob")
 	tool, err := c.GetTool(ctx, &gatewayv1.GetToolRequest{Name: "demo.add"})
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +216,10 @@ func TestListsRefuse(t *testing.T) {
 	c := client(t, frontend(t, newWorld(t), Options{}))
 	ctx := as(t.Context(), "alice")
 	for _, req := range []*gatewayv1.ListToolsRequest{
-		{PageSize: -1}, {PageToken: "!"}, {PageToken: "AA"}, {PageToken: strings.Repeat("A", tokenMost+1)},
+		{PageSize: -1},
+		{PageToken: "!"},
+		{PageToken: "AA"},
+		{PageToken: strings.Repeat("A", tokenMost+1)},
 		{PageToken: pageToken(2, "of resources")},
 	} {
 		if _, err := c.ListTools(ctx, req); status.Code(err) != codes.InvalidArgument {
@@ -256,6 +265,9 @@ func TestResourcesAndPrompts(t *testing.T) {
 	}
 	if _, err = c.ReadResource(ctx, &gatewayv1.ReadResourceRequest{Uri: "demo://none"}); status.Code(err) != codes.NotFound {
 		t.Errorf("unknown resource: %v", err)
+	}
+	if _, err = c.ReadResource(ctx, &gatewayv1.ReadResourceRequest{Uri: "demo://users/" + strings.Repeat("x", nameMost)}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("long URI: %v", err)
 	}
 	prompt, err := c.GetPrompt(ctx, &gatewayv1.GetPromptRequest{Name: "demo.greet", Arguments: map[string]string{"who": "you", "a": "\"b"}})
 	if err != nil || prompt.GetResultJson() != `{"messages":[{"role":"user","content":{"type":"text","text":{"a":"\"b","who":"you"}}}]}` {

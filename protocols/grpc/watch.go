@@ -1,12 +1,20 @@
 package grpc
 
 import (
+	"cmp"
+	"unicode/utf8"
+
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
 )
+
+// eventMost is the bytes that an event of a running call may have, so that a
+// queue of them stays small. A result is bounded like any other.
+const eventMost = 64 << 10
 
 // CallToolStream runs a tool and tells how it comes along. When events come
 // faster than they are read, the oldest of those that wait give way, and the
@@ -17,17 +25,21 @@ func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream gr
 	if call.Args, err = arguments(req.GetArgumentsJson(), s.options.Bounds); err != nil {
 		return err
 	}
-	box, err := open(s.Frontend, stream, false)
+	box, err := open(stream.Context(), s.Frontend, stream, false)
 	if err != nil {
 		return err
 	}
 	defer box.close()
+	var lost int64 // What was left out since the last event; the outbox guards it.
 	add := func(event *gatewayv1.CallToolStreamResponse) {
-		if event != nil {
-			box.edit(func(queue []*gatewayv1.CallToolStreamResponse) []*gatewayv1.CallToolStreamResponse {
-				return append(shed(queue, s.options.Queue, event), event)
-			})
-		}
+		box.edit(func(queue []*gatewayv1.CallToolStreamResponse) []*gatewayv1.CallToolStreamResponse {
+			if event.GetResult() == nil && proto.Size(event) > eventMost {
+				lost++
+				return queue
+			}
+			event.Dropped, lost = lost, 0
+			return append(shed(queue, s.options.Queue, event), event)
+		})
 	}
 	call.Progress = func(p gateway.Progress) { add(toProgress(p)) }
 	call.Log = func(m gateway.LogMessage) { add(toLog(m)) }
@@ -35,7 +47,7 @@ func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream gr
 	if err == nil {
 		add(&gatewayv1.CallToolStreamResponse{Event: &gatewayv1.CallToolStreamResponse_Result{Result: toolResponse(res)}})
 	}
-	return first(box.flush(), err)
+	return cmp.Or(box.flush(), err)
 }
 
 // shed makes room in a full queue for the next event.
@@ -53,7 +65,7 @@ func shed(queue []*gatewayv1.CallToolStreamResponse, most int, next *gatewayv1.C
 
 // WatchCapabilities tells which lists of the caller have changed.
 func (s *service) WatchCapabilities(_ *gatewayv1.WatchCapabilitiesRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchCapabilitiesResponse]) error {
-	box, err := open(s.Frontend, stream, true)
+	box, err := open(stream.Context(), s.Frontend, stream, true)
 	if err != nil {
 		return err
 	}
@@ -95,12 +107,15 @@ func tell(box *outbox[gatewayv1.WatchCapabilitiesResponse], news *gatewayv1.Watc
 // sent is not queued again; a reader so slow that too many different ones wait
 // is cut off.
 func (s *service) WatchResource(req *gatewayv1.WatchResourceRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchResourceResponse]) error {
-	box, err := open(s.Frontend, stream, true)
+	box, err := open(stream.Context(), s.Frontend, stream, true)
 	if err != nil {
 		return err
 	}
 	defer box.close()
 	updated := func(uri string) {
+		if len(uri) > nameMost || !utf8.ValidString(uri) {
+			uri = req.GetUri() // What cannot be named is still a change.
+		}
 		box.edit(func(queue []*gatewayv1.WatchResourceResponse) []*gatewayv1.WatchResourceResponse {
 			for _, m := range queue {
 				if m.GetUri() == uri {
@@ -123,5 +138,5 @@ func (s *service) WatchResource(req *gatewayv1.WatchResourceRequest, stream grpc
 	if err == nil {
 		err = refuse(gateway.Unavailable, "the source has ended the watch")
 	}
-	return first(box.flush(), err)
+	return cmp.Or(box.flush(), err)
 }

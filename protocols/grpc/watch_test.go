@@ -76,7 +76,7 @@ func TestCallToolStream(t *testing.T) {
 	total := 2.0
 	want := []*gatewayv1.CallToolStreamResponse{
 		{Event: &gatewayv1.CallToolStreamResponse_Progress{Progress: &gatewayv1.Progress{Progress: 1, Total: &total, Message: "half"}}},
-		{Event: &gatewayv1.CallToolStreamResponse_Log{Log: &gatewayv1.LogMessage{Level: "info", Logger: "demo", DataJson: "{\n\"n\":1}"}}},
+		{Event: &gatewayv1.CallToolStreamResponse_Log{Log: &gatewayv1.LogMessage{Level: "info", Logger: "demo", DataJson: "{\n\"n\":1}"}}, Dropped: 1},
 		{Event: &gatewayv1.CallToolStreamResponse_Result{Result: &gatewayv1.CallToolResponse{ResultJson: `{"content":[{"type":"text","text":"done"}]}`}}},
 	}
 	if d := cmp.Diff(want, collect(t, stream), protocmp.Transform()); d != "" {
@@ -249,6 +249,10 @@ func TestWatchResource(t *testing.T) {
 
 		r, ended = watch()
 		<-r.taken
+		sub.Updated(strings.Repeat("x", nameMost+1))
+		if m := <-r.taken; m.GetUri() != "demo://motd" {
+			t.Errorf("a URI that is too long: %v", m)
+		}
 		close(stop)
 		if err := <-ended; status.Code(err) != codes.Unavailable {
 			t.Errorf("ended by the source: %v", err)
@@ -285,26 +289,54 @@ func TestStreamsEndWithTheCredential(t *testing.T) {
 	})
 }
 
+// TestHeartbeat has a call say nothing for a while over Server-Sent Events.
+func TestHeartbeat(t *testing.T) {
+	synced(t, Options{}, func(t *testing.T, _ *world, s *service) {
+		got := call(s.REST(), "POST", "/v1/tools/demo.wait:call", "{}", "Accept", "text/event-stream", "Grpc-Timeout", "50S")
+		want := ": still here\n\n: still here\n\nevent: error\n" +
+			`data: {"title":"Gateway Timeout","status":504,"code":"DEADLINE_EXCEEDED","detail":"the call took too long"}` + "\n\n"
+		if got.Code != http.StatusOK || got.Body.String() != want {
+			t.Errorf("%d\n%s", got.Code, got.Body)
+		}
+	})
+}
+
+// TestPanicWhileSending has a stream panic in the outbox's own goroutine.
+func TestPanicWhileSending(t *testing.T) {
+	synced(t, Options{}, func(t *testing.T, _ *world, s *service) {
+		err := s.WatchCapabilities(nil, &panicking{reader: newReader[gatewayv1.WatchCapabilitiesResponse](t.Context(), principal("alice"))})
+		if s := status.Convert(err); s.Code() != codes.Internal || s.Message() != "internal error" {
+			t.Error(err)
+		}
+	})
+}
+
+type panicking struct {
+	*reader[gatewayv1.WatchCapabilitiesResponse]
+}
+
+func (*panicking) Send(*gatewayv1.WatchCapabilitiesResponse) error { panic("secret") }
+
 // TestStreamsAreCounted has a principal open too many.
 func TestStreamsAreCounted(t *testing.T) {
 	synced(t, Options{StreamsPerPrincipal: 2}, func(t *testing.T, _ *world, s *service) {
-		watch := func(who string, ctx context.Context) (*reader[gatewayv1.WatchCapabilitiesResponse], <-chan error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		watch := func(who string) (*reader[gatewayv1.WatchCapabilitiesResponse], <-chan error) {
 			r, ended := newReader[gatewayv1.WatchCapabilitiesResponse](ctx, principal(who)), make(chan error, 1)
-			r.ctx = auth.With(ctx, principal(who))
-			go func() { ended <- s.WatchCapabilities(nil, r) }()
+			method := s.WatchCapabilities
+			go func() { ended <- method(nil, r) }()
 			return r, ended
 		}
-		ctx, cancel := context.WithCancel(t.Context())
 		var open []<-chan error
 		for range 2 {
-			r, ended := watch("alice", ctx)
+			r, ended := watch("alice")
 			<-r.taken
 			open = append(open, ended)
 		}
-		if _, ended := watch("alice", ctx); status.Code(<-ended) != codes.ResourceExhausted {
+		if _, ended := watch("alice"); status.Code(<-ended) != codes.ResourceExhausted {
 			t.Error("alice opened a third")
 		}
-		r, ended := watch("bob", ctx)
+		r, ended := watch("bob")
 		<-r.taken
 		cancel()
 		for _, e := range append(open, ended) {

@@ -1,3 +1,6 @@
+// Package gatewayv1 is the contract of the registry's API, generated from
+// gateway.proto: messages, the gRPC service, and its REST routes. It holds no
+// behaviour; protocols/grpc serves it.
 package gatewayv1
 
 import _ "embed"
