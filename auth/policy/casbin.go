@@ -52,6 +52,10 @@ func (p *Policy) load(lines [][]string) error {
 	if err := e.BuildRoleLinks(); err != nil {
 		return fmt.Errorf("policy roles: %w", err)
 	}
+	globs := make(map[string][]glob, len(p.byText))
+	for _, r := range p.byText {
+		globs[r.fields[2]] = r.objects
+	}
 	roles := e.GetRoleManager()
 	e.AddFunction("has", func(args ...any) (any, error) {
 		return has(roles, args[0].([]string), args[1].(string), args[2].(string)) //nolint:forcetypeassert // the model says so.

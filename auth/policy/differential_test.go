@@ -280,7 +280,7 @@ func FuzzDecide(f *testing.F) {
 	f.Add("resource/f/{a,b*}/\\*?", "resource/f/a/*%2F", false)
 	f.Add("**/a", "resource/x/mem://%zz//a", false)
 	f.Fuzz(func(t *testing.T, pattern, object string, deny bool) {
-		if strings.ContainsAny(pattern, ", \"#") {
+		if strings.ContainsAny(pattern, ",\"") || strings.TrimSpace(pattern) != pattern || pattern == "" || strings.ContainsAny(pattern, "\r\n") || len(object) > maxObject {
 			return // What CSV would take apart; see FuzzParse.
 		}
 		csv := "p, anyone, *, " + pattern + ", *, allow\n"

@@ -134,6 +134,10 @@ func (g *glob) match(text string) bool {
 // An object is what rules are about, as written and in normal form.
 type object struct{ text, normal string }
 
+// maxObject bounds the objects that rules can match. A registry has none that
+// is nearly as long; callers of templates may make them up.
+const maxObject = 8 << 10
+
 func newObject(text string) object { return object{text, normalize(text)} }
 
 // matches reports whether the rule is about the object. A pattern that allows
@@ -143,6 +147,9 @@ func newObject(text string) object { return object{text, normalize(text)} }
 func (r *rule) matches(o object) bool { return matchAny(r.objects, o, r.deny) }
 
 func matchAny(globs []glob, o object, deny bool) bool {
+	if len(o.text) > maxObject {
+		return false
+	}
 	for i := range globs {
 		g := &globs[i]
 		is := g.match(o.text)

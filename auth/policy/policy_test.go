@@ -315,6 +315,7 @@ func TestObjects(t *testing.T) {
 		{"resource/s/d://*", "resource/s/d://https%3A%2F%2Fx", false, true},
 		{"resource/s/d://**", "resource/s/d://https%3A%2F%2Fx", true, true},
 		{"resource/s/d://h/*", "resource/s/d://h/ä%", true, true},
+		{"resource/s/**", "resource/s/d://h/" + strings.Repeat("a", maxObject), false, false},
 	} {
 		globs, err := parseGlobs(test.pattern)
 		if err != nil {
