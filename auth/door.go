@@ -2,13 +2,10 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -77,13 +74,6 @@ type Door struct {
 	endpoints []string       // longest first
 }
 
-// doc is the metadata document of one protected resource, and what a
-// challenge says about it.
-type doc struct {
-	body      []byte
-	challenge string // the parameters of every challenge for this resource
-}
-
 // NewDoor returns a door, or an error that names each option that is missing
 // or malformed.
 func NewDoor(o DoorOptions) (*Door, error) {
@@ -120,59 +110,6 @@ func NewDoor(o DoorOptions) (*Door, error) {
 		return nil, errors.Join(problems...)
 	}
 	return d, nil
-}
-
-// describe makes the metadata documents (RFC 9728, sections 2 and 3.1).
-func (d *Door) describe() error {
-	if d.o.Resource == "" {
-		return nil
-	}
-	u, err := url.Parse(d.o.Resource)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Fragment != "" || u.RawQuery != "" {
-		return fmt.Errorf("public URL %q is not an http or https URL without query and fragment", d.o.Resource)
-	}
-	u.Scheme, u.Host, u.Path = strings.ToLower(u.Scheme), strings.ToLower(u.Host), strings.TrimSuffix(u.Path, "/")
-	d.own, _ = parseOrigin(u.Scheme + "://" + u.Host)
-	root := u.Scheme + "://" + u.Host
-	below := u.EscapedPath()
-	for _, path := range append([]string{""}, d.o.Endpoints...) {
-		if path != "" && (path[0] != '/' || strings.HasSuffix(path, "/") || strings.ContainsAny(path, "?#\" \\")) {
-			return fmt.Errorf("endpoint %q is not a path such as /mcp", path)
-		}
-		body, err := json.Marshal(struct {
-			Resource string   `json:"resource"`
-			Servers  []string `json:"authorization_servers,omitempty"`
-			Scopes   []string `json:"scopes_supported,omitempty"`
-			Methods  []string `json:"bearer_methods_supported"`
-			Name     string   `json:"resource_name"`
-		}{root + below + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith"})
-		if err != nil {
-			return err
-		}
-		c := fmt.Sprintf("resource_metadata=%q", root+wellKnown+below+path)
-		if len(d.o.Scopes) > 0 {
-			c += fmt.Sprintf(", scope=%q", strings.Join(d.o.Scopes, " "))
-		}
-		// A proxy may or may not take the public URL's own path off.
-		for _, p := range [...]string{path, u.Path + path} {
-			d.metadata[p] = doc{body: body, challenge: c}
-			d.endpoints = append(d.endpoints, p)
-		}
-	}
-	slices.SortFunc(d.endpoints, func(a, b string) int { return len(b) - len(a) })
-	return nil
-}
-
-// Resources returns the resource identifiers of the gateway as a whole and of
-// its endpoints. A client asks its issuer for a token for the one that the
-// metadata names (RFC 8707), so each is an audience to accept.
-func Resources(public string, endpoints ...string) []string {
-	public = strings.TrimSuffix(public, "/")
-	out := []string{public}
-	for _, path := range endpoints {
-		out = append(out, public+path)
-	}
-	return out
 }
 
 // Authenticate judges a token that a protocol brought in a way of its own, as

@@ -10,8 +10,6 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-const wellKnown = "/.well-known/oauth-protected-resource"
-
 // guardedKey is under what Guard leaves the request's description for a later
 // call of Authenticate.
 type guardedKey struct{}
@@ -144,53 +142,4 @@ func (d *Door) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // The client went away.
-}
-
-// Challenge returns the WWW-Authenticate value for a refusal on the path, with
-// an error code of RFC 6750 such as "invalid_token", or none when kind is "".
-func (d *Door) Challenge(path, kind string) string {
-	c := "Bearer"
-	sep := " "
-	if m, ok := d.metadata[d.endpoint(path)]; ok {
-		c += sep + m.challenge
-		sep = ", "
-	}
-	if kind != "" {
-		c += sep + "error=" + strconv.Quote(kind)
-	}
-	return c
-}
-
-// endpoint returns the endpoint that the path lies in, or "".
-func (d *Door) endpoint(path string) string {
-	for _, e := range d.endpoints {
-		if rest, ok := strings.CutPrefix(path, e); ok && (rest == "" || rest[0] == '/') {
-			return e
-		}
-	}
-	return ""
-}
-
-// Metadata serves the protected resource metadata (RFC 9728) at
-// /.well-known/oauth-protected-resource and, for each endpoint, at the address
-// with the endpoint's path behind it. It is public and readable from every
-// origin: it needs no Handler and no Guard around it.
-func (d *Door) Metadata() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, ok := strings.CutPrefix(r.URL.Path, wellKnown)
-		m, known := d.metadata[strings.TrimSuffix(path, "/")]
-		h := w.Header()
-		switch {
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			h.Set("Allow", "GET, HEAD")
-			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
-		case !ok || !known:
-			http.NotFound(w, r)
-		default:
-			h.Set("Access-Control-Allow-Origin", "*")
-			h.Set("Cache-Control", "public, max-age=300")
-			h.Set("Content-Type", "application/json")
-			_, _ = w.Write(m.body) // The client went away.
-		}
-	})
 }

@@ -1,0 +1,126 @@
+package auth
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const wellKnown = "/.well-known/oauth-protected-resource"
+
+// doc is the metadata document of one protected resource, and what a
+// challenge says about it.
+type doc struct {
+	body      []byte
+	challenge string // the parameters of every challenge for this resource
+}
+
+// Resources returns the resource identifiers of the gateway as a whole and of
+// its endpoints. A client asks its issuer for a token for the one that the
+// metadata names (RFC 8707), so each is an audience to accept.
+func Resources(public string, endpoints ...string) []string {
+	public = strings.TrimSuffix(public, "/")
+	out := []string{public}
+	for _, path := range endpoints {
+		out = append(out, public+path)
+	}
+	return out
+}
+
+// describe makes the metadata documents (RFC 9728, sections 2 and 3.1).
+func (d *Door) describe() error {
+	if d.o.Resource == "" {
+		return nil
+	}
+	u, err := url.Parse(d.o.Resource)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Fragment != "" || u.RawQuery != "" {
+		return fmt.Errorf("public URL %q is not an http or https URL without query and fragment", d.o.Resource)
+	}
+	u.Scheme, u.Host, u.Path = strings.ToLower(u.Scheme), strings.ToLower(u.Host), strings.TrimSuffix(u.Path, "/")
+	d.own, _ = parseOrigin(u.Scheme + "://" + u.Host)
+	for _, path := range append([]string{""}, d.o.Endpoints...) {
+		if path != "" && (path[0] != '/' || strings.HasSuffix(path, "/") || strings.ContainsAny(path, "?#%\" \\")) {
+			return fmt.Errorf("endpoint %q is not a path such as /mcp", path)
+		}
+		m, err := d.describeOne(u.Scheme+"://"+u.Host, u.EscapedPath()+path)
+		if err != nil {
+			return err
+		}
+		// A proxy may or may not take the public URL's own path off.
+		for _, p := range [...]string{path, u.Path + path} {
+			d.metadata[p] = m
+			d.endpoints = append(d.endpoints, p)
+		}
+	}
+	slices.SortFunc(d.endpoints, func(a, b string) int { return len(b) - len(a) })
+	return nil
+}
+
+// describeOne makes the document of the resource at the path of the origin.
+func (d *Door) describeOne(origin, path string) (doc, error) {
+	body, err := json.Marshal(struct {
+		Resource string   `json:"resource"`
+		Servers  []string `json:"authorization_servers,omitempty"`
+		Scopes   []string `json:"scopes_supported,omitempty"`
+		Methods  []string `json:"bearer_methods_supported"`
+		Name     string   `json:"resource_name"`
+	}{origin + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith"})
+	challenge := "resource_metadata=" + strconv.Quote(origin+wellKnown+path)
+	if len(d.o.Scopes) > 0 {
+		challenge += ", scope=" + strconv.Quote(strings.Join(d.o.Scopes, " "))
+	}
+	return doc{body, challenge}, err
+}
+
+// Challenge returns the WWW-Authenticate value for a refusal on the path, with
+// an error code of RFC 6750 such as "invalid_token", or none when kind is "".
+func (d *Door) Challenge(path, kind string) string {
+	c := "Bearer"
+	sep := " "
+	if m, ok := d.metadata[d.endpoint(path)]; ok {
+		c += sep + m.challenge
+		sep = ", "
+	}
+	if kind != "" {
+		c += sep + "error=" + strconv.Quote(kind)
+	}
+	return c
+}
+
+// endpoint returns the endpoint that the path lies in, or "".
+func (d *Door) endpoint(path string) string {
+	for _, e := range d.endpoints {
+		if rest, ok := strings.CutPrefix(path, e); ok && (rest == "" || rest[0] == '/') {
+			return e
+		}
+	}
+	return ""
+}
+
+// Metadata serves the protected resource metadata (RFC 9728) at
+// /.well-known/oauth-protected-resource and, for each endpoint, at the address
+// with the endpoint's path behind it. It is public and readable from every
+// origin: it needs no Handler and no Guard around it.
+func (d *Door) Metadata() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, ok := strings.CutPrefix(r.URL.Path, wellKnown)
+		m, known := d.metadata[strings.TrimSuffix(path, "/")]
+		h := w.Header()
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		case !ok || !known:
+			http.NotFound(w, r)
+		default:
+			h.Set("Access-Control-Allow-Origin", "*")
+			h.Set("Cache-Control", "public, max-age=300")
+			h.Set("Content-Type", "application/json")
+			_, _ = w.Write(m.body) // The client went away.
+		}
+	})
+}
