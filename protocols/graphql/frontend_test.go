@@ -26,12 +26,12 @@ type fixture struct {
 	*Frontend
 	funcs    *gateway.Funcs
 	registry *gateway.Registry
-	log      *bytes.Buffer  // of the frontend
-	ready    chan string    // URIs whose subscription is being watched
-	release  chan struct{}  // lets one call of demo.wait go on
-	waiting  chan struct{}  // a call of demo.wait has begun
-	hidden   *hiddenTools   // the policy
-	lastArgs func() string  // of demo.echo
+	log      *bytes.Buffer // of the frontend
+	ready    chan string   // URIs whose subscription is being watched
+	release  chan struct{} // lets one call of demo.wait go on
+	waiting  chan struct{} // a call of demo.wait has begun
+	hidden   *hiddenTools  // the policy
+	lastArgs func() string // of demo.echo
 }
 
 // hiddenTools is a policy: some tools do not exist for some principals.

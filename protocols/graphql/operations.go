@@ -82,7 +82,7 @@ func (s *socket) run(ctx context.Context, id string, op *running, req *request) 
 		return
 	}
 	next := func(data []byte) { _ = s.write(ctx, message{ID: id, Type: "next", Payload: data}) }
-	if errs = s.f.stream(ctx, p, prepared, next); errs != nil && ctx.Err() == nil {
+	if errs = s.f.execute(ctx, p, prepared).each(next); errs != nil && ctx.Err() == nil {
 		next(appendResponse(nil, nil, errs))
 	}
 	if s.finish(id, op) {

@@ -1,9 +1,11 @@
 package graphql
 
 import (
+	"cmp"
 	"encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +60,7 @@ func accept(header []string) string {
 func appendResponse(b []byte, data json.RawMessage, errs gqlerror.List) []byte {
 	b = append(b, '{')
 	if len(errs) > 0 {
+		slices.SortStableFunc(errs, inOrder)
 		text, err := json.Marshal(errs)
 		if err != nil { // Extensions hold only what marshals.
 			text = []byte(`[{"message":"internal error","extensions":{"code":"INTERNAL"}}]`)
@@ -71,6 +74,17 @@ func appendResponse(b []byte, data json.RawMessage, errs gqlerror.List) []byte {
 		b = append(append(b, `"data":`...), data...)
 	}
 	return append(b, '}')
+}
+
+// inOrder sorts errors by where they are in the document: fields of a query fail in any order.
+func inOrder(a, b *gqlerror.Error) int {
+	at := func(e *gqlerror.Error) gqlerror.Location {
+		if len(e.Locations) == 0 {
+			return gqlerror.Location{}
+		}
+		return e.Locations[0]
+	}
+	return cmp.Or(cmp.Compare(at(a).Line, at(b).Line), cmp.Compare(at(a).Column, at(b).Column))
 }
 
 // writeRefusal answers a request that was not executed.

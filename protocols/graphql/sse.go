@@ -35,35 +35,24 @@ func (f *Frontend) serveEvents(w http.ResponseWriter, r *http.Request, p *gatewa
 	}
 
 	s := &eventStream{w: w, control: http.NewResponseController(w), timeout: f.o.WriteTimeout, gone: cancel}
+	var run *execution
+	if errs == nil {
+		run = f.execute(ctx, p, op)
+	}
+	// The client sees the stream open when the operation has begun: it misses nothing from then on.
 	_ = s.control.SetReadDeadline(time.Time{}) // The server's limit for reading a request does not end a stream.
 	w.Header().Set("Content-Type", typeEvents+"; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no")
 	s.write([]byte(":\n\n"))
 	defer s.keepAlive(ctx, f.o.KeepAlive)()
 
-	if errs == nil {
-		errs = f.stream(ctx, p, op, func(data []byte) { s.write(appendEvent(nil, data)) })
+	if run != nil {
+		errs = run.each(func(data []byte) { s.write(appendEvent(nil, data)) })
 	}
 	if errs != nil {
 		s.write(appendEvent(nil, appendResponse(nil, nil, errs)))
 	}
 	s.write([]byte("event: complete\ndata:\n\n"))
-}
-
-// stream runs an operation and sends every response. It returns why it ended, or nil where it came to its end.
-func (f *Frontend) stream(ctx context.Context, p *gateway.Principal, op *graphql.OperationContext, send func([]byte)) gqlerror.List {
-	ctx, end := withOutcome(ctx)
-	next, ctx := f.start(ctx, p, op)
-	for resp := next(ctx); resp != nil; resp = next(ctx) {
-		send(appendResponse(make([]byte, 0, len(resp.Data)+64), resp.Data, resp.Errors))
-	}
-	if ctx.Err() != nil {
-		return list(context.Cause(ctx))
-	}
-	if end.err != nil {
-		return gqlerror.List{end.err}
-	}
-	return nil
 }
 
 // appendEvent writes a "next" event. A line break in the data, which JSON from an upstream may have between its

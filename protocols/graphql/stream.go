@@ -4,7 +4,10 @@ import (
 	"context"
 	"sync"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // An outcome is how a subscription ended. The resolver sets it before it closes its channel; the transport reads
@@ -23,6 +26,35 @@ func (f *Frontend) fail(ctx context.Context, err error) {
 	if o, ok := ctx.Value(outcomeKey{}).(*outcome); ok && err != nil {
 		o.err = f.present(ctx, err)
 	}
+}
+
+// An execution is an operation that has begun and may give many responses.
+type execution struct {
+	ctx  context.Context
+	next graphql.ResponseHandler
+	end  *outcome
+}
+
+// execute begins an operation.
+func (f *Frontend) execute(ctx context.Context, p *gateway.Principal, op *graphql.OperationContext) *execution {
+	e := &execution{}
+	ctx, e.end = withOutcome(ctx)
+	e.next, e.ctx = f.start(ctx, p, op)
+	return e
+}
+
+// each sends every response. It returns why the operation ended, or nil where it came to its end.
+func (e *execution) each(send func([]byte)) gqlerror.List {
+	for resp := e.next(e.ctx); resp != nil; resp = e.next(e.ctx) {
+		send(appendResponse(make([]byte, 0, len(resp.Data)+64), resp.Data, resp.Errors))
+	}
+	if e.ctx.Err() != nil {
+		return list(context.Cause(e.ctx))
+	}
+	if e.end.err != nil {
+		return gqlerror.List{e.end.err}
+	}
+	return nil
 }
 
 // A queue holds events for a reader that may be slow. It never blocks a writer: when it is full the oldest event

@@ -1253,7 +1253,7 @@ type Query {
   The tools that you may call, sorted by name. Ask for the next page with ` + "`" + `after: pageInfo.endCursor` + "`" + `.
   """
   tools(
-    "How many to return, 1 to 100."
+    "How many to return, 0 to 100."
     first: Int = 50
     "The cursor of the last item that you have: the page starts after it."
     after: String
@@ -1266,7 +1266,7 @@ type Query {
 
   "The resources that you may read, sorted by URI."
   resources(
-    "How many to return, 1 to 100."
+    "How many to return, 0 to 100."
     first: Int = 50
     "The cursor of the last item that you have: the page starts after it."
     after: String
@@ -1279,7 +1279,7 @@ type Query {
 
   "The families of resources that you may read, sorted by URI template."
   resourceTemplates(
-    "How many to return, 1 to 100."
+    "How many to return, 0 to 100."
     first: Int = 50
     "The cursor of the last item that you have: the page starts after it."
     after: String
@@ -1289,7 +1289,7 @@ type Query {
 
   "The prompts that you may use, sorted by name."
   prompts(
-    "How many to return, 1 to 100."
+    "How many to return, 0 to 100."
     first: Int = 50
     "The cursor of the last item that you have: the page starts after it."
     after: String
