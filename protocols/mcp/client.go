@@ -1,0 +1,400 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// metaClientInfo names the client in a modern request's _meta.
+const metaClientInfo = metaPrefix + "clientInfo"
+
+// A transport carries messages between a client and its server. Its methods
+// are safe for concurrent use. What arrives besides responses it hands to the
+// client's notified and asked.
+type transport interface {
+	// roundTrip sends a request and returns the response. When the context ends
+	// first it tells the server so and returns the context's cause.
+	roundTrip(ctx context.Context, r *outgoing) (message, error)
+	// send sends a notification or a response.
+	send(ctx context.Context, method string, body []byte) error
+	// stand keeps open what a legacy server needs for saying something unasked,
+	// until the context ends. It calls ready once it is open or known to be
+	// impossible.
+	stand(ctx context.Context, ready func())
+	// close releases everything. The client's context has ended before.
+	close()
+}
+
+// An outgoing is a request to a server.
+type outgoing struct {
+	id      uint64
+	method  string
+	subject string // what Mcp-Name mirrors, or ""
+	body    []byte
+	params  []mirrored
+	sink    *sink      // where what the server says about it goes, or nil
+	listen  *listening // for subscriptions/listen
+}
+
+// A mirrored is a header that repeats an argument.
+type mirrored struct{ header, value string }
+
+// A client is one connection to a server: a program, a legacy session, or a
+// modern server that has been discovered. It lives until its context ends.
+type client struct {
+	u      *Upstream
+	t      transport
+	ctx    context.Context //nolint:containedctx // the connection's life; its cause says why it ended.
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	born   time.Time
+
+	rev     string       // "" until initialize is answered
+	caps    capabilities // set while connecting
+	meta    []byte       // modern: members of every request's _meta, with a comma at the end
+	lastID  atomic.Uint64
+	pending atomic.Int64
+	replies atomic.Int64 // to the server's own requests, under way
+
+	changes chan struct{} // the server's lists have changed
+	doubts  chan struct{} // the server may be gone
+
+	mu       sync.Mutex
+	sinks    map[uint64]*sink      // of calls that want progress, by token
+	listens  map[uint64]*listening // by request id
+	watched  map[string]*watched   // resources that are followed, by URI
+	standing chan struct{}         // closed when stand is ready; nil before it was asked for
+	closing  bool                  // no more goroutines
+}
+
+func newClient(u *Upstream) *client {
+	c := &client{
+		u: u, born: time.Now(), changes: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
+		sinks: map[uint64]*sink{}, listens: map[uint64]*listening{}, watched: map[string]*watched{},
+	}
+	c.ctx, c.cancel = context.WithCancelCause(u.ctx)
+	return c
+}
+
+func (c *client) modern() bool    { return isModern(c.rev) }
+func (c *client) isProcess() bool { return c.u.url == nil }
+
+// setRevision is called before there are other users of the client.
+func (c *client) setRevision(rev string) {
+	c.rev, c.meta = rev, nil
+	if c.modern() {
+		c.meta = append([]byte(`"`+metaVersion+`":"`+rev+`","`+metaCapabilities+`":{},"`+metaClientInfo+`":`), c.u.info...)
+		c.meta = append(c.meta, ',')
+	}
+}
+
+// close ends the connection and waits until nothing is left of it.
+func (c *client) close(cause error) {
+	c.cancel(cause)
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	c.t.close()
+	c.wg.Wait()
+}
+
+// spawn runs f in a goroutine that close waits for. It reports false, and does
+// nothing, where the connection is being closed.
+func (c *client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.wg.Go(f)
+	return true
+}
+
+// begin returns a request whose body ends where the members of params stand.
+// Each is appended with a comma after it; request completes the body.
+func (c *client) begin(method string) *outgoing {
+	r := &outgoing{id: c.lastID.Add(1), method: method, body: make([]byte, 0, 512)}
+	r.body = append(r.body, `{"jsonrpc":"2.0","id":`...)
+	r.body = strconv.AppendUint(r.body, r.id, 10)
+	r.body = append(append(append(r.body, `,"method":"`...), method...), `","params":{`...)
+	return r
+}
+
+// request sends a request and returns its result, which is an object.
+func (c *client) request(ctx context.Context, r *outgoing) (json.RawMessage, error) {
+	return c.requestFor(ctx, r, nil)
+}
+
+// requestFor is request on behalf of a call, whose _meta it passes on and which
+// hears what the server says meanwhile.
+func (c *client) requestFor(ctx context.Context, r *outgoing, call *gateway.Call) (json.RawMessage, error) {
+	if c.pending.Add(1) > maxPending {
+		c.pending.Add(-1)
+		return nil, errBusy
+	}
+	defer c.pending.Add(-1)
+	if call != nil && (call.Progress != nil || call.Log != nil) {
+		r.sink = &sink{progress: call.Progress, log: call.Log}
+		defer r.sink.end()
+		if call.Progress != nil {
+			c.mu.Lock()
+			c.sinks[r.id] = r.sink
+			c.mu.Unlock()
+			defer c.forget(r.id)
+		}
+	}
+	c.finish(r, call)
+	m, err := c.t.roundTrip(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.Error != nil:
+		return nil, readError(m.Error)
+	case !isObject(m.Result):
+		return nil, badAnswer("the result is not an object")
+	}
+	return m.Result, nil
+}
+
+func (c *client) forget(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sinks, id)
+}
+
+// finish appends _meta and closes the body. Of the caller's _meta it leaves out
+// what is the client's to say.
+func (c *client) finish(r *outgoing, call *gateway.Call) {
+	start := len(r.body)
+	r.body = append(append(r.body, `"_meta":{`...), c.meta...)
+	if call != nil {
+		if call.Progress != nil {
+			r.body = append(r.body, `"`+metaProgress+`":`...)
+			r.body = append(strconv.AppendUint(r.body, r.id, 10), ',')
+		}
+		if call.Log != nil && c.modern() {
+			r.body = append(r.body, `"`+metaLogLevel+`":"debug",`...) // The door knows what its client wants to read.
+		}
+		r.body = appendForeign(r.body, call.Meta)
+	}
+	if r.body[len(r.body)-1] == '{' {
+		r.body = trimComma(r.body[:start])
+	} else {
+		r.body = append(trimComma(r.body), '}')
+	}
+	r.body = flatten(append(r.body, "}}"...))
+}
+
+// appendForeign appends the members of a caller's _meta, each with a comma
+// after it.
+func appendForeign(b []byte, meta json.RawMessage) []byte {
+	o, _ := openObject(meta) // None is given as nil.
+	for o.next() {
+		name := string(o.name)
+		if name == metaProgress || len(name) > len(metaPrefix) && name[:len(metaPrefix)] == metaPrefix {
+			continue
+		}
+		b = append(quote(b, name), ':')
+		b = append(append(b, o.value...), ',')
+	}
+	return b
+}
+
+// A sink takes what a server says about a call until the call ends.
+type sink struct {
+	mu       sync.Mutex
+	progress func(gateway.Progress)
+	log      func(gateway.LogMessage)
+}
+
+// end makes sure that nothing reaches the caller after Do has returned.
+func (s *sink) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress, s.log = nil, nil
+}
+
+// notified handles a notification. On HTTP, r is the request whose stream it
+// came on, or nil.
+func (c *client) notified(m *message, r *outgoing) {
+	switch m.Method {
+	case "notifications/progress":
+		c.progress(m.Params)
+	case "notifications/message":
+		c.logged(m.Params, r)
+	case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed":
+		signal(c.changes)
+	case "notifications/resources/updated":
+		c.updated(m.Params, r)
+	case "notifications/subscriptions/acknowledged":
+		if l := c.listening(m.Params, r); l != nil {
+			l.acknowledge(m.Params)
+		}
+	}
+}
+
+// progress tells a call how far it is (basic, progress).
+func (c *client) progress(params json.RawMessage) {
+	var token, value, total, text json.RawMessage
+	o, _ := openObject(params) // Without members nothing is told.
+	for o.next() {
+		switch string(o.name) {
+		case metaProgress:
+			token = o.value
+		case "progress":
+			value = o.value
+		case "total":
+			total = o.value
+		case "message":
+			text = o.value
+		}
+	}
+	id, err := strconv.ParseUint(string(token), 10, 64)
+	if err != nil || !isNumber(string(value)) {
+		return
+	}
+	c.mu.Lock()
+	s := c.sinks[id]
+	c.mu.Unlock()
+	if s == nil {
+		return // It has been answered.
+	}
+	p := gateway.Progress{Progress: json.Number(value)}
+	if isNumber(string(total)) {
+		p.Total = json.Number(total)
+	}
+	p.Message, _ = unquote(text) // None, or not a text.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.progress != nil {
+		s.progress(p)
+	}
+}
+
+// logged passes a log line to the call that it is about, or else to the
+// operator (server, logging).
+func (c *client) logged(params json.RawMessage, r *outgoing) {
+	var line gateway.LogMessage
+	o, _ := openObject(params) // As in progress.
+	for o.next() {
+		switch string(o.name) {
+		case "level":
+			line.Level, _ = unquote(o.value)
+		case "logger":
+			line.Logger, _ = unquote(o.value)
+		case "data":
+			line.Data = o.value
+		}
+	}
+	if r != nil && r.sink != nil {
+		r.sink.mu.Lock()
+		defer r.sink.mu.Unlock()
+		if r.sink.log != nil {
+			r.sink.log(line)
+		}
+		return
+	}
+	c.u.o.Logger.DebugContext(c.ctx, "line from an MCP server", slog.String("source", c.u.o.Name),
+		slog.String("level", oneLine(line.Level, 16)), slog.String("line", oneLine(string(line.Data), maxLogLine)))
+}
+
+// asked answers a request of the server: ping, and nothing else, since no
+// capability was announced (2025-11-25, lifecycle, operation).
+func (c *client) asked(m *message) {
+	const most = 16 // Servers that ask faster than they read go without.
+	if c.replies.Add(1) > most {
+		c.replies.Add(-1)
+		return
+	}
+	var body []byte
+	if m.Method == "ping" {
+		body = append(appendResponse(nil, m.ID), "{}}"...)
+	} else {
+		body = appendError(nil, m.ID, methodNotFound(m.Method, false))
+	}
+	spawned := c.spawn(func() {
+		defer c.replies.Add(-1)
+		ctx, cancel := context.WithTimeout(c.ctx, c.u.o.Timeout)
+		defer cancel()
+		if err := c.t.send(ctx, "", body); err != nil && ctx.Err() == nil {
+			c.doubtful(err)
+		}
+	})
+	if !spawned {
+		c.replies.Add(-1)
+	}
+}
+
+// doubtful wakes Watch to see whether the server is still there.
+func (c *client) doubtful(err error) {
+	if _, ok := errors.AsType[*lostError](err); ok {
+		signal(c.doubts)
+	}
+}
+
+// ping returns nil where the server answers, whatever it says.
+func (c *client) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.u.o.Timeout, errUpstreamSlow)
+	defer cancel()
+	method := "ping"
+	if c.modern() {
+		method = "server/discover"
+	}
+	_, err := c.request(ctx, c.begin(method))
+	if _, ok := errors.AsType[*rpcError](err); ok || errors.Is(err, errBusy) {
+		return nil
+	}
+	return err
+}
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// parseAnswer makes the one strict pass over a message from a server and reads
+// its envelope.
+func (c *client) parseAnswer(data []byte) (message, error) {
+	bounds := schema.Bounds{Bytes: c.u.o.MaxMessage, Depth: maxAnswerDepth, Tokens: maxAnswerTokens}
+	if err := schema.Check(data, bounds); err != nil {
+		return message{}, badAnswer(err.Error())
+	}
+	m, err := readMessage(data)
+	if err != nil && (m.Method != "" || m.Error == nil || m.ID != nil) { // An error without an id, or with null, is one.
+		return message{}, badAnswer(err.message)
+	}
+	return m, nil
+}
+
+// Bounds on what servers send, beyond its length: definitions nest deeper than
+// arguments, and lists are long.
+const (
+	maxAnswerDepth  = 256
+	maxAnswerTokens = 4_000_000
+	maxLogLine      = 4096
+)
+
+// answers reports whether a message is the response to a request.
+func (m *message) answers(id uint64) bool {
+	if m.ID == nil || m.Method != "" {
+		return false
+	}
+	n, err := strconv.ParseUint(string(m.ID), 10, 64)
+	return err == nil && n == id
+}
+
+func badAnswer(msg string) error { return fmt.Errorf("%w: %s", errBadAnswer, msg) }
+
+var errBadAnswer = errors.New("the server's answer is not valid") //nolint:gochecknoglobals // a constant.

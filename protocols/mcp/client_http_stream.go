@@ -1,0 +1,159 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+const (
+	firstRetry = time.Second      // before a broken stream is taken up again, unless the server says otherwise
+	longRetry  = 30 * time.Second // what repeated failures grow to
+	mostRetry  = 5 * time.Minute  // that a server can ask for
+	maxResumes = 5                // of one answer, without an event in between
+)
+
+// follow reads the stream that answers a request up to the response. A legacy
+// stream that breaks off is taken up where it was, if its events have ids
+// (2025-11-25, transports, resumability and redelivery).
+func (t *httpTransport) follow(ctx context.Context, res *http.Response, r *outgoing) (message, error) {
+	events := newSSEReader(res.Body, t.c.u.o.MaxMessage)
+	resumes, retry := 0, firstRetry
+	for {
+		before := events.lastID
+		m, err := t.read(events, r)
+		if err == nil || t.c.modern() || errors.Is(err, errTooLarge) || errors.Is(err, errBadAnswer) {
+			return m, err
+		}
+		if events.lastID != before {
+			resumes = 0
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return message{}, cause
+		}
+		if resumes++; events.lastID == "" || resumes > maxResumes {
+			return message{}, err
+		}
+		if events.retry > 0 {
+			retry = min(events.retry, mostRetry)
+		}
+		if err := sleep(ctx, retry); err != nil {
+			return message{}, err
+		}
+		again, err := t.get(ctx, events.lastID)
+		if err != nil {
+			if _, ok := errors.AsType[*statusError](err); ok || errors.Is(err, errSessionEnded) {
+				return message{}, err
+			}
+			continue
+		}
+		defer again.Body.Close() //nolint:errcheck,gocritic // at most a few, all read.
+		next := newSSEReader(again.Body, t.c.u.o.MaxMessage)
+		next.lastID, next.retry = events.lastID, events.retry
+		events = next
+	}
+}
+
+// read handles events up to the response to r, or for r nil up to the end.
+func (t *httpTransport) read(events *sseReader, r *outgoing) (message, error) {
+	for {
+		e, err := events.next()
+		switch {
+		case errors.Is(err, errTooLarge):
+			return message{}, err
+		case err != nil:
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return message{}, &lostError{err}
+		case e.name != "" && e.name != "message":
+			continue
+		}
+		data := append([]byte(nil), e.data...)
+		m, err := t.c.parseAnswer(data)
+		switch {
+		case err != nil:
+			t.c.u.o.Logger.DebugContext(t.c.ctx, "an event is not a message", slog.String("source", t.c.u.o.Name), slog.Any("error", err))
+		case m.isNotification():
+			t.c.notified(&m, r)
+		case m.isRequest():
+			t.c.asked(&m)
+		case r != nil && (m.answers(r.id) || m.ID == nil && m.Error != nil):
+			return m, nil
+		}
+	}
+}
+
+// get opens a legacy stream: the session's own, or the one that broke off after
+// an event.
+func (t *httpTransport) get(ctx context.Context, after string) (*http.Response, error) {
+	h := t.headers(&outgoing{})
+	delete(h, "Content-Type")
+	h["Accept"] = []string{typeEvents}
+	if after != "" {
+		h["Last-Event-Id"] = []string{after}
+	}
+	req := (&http.Request{
+		Method: http.MethodGet, URL: t.c.u.url, Host: t.c.u.url.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	res, err := t.do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode == http.StatusOK && media(res.Header) == typeEvents {
+		return res, nil
+	}
+	defer res.Body.Close() //nolint:errcheck // it has been read.
+	if res.StatusCode == http.StatusOK {
+		return nil, &statusError{status: http.StatusNotAcceptable, text: "not an event stream"}
+	}
+	if m, err := t.refused(res); err == nil {
+		return nil, &statusError{status: res.StatusCode, text: readError(m.Error).message}
+	} else {
+		return nil, err
+	}
+}
+
+// stand keeps a legacy session's stream open (2025-11-25, transports, listening
+// for messages from the server). Not to have one is a server's right, and no
+// failure of it ends the connection.
+func (t *httpTransport) stand(ctx context.Context, ready func()) {
+	defer ready()
+	if t.c.modern() {
+		return
+	}
+	last, wait := "", firstRetry
+	for {
+		opened := time.Now()
+		res, err := t.get(ctx, last)
+		if err == nil {
+			ready()
+			events := newSSEReader(res.Body, t.c.u.o.MaxMessage)
+			events.lastID = last
+			_, err = t.read(events, nil)
+			_ = res.Body.Close() // It has been read.
+			if last = events.lastID; events.retry > 0 {
+				wait = min(events.retry, mostRetry)
+			} else if time.Since(opened) >= stableAfter {
+				wait = firstRetry
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if e, ok := errors.AsType[*statusError](err); ok && e.status/100 == 4 && e.status != http.StatusTooManyRequests {
+			t.c.u.o.Logger.DebugContext(ctx, "the server has no stream of its own", slog.String("source", t.c.u.o.Name), slog.Any("error", err))
+			return
+		}
+		ready() // Calls need not wait for what may never come.
+		t.c.doubtful(err)
+		if sleep(ctx, wait) != nil {
+			return
+		}
+		wait = min(2*wait, max(wait, longRetry))
+		signal(t.c.changes) // Something may have been missed.
+	}
+}

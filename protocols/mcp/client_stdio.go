@@ -1,0 +1,231 @@
+package mcp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+)
+
+// A pipeTransport speaks to a program through its standard input and output, a
+// message a line (transports, stdio).
+type pipeTransport struct {
+	c       *client
+	p       *process
+	out     chan []byte // lines to write
+	wg      sync.WaitGroup
+	once    sync.Once
+	garbage int // lines that were no message; used by read alone
+
+	mu      sync.Mutex
+	waiting map[uint64]chan<- answer // each of capacity 1
+}
+
+type answer struct {
+	m   message
+	err error
+}
+
+// startProcess starts the program and the goroutines that speak to it.
+func startProcess(ctx context.Context, c *client) error {
+	p, err := spawnProcess(ctx, &c.u.o)
+	if err != nil {
+		return &lostError{err}
+	}
+	t := &pipeTransport{c: c, p: p, out: make(chan []byte, 64), waiting: map[uint64]chan<- answer{}}
+	c.t = t // Before anything can arrive.
+	t.wg.Go(t.write)
+	t.wg.Go(t.read)
+	return nil
+}
+
+func (t *pipeTransport) roundTrip(ctx context.Context, r *outgoing) (message, error) {
+	ch := make(chan answer, 1)
+	t.mu.Lock()
+	t.waiting[r.id] = ch
+	t.mu.Unlock()
+	defer t.take(strconv.AppendUint(nil, r.id, 10))
+	if err := t.post(ctx, r.body); err != nil {
+		return message{}, err
+	}
+	select {
+	case a := <-ch:
+		return a.m, a.err
+	case <-t.c.ctx.Done():
+		return message{}, t.gone()
+	case <-ctx.Done():
+		if r.method != "initialize" {
+			select {
+			case t.out <- append(cancelled(r.id), '\n'):
+			default: // The server does not read; it would not read this either.
+			}
+		}
+		return message{}, context.Cause(ctx)
+	}
+}
+
+// take removes and returns who waits for a response, or nil: it came late, or
+// twice.
+func (t *pipeTransport) take(id []byte) chan<- answer {
+	n, err := strconv.ParseUint(string(id), 10, 64)
+	if err != nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ch := t.waiting[n]
+	delete(t.waiting, n)
+	return ch
+}
+
+func (t *pipeTransport) send(ctx context.Context, _ string, body []byte) error {
+	return t.post(ctx, flatten(body))
+}
+
+// post queues a line, waiting for room.
+func (t *pipeTransport) post(ctx context.Context, body []byte) error {
+	select {
+	case t.out <- append(body, '\n'):
+		return nil
+	case <-t.c.ctx.Done():
+		return t.gone()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (t *pipeTransport) gone() error {
+	cause := context.Cause(t.c.ctx)
+	if _, ok := errors.AsType[*lostError](cause); ok {
+		return cause
+	}
+	return &lostError{cause}
+}
+
+// write writes lines until the connection ends.
+func (t *pipeTransport) write() {
+	for {
+		select {
+		case line := <-t.out:
+			if _, err := t.p.stdin.Write(line); err != nil {
+				t.fail(t.p.ended(fmt.Errorf("write: %w", err)))
+				return
+			}
+		case <-t.c.ctx.Done():
+			return
+		}
+	}
+}
+
+// read handles lines until the program's output ends, and then ends the
+// connection.
+func (t *pipeTransport) read() {
+	r := bufio.NewReaderSize(t.p.stdout, 64<<10)
+	for {
+		line, whole, err := readLine(r, t.c.u.o.MaxMessage)
+		if len(line) > 0 {
+			t.handle(line, whole)
+		}
+		if err != nil {
+			t.fail(t.p.ended(err))
+			return
+		}
+	}
+}
+
+// fail ends the connection. What waits is told by its context.
+func (t *pipeTransport) fail(err error) { t.c.cancel(&lostError{err}) }
+
+// readLine returns a line without its end. Of one that is longer than most it
+// returns the beginning, and false.
+func readLine(r *bufio.Reader, most int) (line []byte, whole bool, err error) {
+	whole = true
+	for {
+		var part []byte
+		part, err = r.ReadSlice('\n')
+		if room := most + 1 - len(line); len(part) > room {
+			part, whole = part[:max(room, 0)], false
+		}
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			if errors.Is(err, io.EOF) && len(line) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return bytes.TrimSpace(line), whole, err
+		}
+	}
+}
+
+// handle serves one line. Lines that are no message are skipped: programs have
+// been seen to greet.
+func (t *pipeTransport) handle(line []byte, whole bool) {
+	if !whole {
+		t.tooLarge(line)
+		return
+	}
+	m, err := t.c.parseAnswer(line)
+	switch {
+	case err != nil:
+		t.broken(line, err)
+	case m.isNotification():
+		t.c.notified(&m, nil)
+	case m.isRequest():
+		t.c.asked(&m)
+	default:
+		if ch := t.take(m.ID); ch != nil {
+			ch <- answer{m: m}
+		}
+	}
+}
+
+// tooLarge fails the request that a line is the response to, as far as its
+// beginning shows.
+func (t *pipeTransport) tooLarge(begin []byte) {
+	o, _ := openObject(begin) // No object answers nothing.
+	for o.next() {
+		if string(o.name) == "id" {
+			if ch := t.take(o.value); ch != nil {
+				ch <- answer{err: errTooLarge}
+				return
+			}
+		}
+	}
+	t.broken(begin, errTooLarge)
+}
+
+// broken deals with a line that is no message: if it at least names a request,
+// that fails now and not when its time is over.
+func (t *pipeTransport) broken(line []byte, err error) {
+	if o, ok := openObject(line); ok {
+		for o.next() {
+			if string(o.name) == "id" {
+				if ch := t.take(o.value); ch != nil {
+					ch <- answer{err: err}
+					return
+				}
+			}
+		}
+	}
+	const most = 10 // Then it has been said.
+	if t.garbage++; t.garbage <= most {
+		t.c.u.o.Logger.WarnContext(t.c.ctx, "the server wrote a line that is not a message", slog.String("source", t.c.u.o.Name),
+			slog.String("line", oneLine(string(line[:min(len(line), 200)]), 200)), slog.Any("error", err))
+	}
+}
+
+// stand has nothing to do: a pipe is always open.
+func (t *pipeTransport) stand(_ context.Context, ready func()) { ready() }
+
+// close ends the program and everything that it started.
+func (t *pipeTransport) close() {
+	t.once.Do(func() {
+		t.p.stop(t.c.u.o.Grace)
+		t.wg.Wait()
+		t.p.release()
+	})
+}

@@ -1,0 +1,204 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// UpstreamOptions say which MCP server an [Upstream] is and what it bears of
+// it. Either URL or Command is given. Zero values take the defaults named with
+// each field.
+type UpstreamOptions struct {
+	Name string // of the source; errors name it
+
+	// A server behind streamable HTTP. Headers go with every request to URL's
+	// origin and nowhere else: redirects are refused. Only public addresses are
+	// dialled, and those in AllowPrivate.
+	URL          string
+	Headers      http.Header
+	AllowPrivate []netip.Prefix
+
+	// A server that is a program, spoken to through its standard input and
+	// output. Beyond Env ("NAME=value") it gets only what programs need to run:
+	// PATH, HOME and the like. What it writes to standard error is logged.
+	Command string
+	Args    []string
+	Env     []string
+	Dir     string // "" is the current directory
+
+	Timeout time.Duration // for one answer, and for connecting; 30 seconds
+	Era     string        // "modern", "legacy", or "auto" to find out; "auto"
+	Version string        // of this gateway, as servers see it; "0"
+
+	MaxMessage int           // bytes of one message from the server; 16 MiB
+	Backoff    time.Duration // after the first failure to connect, doubling with each further one; 200 milliseconds
+	MaxBackoff time.Duration // between attempts to connect; 30 seconds
+	Grace      time.Duration // for a program to end once asked, twice; 2 seconds
+
+	Logger *slog.Logger // for the operator; nil discards
+}
+
+func (o *UpstreamOptions) setDefaults() {
+	orTime := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	orTime(&o.Timeout, 30*time.Second)
+	orTime(&o.Backoff, 200*time.Millisecond)
+	orTime(&o.MaxBackoff, 30*time.Second)
+	orTime(&o.Grace, 2*time.Second)
+	if o.MaxMessage <= 0 {
+		o.MaxMessage = 16 << 20
+	}
+	if o.Era == "" {
+		o.Era = eraAuto
+	}
+	if o.Version == "" {
+		o.Version = "0"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// The values of UpstreamOptions.Era.
+const (
+	eraAuto   = "auto"
+	eraModern = "modern"
+	eraLegacy = "legacy"
+)
+
+// maxPending bounds the requests that one connection may have waiting.
+const maxPending = 1024
+
+// An Upstream is an MCP server behind the gateway. It speaks both eras, and
+// what the server answers reaches the caller byte for byte. It is a
+// [gateway.Upstream] and a [gateway.Watcher], and safe for concurrent use: all
+// calls share one connection, and none waits for another.
+//
+// Nothing of the caller's credentials goes to the server. What the server may
+// ask of a client (sampling, elicitation, roots) is refused; a call that cannot
+// go on without is answered Unimplemented.
+type Upstream struct {
+	o    UpstreamOptions
+	by   string // who failed, in errors
+	url  *url.URL
+	http *http.Client
+	info []byte // clientInfo, an object
+
+	// ctx is the life of the Upstream, which begins no work of its own but
+	// connects for many callers.
+	ctx    context.Context //nolint:containedctx // see above.
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+
+	bound atomic.Pointer[map[*schema.Schema][]binding] // by input schema, as last listed
+
+	mu       sync.Mutex
+	closed   bool
+	conn     *client
+	attempt  *attempt // to connect, while one is under way
+	failures int      // in a row
+	retryAt  time.Time
+	lastErr  error
+	era      string              // found out, or "" to find out
+	told     map[string]struct{} // definitions that were refused and logged
+}
+
+var (
+	errUpstreamClosed = errors.New("the upstream is closed")                         //nolint:gochecknoglobals // a constant.
+	errUpstreamSlow   = errors.New("the server did not answer in time")              //nolint:gochecknoglobals // a constant.
+	errSessionEnded   = errors.New("the server no longer knows the session")         //nolint:gochecknoglobals // a constant.
+	errBusy           = fmt.Errorf("more than %d requests are waiting", maxPending)  //nolint:gochecknoglobals // a constant.
+	errNotSupported   = errors.New("no protocol revision that both sides can speak") //nolint:gochecknoglobals // a constant.
+)
+
+// NewUpstream checks the options and returns an upstream that has not connected
+// yet. Close it when it is no longer needed.
+func NewUpstream(o UpstreamOptions) (*Upstream, error) {
+	o.setDefaults()
+	u := &Upstream{o: o, by: "upstream/" + o.Name, told: map[string]struct{}{}}
+	fail := func(format string, args ...any) (*Upstream, error) {
+		return nil, fmt.Errorf("MCP upstream %q: "+format, append([]any{o.Name}, args...)...)
+	}
+	switch {
+	case o.Name == "":
+		return fail("name is missing")
+	case (o.URL == "") == (o.Command == ""):
+		return fail("either a URL or a command is needed")
+	case o.Era != eraAuto && o.Era != eraModern && o.Era != eraLegacy:
+		return fail("era must be auto, modern or legacy, not %q", o.Era)
+	}
+	if o.URL != "" {
+		var err error
+		if u.url, err = checkURL(o.URL); err != nil {
+			return fail("%w", err)
+		}
+		if err := checkHeaders(o.Headers); err != nil {
+			return fail("%w", err)
+		}
+		u.http = guardedClient(o.AllowPrivate)
+	}
+	for _, e := range o.Env {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" || strings.ContainsRune(e, 0) {
+			return fail("an environment entry must be NAME=value")
+		}
+	}
+	u.info = append(quote([]byte(`{"name":"trilith","version":`), o.Version), '}')
+	u.ctx, u.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // Close ends it.
+	return u, nil
+}
+
+// Do carries a call to the server, connecting first where there is no
+// connection, and returns its answer.
+func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	if call.Op == gateway.OpSubscribe {
+		return u.subscribe(ctx, call)
+	}
+	timed, cancel := context.WithTimeoutCause(ctx, u.o.Timeout, errUpstreamSlow)
+	defer cancel()
+	for again := true; ; again = false {
+		c, err := u.client(timed)
+		if err != nil {
+			return nil, u.fault(timed, call, err)
+		}
+		res, err := c.do(timed, call)
+		if err == nil {
+			return res, nil
+		}
+		if again && errors.Is(err, errSessionEnded) { // It refused before it did anything.
+			continue
+		}
+		c.doubtful(err)
+		return nil, u.fault(timed, call, err)
+	}
+}
+
+// Close ends the connection, and the program with everything that it started:
+// its input is closed, then it is asked to stop, then it is killed. It returns
+// when nothing is left of it. Calls that are running fail, sequences of Watch
+// end.
+func (u *Upstream) Close() error {
+	u.mu.Lock()
+	u.closed = true
+	u.mu.Unlock()
+	u.cancel(errUpstreamClosed)
+	u.wg.Wait()
+	if u.http != nil {
+		u.http.CloseIdleConnections()
+	}
+	return nil
+}

@@ -1,0 +1,321 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+const (
+	// probeTimeout is how long a program may be silent when asked for its era:
+	// some legacy ones answer nothing before initialize.
+	probeTimeout = 5 * time.Second
+	// stableAfter is how long a connection must have lasted for its end not to
+	// count as one more failure in a row.
+	stableAfter = 10 * time.Second
+)
+
+// An attempt to connect, which many callers may wait for.
+type attempt struct {
+	done chan struct{}
+	conn *client
+	err  error
+}
+
+// client returns the connection, after connecting where there is none. Between
+// attempts that failed it refuses at once, so that callers cannot start a
+// program faster than the backoff allows.
+func (u *Upstream) client(ctx context.Context) (*client, error) {
+	u.mu.Lock()
+	if u.closed {
+		u.mu.Unlock()
+		return nil, errUpstreamClosed
+	}
+	if c := u.conn; c != nil {
+		if c.ctx.Err() == nil {
+			u.mu.Unlock()
+			return c, nil
+		}
+		u.lost(c)
+	}
+	if u.attempt == nil {
+		if wait := time.Until(u.retryAt); wait > 0 {
+			err := &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: msgAway, Retry: wait, Err: u.lastErr}
+			u.mu.Unlock()
+			return nil, err
+		}
+		a := &attempt{done: make(chan struct{})}
+		u.attempt = a
+		u.wg.Go(func() { u.connect(a) })
+	}
+	a := u.attempt
+	u.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.conn, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// lost forgets a connection that has ended and counts that as a failure, unless
+// it lasted or only its session ended. u.mu is held.
+func (u *Upstream) lost(c *client) {
+	if u.conn != c {
+		return
+	}
+	u.conn = nil
+	cause := context.Cause(c.ctx)
+	if errors.Is(cause, errSessionEnded) {
+		return
+	}
+	if time.Since(c.born) >= stableAfter {
+		u.failures = 0
+	}
+	u.penalize(cause)
+}
+
+// tend waits for the end of a connection and clears away what is left of it.
+func (u *Upstream) tend(c *client) {
+	<-c.ctx.Done()
+	u.mu.Lock()
+	u.lost(c)
+	u.mu.Unlock()
+	c.close(nil)
+}
+
+// penalize notes a failure and when to try again. u.mu is held.
+func (u *Upstream) penalize(cause error) {
+	u.failures++
+	wait := u.o.MaxBackoff
+	if shift := u.failures - 1; shift < 30 && u.o.Backoff<<shift < wait {
+		wait = u.o.Backoff << shift
+	}
+	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter.
+	u.retryAt, u.lastErr = time.Now().Add(wait), cause
+}
+
+// connect makes one attempt.
+func (u *Upstream) connect(a *attempt) {
+	ctx, cancel := context.WithTimeoutCause(u.ctx, u.o.Timeout, errUpstreamSlow)
+	defer cancel()
+	c, err := u.dial(ctx)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	defer close(a.done)
+	u.attempt = nil
+	switch {
+	case u.closed:
+		a.err = errUpstreamClosed
+	case err != nil:
+		a.err = err
+		u.penalize(err)
+	default:
+		u.conn, a.conn = c, c
+	}
+	if err == nil {
+		u.wg.Go(func() { u.tend(c) })
+		u.o.Logger.InfoContext(u.ctx, "connected", slog.String("source", u.o.Name), slog.String("revision", c.rev))
+	}
+}
+
+// dial connects and agrees on a revision.
+func (u *Upstream) dial(ctx context.Context) (*client, error) {
+	u.mu.Lock()
+	era := u.era
+	u.mu.Unlock()
+	if u.o.Era != eraAuto {
+		era = u.o.Era
+	}
+	c, err := u.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if era != eraLegacy {
+		modern, err := c.discover(ctx)
+		switch {
+		case err == nil && modern:
+			u.found("")
+			return c, nil
+		case err == nil && era == eraModern:
+			err = errNotSupported
+		case err != nil && era == "" && c.isProcess() && ctx.Err() == nil && c.ctx.Err() != nil:
+			// It ended because it was asked: it may know only initialize.
+			c.close(nil)
+			if c, err = u.open(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if err != nil {
+			c.close(err)
+			return nil, err
+		}
+	}
+	if err := c.initialize(ctx); err != nil {
+		u.found("")
+		c.close(err)
+		return nil, err
+	}
+	u.found(eraLegacy)
+	return c, nil
+}
+
+// found remembers that a server is legacy, so that it is not probed again.
+func (u *Upstream) found(era string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.era = era
+}
+
+// open begins a connection that has no revision yet.
+func (u *Upstream) open(ctx context.Context) (*client, error) {
+	c := newClient(u)
+	if u.url != nil {
+		c.t = newHTTPTransport(c)
+		return c, nil
+	}
+	if err := startProcess(ctx, c); err != nil {
+		c.cancel(err)
+		return nil, err
+	}
+	return c, nil
+}
+
+// capabilities are what a server says it can do, as far as it matters here.
+type capabilities struct {
+	Tools *struct {
+		ListChanged bool `json:"listChanged"`
+	} `json:"tools"`
+	Prompts *struct {
+		ListChanged bool `json:"listChanged"`
+	} `json:"prompts"`
+	Resources *struct {
+		ListChanged bool `json:"listChanged"`
+		Subscribe   bool `json:"subscribe"`
+	} `json:"resources"`
+	Completions *struct{} `json:"completions"`
+	Logging     *struct{} `json:"logging"`
+}
+
+// discover asks a server whether it is modern, and reports false where it is
+// legacy (versioning, backward compatibility).
+func (c *client) discover(ctx context.Context) (bool, error) {
+	if c.isProcess() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, probeTimeout, errProbe)
+		defer cancel()
+	}
+	c.setRevision(rev20260728)
+	raw, err := c.request(ctx, c.begin("server/discover"))
+	if err != nil {
+		return false, legacyAnswer(ctx, err)
+	}
+	var d struct {
+		Supported    []string     `json:"supportedVersions"`
+		Capabilities capabilities `json:"capabilities"`
+	}
+	if err := jsonv2.Unmarshal(raw, &d); err != nil {
+		return false, fmt.Errorf("server/discover: %w", err)
+	}
+	if !slices.Contains(d.Supported, rev20260728) {
+		return false, nil
+	}
+	c.caps = d.Capabilities
+	return true, nil
+}
+
+var errProbe = errors.New("no answer to server/discover") //nolint:gochecknoglobals // a constant.
+
+// legacyAnswer returns nil where an error is what legacy servers say to
+// server/discover, and the error itself where it means something else.
+func legacyAnswer(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errProbe) {
+		return nil
+	}
+	if e, ok := errors.AsType[*rpcError](err); ok {
+		switch e.code {
+		case codeHeaderMismatch, codeMissingCapability:
+			return err
+		case codeUnsupportedVersion:
+			var data struct {
+				Supported []string `json:"supported"`
+			}
+			if jsonv2.Unmarshal(e.data, &data) == nil && slices.ContainsFunc(data.Supported, isModern) &&
+				!slices.ContainsFunc(data.Supported, func(v string) bool { return supported(v) && !isModern(v) }) {
+				return errNotSupported
+			}
+		}
+		return nil
+	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		switch e.status {
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests,
+			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return err
+		}
+		if e.status >= http.StatusBadRequest {
+			return nil
+		}
+	}
+	return err
+}
+
+// initialize begins a legacy session (2025-11-25, lifecycle, initialization).
+func (c *client) initialize(ctx context.Context) error {
+	c.setRevision("")
+	r := c.begin("initialize")
+	r.body = append(append(append(r.body, `"protocolVersion":"`+newestLegacy+`","capabilities":{},"clientInfo":`...), c.u.info...), ',')
+	raw, err := c.request(ctx, r)
+	if err != nil {
+		return fmt.Errorf("initialize: %w", err)
+	}
+	var d struct {
+		Version      string       `json:"protocolVersion"`
+		Capabilities capabilities `json:"capabilities"`
+	}
+	if err := jsonv2.Unmarshal(raw, &d); err != nil {
+		return fmt.Errorf("initialize: %w", err)
+	}
+	if !supported(d.Version) || isModern(d.Version) {
+		return fmt.Errorf("%w: the server offers %q", errNotSupported, oneLine(d.Version, 64))
+	}
+	c.caps = d.Capabilities
+	c.setRevision(d.Version)
+	if err := c.t.send(ctx, "notifications/initialized", []byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)); err != nil {
+		return fmt.Errorf("notifications/initialized: %w", err)
+	}
+	if c.caps.Logging != nil && !c.isProcess() {
+		// Lines on the answer to a call are the caller's; on a pipe nobody can
+		// tell whose they are.
+		r := c.begin("logging/setLevel")
+		r.body = append(r.body, `"level":"info",`...)
+		if _, err := c.request(ctx, r); err != nil && ctx.Err() == nil {
+			c.u.o.Logger.DebugContext(ctx, "logging/setLevel failed", slog.String("source", c.u.o.Name), slog.Any("error", err))
+		}
+	}
+	return nil
+}
+
+// sleep waits, or returns the context's cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return context.Cause(ctx)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,87 @@
+package mcp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+// checkURL returns the address of a server.
+func checkURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, errors.New("the URL is not valid") // The error would repeat it, with what may be secret in it.
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("the URL must begin with https:// or http://")
+	case u.Host == "" || u.Opaque != "":
+		return nil, errors.New("the URL has no host")
+	case u.User != nil:
+		return nil, errors.New("the URL must not hold credentials; use headers")
+	case u.Fragment != "":
+		return nil, errors.New("the URL must not have a fragment")
+	}
+	return u, nil
+}
+
+// checkHeaders refuses headers that the protocol or HTTP itself sets.
+func checkHeaders(h http.Header) error {
+	for name, values := range h {
+		canonical := http.CanonicalHeaderKey(name)
+		switch canonical {
+		case "Accept", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Keep-Alive", "Last-Event-Id",
+			"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+			return fmt.Errorf("header %q cannot be set", canonical)
+		}
+		if strings.HasPrefix(canonical, "Mcp-") {
+			return fmt.Errorf("header %q cannot be set", canonical)
+		}
+		if !isToken(name) {
+			return errors.New("a header's name is not valid")
+		}
+		for _, v := range values {
+			if strings.ContainsAny(v, "\r\n\x00") {
+				return fmt.Errorf("the value of header %q is not valid", canonical)
+			}
+		}
+	}
+	return nil
+}
+
+// guardedClient returns a client that dials public addresses only, and those
+// that are allowed. The address is checked when it is dialled, after the name
+// has been resolved, so that no name can lead elsewhere later. It asks no proxy,
+// follows no redirect, and keeps no cookie.
+func guardedClient(allow []netip.Prefix) *http.Client {
+	var v4, v6 []netip.Prefix
+	for _, p := range allow {
+		if p.Addr().Is4() {
+			v4 = append(v4, p)
+		} else {
+			v6 = append(v6, p)
+		}
+	}
+	guard := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second, Control: guard.Safe}
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+			MaxIdleConnsPerHost:    64,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: 64 << 10,
+			// A small answer must not become a large one here.
+			DisableCompression: true,
+		},
+	}
+}
