@@ -208,6 +208,10 @@ func TestDoorHTTP(t *testing.T) {
 		{"the origin null", "POST", "/mcp", with("Origin", "null"), 403, "", "origin"},
 		{"an empty origin", "POST", "/mcp", with("Origin", ""), 403, "", "origin"},
 		{"two origins", "POST", "/mcp", with("Origin", url, "Origin", url), 403, "", "origin"},
+		{"embedded in an evil page", "GET", "/mcp", with("Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"), 403, "", "embedded"},
+		{"a link from another page", "GET", "/mcp", with("Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"), 200, "", ""},
+		{"from our own page", "GET", "/mcp", with("Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors"), 200, "", ""},
+		{"from an allowed page of another site", "GET", "/mcp", with("Origin", "https://app.example.test", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"), 200, "", ""},
 
 		{"localhost", "POST", "/mcp", with("Host", "localhost:"+port), 200, "", ""},
 		{"IPv6 loopback", "POST", "/mcp", with("Host", "[::1]:"+port), 200, "", ""},

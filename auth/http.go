@@ -76,6 +76,9 @@ func (d *Door) guard(w http.ResponseWriter, r *http.Request) bool {
 	if err == nil {
 		err = d.checkOrigin(r.Header["Origin"], r.Host, loopback)
 	}
+	if err == nil && r.Header["Origin"] == nil {
+		err = checkSite(r.Header)
+	}
 	if err != nil {
 		d.refuseHTTP(w, r, err)
 		return false

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -77,8 +78,7 @@ func (d *Door) checkHost(host string, loopback bool) error {
 }
 
 // checkOrigin refuses requests that a web page of another origin made. It must
-// follow checkHost. Requests without Origin come from no browser, or are
-// navigations, which cannot carry a token.
+// follow checkHost.
 func (d *Door) checkOrigin(values []string, host string, loopback bool) error {
 	if len(values) == 0 {
 		return nil
@@ -87,6 +87,16 @@ func (d *Door) checkOrigin(values []string, host string, loopback bool) error {
 		return nil
 	}
 	return refuse(gateway.PermissionDenied, "origin not allowed", nil)
+}
+
+// checkSite refuses what a page of another site has embedded, such as an image:
+// browsers send no Origin with that, but say where it comes from (Fetch Metadata
+// Request Headers). Following a link is not refused.
+func checkSite(h http.Header) error {
+	if h.Get("Sec-Fetch-Site") == "cross-site" && h.Get("Sec-Fetch-Mode") != "navigate" {
+		return refuse(gateway.PermissionDenied, "origin not allowed", errors.New("embedded in a page of another site"))
+	}
+	return nil
 }
 
 func (d *Door) allows(value, host string, loopback bool) bool {
