@@ -194,7 +194,7 @@ func (m message) append(b []byte) []byte {
 func (s *socket) handle(ctx context.Context, m *message) error {
 	switch m.Type {
 	case "connection_init":
-		return s.init(ctx, m.Payload)
+		return s.initialise(ctx, m.Payload)
 	case "ping":
 		return s.write(ctx, message{Type: "pong", Payload: m.Payload})
 	case "pong":
@@ -209,8 +209,8 @@ func (s *socket) handle(ctx context.Context, m *message) error {
 	}
 }
 
-// init authenticates the connection: by the payload's token, else by the upgrade request.
-func (s *socket) init(ctx context.Context, payload jsontext.Value) error {
+// initialise authenticates the connection: by the payload's token, else by the upgrade request.
+func (s *socket) initialise(ctx context.Context, payload jsontext.Value) error {
 	if s.initialised() {
 		return &closing{closeInitTwice, "Too many initialisation requests"}
 	}
