@@ -74,7 +74,7 @@ func unsupportedVersion(asked string) *wireError {
 // is missing is codeServer with status 200: SDKs take any other status for a
 // broken transport, and give up a session for it.
 func wireCodes(c gateway.Code) (code, status int) {
-	switch c {
+	switch c { //nolint:exhaustive // the rest is codeServer.
 	case gateway.InvalidArgument, gateway.NotFound, gateway.OutOfRange:
 		return codeInvalidParams, http.StatusOK
 	case gateway.Internal, gateway.Unknown, gateway.DataLoss:

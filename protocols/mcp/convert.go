@@ -204,42 +204,34 @@ func appendModern(b, raw, info []byte, cached bool) []byte {
 		b = append(b, `"cacheScope":"private",`...)
 	}
 	if meta.value == nil {
-		b = append(append(b, `"_meta":`...), info...)
-		b = append(b, ',')
+		b = append(append(append(b, `"_meta":`...), info...), ',')
 	}
-	rest := 1 // What of raw is not yet appended begins here.
-	for _, part := range inOrder(scope, meta) {
-		switch {
-		case part.value == nil:
-		case part.start == meta.start:
-			b = append(b, raw[rest:part.start]...)
-			b = appendInfo(b, part.value, info)
-			rest = part.start + len(part.value)
-		case cached:
-			b = append(b, raw[rest:part.start]...)
-			b = append(b, `"private"`...)
-			rest = part.start + len(part.value)
+	if !cached {
+		scope = object{} // Then it is none of the protocol's.
+	}
+	return appendMembers(b, raw, info, scope, meta)
+}
+
+// appendMembers appends the members of raw and its closing brace, with the
+// values of scope and meta, where there are such members, made ours.
+func appendMembers(b, raw, info []byte, scope, meta object) []byte {
+	at := 1 // What of raw is not yet appended begins here.
+	for range 2 {
+		if scope.value != nil && (meta.value == nil || scope.start < meta.start) {
+			b = append(append(b, raw[at:scope.start]...), `"private"`...)
+			at = scope.start + len(scope.value)
+			scope = object{}
+		}
+		if meta.value != nil {
+			b = appendInfo(append(b, raw[at:meta.start]...), meta.value, info)
+			at = meta.start + len(meta.value)
+			meta = object{}
 		}
 	}
-	if raw = raw[rest:]; skipSpace(raw, 0) < len(raw) && raw[skipSpace(raw, 0)] == '}' {
-		b = trimComma(b)
+	if first := skipSpace(raw, at); first < len(raw) && raw[first] == '}' && b[len(b)-1] == ',' {
+		b = b[:len(b)-1] // The object was empty.
 	}
-	return append(b, raw...)
-}
-
-func inOrder(a, b object) [2]object {
-	if a.start > b.start {
-		a, b = b, a
-	}
-	return [2]object{a, b}
-}
-
-// trimComma takes back the comma after the last member put in front.
-func trimComma(b []byte) []byte {
-	if b[len(b)-1] == ',' {
-		return b[:len(b)-1]
-	}
-	return b
+	return append(b, raw[at:]...)
 }
 
 // appendInfo appends an upstream's _meta with the server's name added, unless

@@ -19,7 +19,7 @@ const (
 
 // errFollowLost ends a modern stream that can no longer keep what its
 // acknowledgement promised; the client listens again and sees what is left.
-var errFollowLost = errors.New("a followed resource is no longer watched") //nolint:gochecknoglobals // a constant.
+var errFollowLost = errors.New("a followed resource is no longer watched")
 
 // A filter says which lists a client wants to hear about.
 type filter struct{ tools, prompts, resources bool }
@@ -126,6 +126,7 @@ func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *ga
 		err = gateway.AsError(ctx.Err())
 	}
 	cancel()
+	d.forget(fl)
 	return err
 }
 
@@ -313,12 +314,16 @@ func (d *feed) resume(ctx context.Context, p *gateway.Principal) {
 		}
 	}
 	d.mu.Unlock()
+	var wg sync.WaitGroup
 	for _, fl := range again {
-		if d.follow(ctx, p, fl.uri) != nil {
-			d.forget(fl)
-			d.updated(update{fl.uri, fl})
-		}
+		wg.Go(func() {
+			if d.follow(ctx, p, fl.uri) != nil {
+				d.forget(fl)
+				d.updated(update{fl.uri, fl})
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // close ends every follow, for good, and waits for their calls.

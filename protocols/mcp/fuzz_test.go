@@ -78,22 +78,27 @@ func FuzzAppendModern(f *testing.F) {
 		if err := schema.Check(got, schema.Bounds{}); err != nil {
 			t.Fatalf("%q became %q: %v", raw, got, err)
 		}
-		var before, after map[string]json.RawMessage
-		if jsonv2.Unmarshal(raw, &before) != nil || jsonv2.Unmarshal(got, &after) != nil {
-			t.Fatalf("%q became %q", raw, got)
-		}
-		for name, v := range before {
-			if name == "_meta" || name == "cacheScope" && cached {
-				continue
-			}
-			if !bytes.Equal(after[name], v) {
-				t.Errorf("%s was %s and is %s", name, v, after[name])
-			}
-		}
-		if after["resultType"] == nil || after["_meta"] == nil || cached && (string(after["cacheScope"]) != `"private"` || after["ttlMs"] == nil) {
-			t.Errorf("%q became %q", raw, got)
-		}
+		checkModernResult(t, raw, got, cached)
 	})
+}
+
+func checkModernResult(t *testing.T, raw, got []byte, cached bool) {
+	t.Helper()
+	var before, after map[string]json.RawMessage
+	if jsonv2.Unmarshal(raw, &before) != nil || jsonv2.Unmarshal(got, &after) != nil {
+		t.Fatalf("%q became %q", raw, got)
+	}
+	for name, v := range before {
+		if name == "_meta" || name == "cacheScope" && cached {
+			continue
+		}
+		if !bytes.Equal(after[name], v) {
+			t.Errorf("%s was %s and is %s", name, v, after[name])
+		}
+	}
+	if after["resultType"] == nil || after["_meta"] == nil || cached && (string(after["cacheScope"]) != `"private"` || after["ttlMs"] == nil) {
+		t.Errorf("%q became %q", raw, got)
+	}
 }
 
 // FuzzDecodeHeader holds that every text has one header that stands for it, and

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -118,7 +119,7 @@ func bind(all []binding, path []string, schema json.RawMessage) []binding {
 		}
 		props, _ := openObject(o.value) // A schema that does not compile is not registered.
 		for props.next() {
-			here := append(path[:len(path):len(path)], string(props.name))
+			here := append(slices.Clip(path), string(props.name))
 			if name := annotation(props.value); isToken(name) {
 				all = append(all, binding{http.CanonicalHeaderKey(headerParam + name), here})
 			}

@@ -155,38 +155,11 @@ func (f *Frontend) parse(data []byte) (message, *wireError) {
 
 // postModern serves a message of a stateless revision.
 func (f *Frontend) postModern(w http.ResponseWriter, r *http.Request, req *request, inBody string) {
-	switch {
-	case req.isNotification():
-		// The client ends a request by closing its answer; nothing else is told
-		// to a stateless server by a notification.
-		if err := checkMirror(r.Header, &req.message, ""); err != nil {
-			f.fail(w, nil, err)
-			return
-		}
-		w.WriteHeader(http.StatusAccepted)
-		return
-	case !req.isRequest():
-		f.fail(w, nil, invalidRequest("clients do not send responses"))
+	if !req.isRequest() {
+		f.noteModern(w, r, req)
 		return
 	}
-	name, ok := req.subject()
-	err := checkModern(req, inBody)
-	if err == nil && req.rev == "" {
-		err = headerMismatch("MCP-Protocol-Version is missing")
-	}
-	if err == nil && req.rev != inBody {
-		err = headerMismatch("MCP-Protocol-Version does not match the body")
-	}
-	if err == nil && !supported(inBody) {
-		err = unsupportedVersion(inBody)
-	}
-	if err == nil {
-		err = checkMirror(r.Header, &req.message, name)
-	}
-	if err == nil && ok && req.Method == "tools/call" {
-		err = checkParams(r.Header, bindings(f.gw.View(req.principal))[name], req.params.arguments)
-	}
-	if err != nil {
+	if err := f.checkModern(r.Header, req, inBody); err != nil {
 		f.fail(w, req.ID, err)
 		return
 	}
@@ -202,8 +175,43 @@ func (f *Frontend) postModern(w http.ResponseWriter, r *http.Request, req *reque
 	f.answer(r.Context(), w, r, req, serve)
 }
 
-// checkModern checks what every modern request carries in _meta.
-func checkModern(req *request, version string) *wireError {
+// noteModern takes a notification. None means anything to a stateless server: a
+// client ends a request by closing its answer.
+func (f *Frontend) noteModern(w http.ResponseWriter, r *http.Request, req *request) {
+	if !req.isNotification() {
+		f.fail(w, nil, invalidRequest("clients do not send responses"))
+		return
+	}
+	if err := checkMirror(r.Header, &req.message, ""); err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// checkModern holds a request's _meta against the revision, and its headers
+// against its body.
+func (f *Frontend) checkModern(h http.Header, req *request, inBody string) *wireError {
+	if err := checkMeta(req, inBody); err != nil {
+		return err
+	}
+	switch {
+	case req.rev == "":
+		return headerMismatch("MCP-Protocol-Version is missing")
+	case req.rev != inBody:
+		return headerMismatch("MCP-Protocol-Version does not match the body")
+	case !supported(inBody):
+		return unsupportedVersion(inBody)
+	}
+	name, ok := req.subject()
+	if err := checkMirror(h, &req.message, name); err != nil || !ok || req.Method != "tools/call" {
+		return err
+	}
+	return checkParams(h, bindings(f.gw.View(req.principal))[name], req.params.arguments)
+}
+
+// checkMeta checks what every modern request carries in _meta (basic, _meta).
+func checkMeta(req *request, version string) *wireError {
 	missing := func(msg string) *wireError {
 		return &wireError{code: codeInvalidParams, status: http.StatusBadRequest, message: "Invalid params: _meta must have " + msg}
 	}

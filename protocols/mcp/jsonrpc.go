@@ -19,57 +19,70 @@ type message struct {
 func (m *message) isRequest() bool      { return m.ID != nil && m.Method != "" }
 func (m *message) isNotification() bool { return m.ID == nil && m.Method != "" }
 
-// readMessage reads the envelope of a message in a text that has passed
-// schema.Check. Member names match exactly. With an error it still returns the
-// ID, where there is one, for the answer.
-func readMessage(data []byte) (message, *wireError) {
-	var m message
+// An envelope is the members of a message as they stand in its text.
+type envelope struct{ version, id, method, params, result, err json.RawMessage }
+
+func readEnvelope(data []byte) (e envelope, ok bool) {
 	o, ok := openObject(data)
-	if !ok {
-		return m, invalidRequest("a message is a JSON object; batches are not supported")
-	}
-	var version, method json.RawMessage
-	var bad string
 	for o.next() {
 		switch string(o.name) {
 		case "jsonrpc":
-			version = o.value
+			e.version = o.value
 		case "id":
-			if !isID(o.value) {
-				bad = "id must be a string or a number"
-				continue
-			}
-			m.ID = o.value
+			e.id = o.value
 		case "method":
-			method = o.value
+			e.method = o.value
 		case "params":
-			if !isObject(o.value) {
-				bad = "params must be an object"
-			}
-			m.Params = o.value
+			e.params = o.value
 		case "result":
-			m.Result = o.value
+			e.result = o.value
 		case "error":
-			m.Error = o.value
+			e.err = o.value
 		}
 	}
-	if string(version) != `"2.0"` {
-		return m, invalidRequest(`jsonrpc must be "2.0"`)
+	return e, ok
+}
+
+// readMessage reads a message in a text that has passed schema.Check. Member
+// names match exactly. With an error it still returns the ID, where there is
+// one, for the answer.
+func readMessage(data []byte) (message, *wireError) {
+	e, ok := readEnvelope(data)
+	if !ok {
+		return message{}, invalidRequest("a message is a JSON object; batches are not supported")
 	}
-	if method != nil {
-		if m.Method, ok = unquote(method); !ok || m.Method == "" {
+	m := message{Params: e.params, Result: e.result, Error: e.err}
+	if isID(e.id) {
+		m.ID = e.id
+	}
+	if e.method != nil {
+		if m.Method, ok = unquote(e.method); !ok || m.Method == "" {
 			return m, invalidRequest("method must be a string that is not empty")
 		}
 	}
 	switch {
-	case bad != "":
-		return m, invalidRequest(bad)
-	case m.Method != "" && (m.Result != nil || m.Error != nil):
-		return m, invalidRequest("a message is either a request or a response")
-	case m.Method == "" && (m.Result == nil) == (m.Error == nil):
-		return m, invalidRequest("a message has a method, a result or an error")
+	case string(e.version) != `"2.0"`:
+		return m, invalidRequest(`jsonrpc must be "2.0"`)
+	case e.id != nil && m.ID == nil:
+		return m, invalidRequest("id must be a string or a number")
+	case m.Params != nil && !isObject(m.Params):
+		return m, invalidRequest("params must be an object")
 	}
-	return m, nil
+	return m, m.check()
+}
+
+// check reports whether a message is of one kind.
+func (m *message) check() *wireError {
+	answers := m.Result != nil || m.Error != nil
+	switch {
+	case m.Method != "" && answers:
+		return invalidRequest("a message is either a request or a response")
+	case m.Method == "" && !answers:
+		return invalidRequest("a message has a method, a result or an error")
+	case m.Result != nil && m.Error != nil:
+		return invalidRequest("a response has either a result or an error")
+	}
+	return nil
 }
 
 // isID reports whether a value can be a request's id: a string or a number, and

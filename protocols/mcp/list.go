@@ -49,9 +49,10 @@ func (k listKey) member() string {
 		return "resources"
 	case listTemplates:
 		return "resourceTemplates"
-	default:
+	case listPrompts:
 		return "prompts"
 	}
+	return ""
 }
 
 // list returns a listing of the view, made once for each snapshot.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -48,28 +49,53 @@ func (p as) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
+// heard is what a peer is told.
+type heard struct {
+	progress chan float64
+	logs     chan string
+	tools    chan struct{}
+	updates  chan string
+}
+
 func testPeer(t *testing.T, f *fixture, rev string, transport sdk.Transport) {
 	t.Helper()
-	ctx := t.Context()
-	progress, logs := make(chan *sdk.ProgressNotificationParams, 8), make(chan *sdk.LoggingMessageParams, 8)
-	tools, updates := make(chan struct{}, 8), make(chan string, 8)
+	h := heard{make(chan float64, 8), make(chan string, 8), make(chan struct{}, 8), make(chan string, 8)}
 	client := sdk.NewClient(&sdk.Implementation{Name: "peer", Version: "1"}, &sdk.ClientOptions{
-		ProgressNotificationHandler: func(_ context.Context, r *sdk.ProgressNotificationClientRequest) { progress <- r.Params },
-		LoggingMessageHandler:       func(_ context.Context, r *sdk.LoggingMessageRequest) { logs <- r.Params },
-		ToolListChangedHandler:      func(context.Context, *sdk.ToolListChangedRequest) { tools <- struct{}{} },
+		ProgressNotificationHandler: func(_ context.Context, r *sdk.ProgressNotificationClientRequest) { h.progress <- r.Params.Progress },
+		//nolint:staticcheck // logging is deprecated and has to work.
+		LoggingMessageHandler: func(_ context.Context, r *sdk.LoggingMessageRequest) {
+			h.logs <- fmt.Sprint(r.Params.Level, " ", r.Params.Data)
+		},
+		ToolListChangedHandler: func(context.Context, *sdk.ToolListChangedRequest) { h.tools <- struct{}{} },
 		ResourceUpdatedHandler: func(_ context.Context, r *sdk.ResourceUpdatedNotificationRequest) {
-			updates <- r.Params.URI
+			h.updates <- r.Params.URI
 		},
 	})
-	cs, err := client.Connect(ctx, transport, &sdk.ClientSessionOptions{ProtocolVersion: rev})
+	cs, err := client.Connect(t.Context(), transport, &sdk.ClientSessionOptions{ProtocolVersion: rev})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := cs.InitializeResult(); got.ProtocolVersion != rev || got.Capabilities.Tools == nil || !got.Capabilities.Resources.Subscribe {
 		t.Errorf("agreed on %s, %+v", got.ProtocolVersion, got.Capabilities)
 	}
+	if rev != "2026-07-28" {
+		//nolint:staticcheck // as above.
+		if err := cs.SetLoggingLevel(t.Context(), &sdk.SetLoggingLevelParams{Level: "debug"}); err != nil {
+			t.Error(err)
+		}
+	}
+	testPeerLists(t, cs)
+	testPeerCalls(t, cs)
+	testPeerHears(t, f, cs, h)
+	if err := cs.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func testPeerLists(t *testing.T, cs *sdk.ClientSession) {
+	t.Helper()
 	var names []string
-	for tool, err := range cs.Tools(ctx, nil) {
+	for tool, err := range cs.Tools(t.Context(), nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,22 +104,11 @@ func testPeer(t *testing.T, f *fixture, rev string, transport sdk.Transport) {
 	if !slices.Contains(names, "secret") || !slices.IsSorted(names) {
 		t.Errorf("tools: %v", names)
 	}
-	if rev != "2026-07-28" {
-		if err := cs.SetLoggingLevel(ctx, &sdk.SetLoggingLevelParams{Level: "debug"}); err != nil {
-			t.Error(err)
-		}
-	}
-	params := &sdk.CallToolParams{Name: "report"}
-	params.Meta = sdk.Meta{"progressToken": "p", "io.modelcontextprotocol/logLevel": "debug"}
-	if _, err := cs.CallTool(ctx, params); err != nil {
-		t.Error(err)
-	}
-	if p := receive(t, progress); p.Progress != 1 || p.Total != 2 {
-		t.Errorf("progress: %+v", p)
-	}
-	if l := receive(t, logs); l.Level != "debug" || l.Data != "quiet" {
-		t.Errorf("log: %+v", l)
-	}
+}
+
+func testPeerCalls(t *testing.T, cs *sdk.ClientSession) {
+	t.Helper()
+	ctx := t.Context()
 	res, err := cs.CallTool(ctx, &sdk.CallToolParams{Name: "echo", Arguments: map[string]any{"text": "hi"}})
 	if err != nil {
 		t.Fatal(err)
@@ -113,16 +128,34 @@ func testPeer(t *testing.T, f *fixture, rev string, transport sdk.Transport) {
 	if c, err := cs.Complete(ctx, &sdk.CompleteParams{Ref: &sdk.CompleteReference{Type: "ref/prompt", Name: "greet"}, Argument: sdk.CompleteParamsArgument{Name: "who", Value: "A"}}); err != nil || len(c.Completion.Values) != 1 {
 		t.Errorf("completion: %v", err)
 	}
+}
+
+// testPeerHears holds that reports, changes and updates arrive, and that a
+// cancellation does.
+func testPeerHears(t *testing.T, f *fixture, cs *sdk.ClientSession, h heard) {
+	t.Helper()
+	ctx := t.Context()
+	params := &sdk.CallToolParams{Name: "report"}
+	params.Meta = sdk.Meta{"progressToken": "p", "io.modelcontextprotocol/logLevel": "debug"}
+	if _, err := cs.CallTool(ctx, params); err != nil {
+		t.Error(err)
+	}
+	if p := receive(t, h.progress); p != 1 {
+		t.Errorf("progress: %v", p)
+	}
+	if l := receive(t, h.logs); l != "debug quiet" {
+		t.Errorf("log: %s", l)
+	}
 	if err := cs.Subscribe(ctx, &sdk.SubscribeParams{URI: "test://text"}); err != nil {
 		t.Error(err)
 	}
 	receive(t, f.followed)
 	f.funcs.Updated("test://text")
-	if uri := receive(t, updates); uri != "test://text" {
+	if uri := receive(t, h.updates); uri != "test://text" {
 		t.Errorf("updated: %s", uri)
 	}
 	f.addTool(t, "new")
-	receive(t, tools)
+	receive(t, h.tools)
 
 	hang, cancel := context.WithCancel(ctx)
 	go func() {
@@ -133,9 +166,6 @@ func testPeer(t *testing.T, f *fixture, rev string, transport sdk.Transport) {
 		t.Error("the cancelled call was answered")
 	}
 	receive(t, f.ended)
-	if err := cs.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
 }
 
 // TestOracle holds what this frontend answers against the official SDK's server

@@ -10,7 +10,7 @@ import (
 )
 
 // errCancelled is the cause of a context that the client cancelled by name.
-var errCancelled = errors.New("cancelled by the client") //nolint:gochecknoglobals // a constant.
+var errCancelled = errors.New("cancelled by the client")
 
 // A request is one JSON-RPC request on its way to the gateway, from any
 // transport and era.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +40,7 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 		lines: make(chan *buffer, f.o.QueueLength), last: make(chan struct{}),
 		slots: make(chan struct{}, maxPipeCalls),
 	}
-	rand.Read(c.key[:]) //nolint:errcheck // crypto/rand.Read never fails.
+	rand.Read(c.key[:])
 
 	written := make(chan struct{})
 	go func() {
@@ -194,7 +193,7 @@ func (c *pipe) admit(req *request) (method, *wireError) {
 	switch {
 	case modern:
 		req.rev = inBody
-		if err := checkModern(req, inBody); err != nil {
+		if err := checkMeta(req, inBody); err != nil {
 			return nil, err
 		}
 		if !supported(inBody) {
