@@ -72,7 +72,7 @@ func addContentTools(f *gateway.Funcs) error {
 	}
 	return gateway.AddTool(f, "test_error_handling", "Always fails.",
 		func(context.Context, *gateway.Call, none) (string, error) {
-			return "", errors.New("This tool intentionally returns an error for testing") //nolint:revive,staticcheck // the suite's wording.
+			return "", errors.New("This tool intentionally returns an error for testing") //nolint:staticcheck // the suite's wording.
 		})
 }
 
