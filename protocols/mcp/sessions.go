@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // A session is what a legacy session holds beyond its sealed id: made when the
@@ -217,64 +215,4 @@ func (s *sessions) close() {
 	for _, se := range all {
 		se.end()
 	}
-}
-
-// holds returns what the request's session holds, made now if it held nothing.
-func (f *Frontend) holds(r *request) (*session, *wireError) {
-	if r.session != nil {
-		return r.session, nil
-	}
-	return f.sessions.open(r.key, r.principal.ID, func() *feed { return f.legacyFeed(r.principal) })
-}
-
-func (f *Frontend) legacyFeed(p *gateway.Principal) *feed {
-	return newFeed(f.gw, p, filter{tools: true, prompts: true, resources: true}, f.o.QueueLength)
-}
-
-// setLevel serves logging/setLevel (2025-11-25, server, logging).
-func (f *Frontend) setLevel(_ context.Context, r *request, out *buffer) *wireError {
-	level, ok := unquote(r.params.level)
-	if !ok || severity(level) < 0 {
-		return invalidParams("level must be one of RFC 5424's: debug, info, notice, warning, error, critical, alert, emergency")
-	}
-	se, err := f.holds(r)
-	if err != nil {
-		return err
-	}
-	se.mu.Lock()
-	se.level = level
-	se.mu.Unlock()
-	out.b = append(out.b, "{}"...)
-	return nil
-}
-
-// subscribe serves resources/subscribe (2025-11-25, server, resources).
-func (f *Frontend) subscribe(ctx context.Context, r *request, out *buffer) *wireError {
-	uri, ok := unquote(r.params.uri)
-	if !ok {
-		return invalidParams("uri must be a string")
-	}
-	se, werr := f.holds(r)
-	if werr != nil {
-		return werr
-	}
-	if err := se.feed.follow(ctx, r.principal, uri); err != nil {
-		return refusal(err, &gateway.Call{Op: gateway.OpSubscribe, Name: uri}, false)
-	}
-	out.b = append(out.b, "{}"...)
-	return nil
-}
-
-// unsubscribe serves resources/unsubscribe. What was not subscribed is as the
-// client wants it.
-func (f *Frontend) unsubscribe(_ context.Context, r *request, out *buffer) *wireError {
-	uri, ok := unquote(r.params.uri)
-	if !ok {
-		return invalidParams("uri must be a string")
-	}
-	if r.session != nil {
-		r.session.feed.unfollow(uri)
-	}
-	out.b = append(out.b, "{}"...)
-	return nil
 }

@@ -1,0 +1,208 @@
+package mcp
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// postLegacy serves a message of a session, or one that begins it.
+func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *request) {
+	if req.rev != "" && !supported(req.rev) {
+		f.fail(w, req.ID, unsupportedVersion(req.rev))
+		return
+	}
+	if req.Method == "initialize" && r.Header.Get(headerSession) == "" {
+		f.initialize(w, req)
+		return
+	}
+	t, err := f.ticket(r, req.principal)
+	if err != nil {
+		f.fail(w, req.ID, err)
+		return
+	}
+	req.rev, req.key = t.rev, t.key
+	req.session, _ = f.sessions.find(t.key) // Ended sessions were refused by ticket.
+	switch {
+	case req.Method == "initialize":
+		f.fail(w, req.ID, invalidRequest("the session is already initialized"))
+	case req.isRequest():
+		serve := methodOf(req.Method, false)
+		if serve == nil {
+			f.fail(w, req.ID, methodNotFound(req.Method, false))
+			return
+		}
+		// A disconnect is no cancellation before 2026-07-28 (2025-11-25,
+		// transports, sending messages): the client says so by name.
+		ctx, done, ok := f.calls.begin(context.WithoutCancel(r.Context()), callKey{t.key, string(req.ID)})
+		if !ok {
+			f.fail(w, req.ID, invalidRequest("a request with this id is running"))
+			return
+		}
+		defer done()
+		f.answer(ctx, w, r, req, serve)
+	default:
+		if req.Method == "notifications/cancelled" && req.params.requestID != nil {
+			f.calls.cancel(callKey{t.key, string(req.params.requestID)})
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+// ticket opens a request's session id.
+func (f *Frontend) ticket(r *http.Request, p *gateway.Principal) (ticket, *wireError) {
+	id, ok := one(r.Header, headerSession)
+	if !ok || id == "" {
+		return ticket{}, invalidRequest("Mcp-Session-Id must be given, once")
+	}
+	t, ok := f.sealer.open(id, p.ID, time.Now())
+	if !ok {
+		return ticket{}, sessionNotFound()
+	}
+	if _, alive := f.sessions.find(t.key); !alive {
+		return ticket{}, sessionNotFound()
+	}
+	return t, nil
+}
+
+// initialize begins a legacy session (2025-11-25, lifecycle, initialization).
+func (f *Frontend) initialize(w http.ResponseWriter, req *request) {
+	if !req.isRequest() {
+		f.fail(w, nil, invalidRequest("initialize is a request"))
+		return
+	}
+	out := f.buffer()
+	defer f.release(out)
+	out.b = appendResponse(out.b, req.ID)
+	rev, err := f.agree(req, out)
+	if err != nil {
+		f.fail(w, req.ID, err)
+		return
+	}
+	w.Header().Set(headerSession, f.sealer.seal(rev, req.principal.ID, time.Now()))
+	out.b = append(out.b, '}')
+	f.write(w, http.StatusOK, out.b)
+}
+
+// agree appends the result of initialize and returns the session's revision.
+func (f *Frontend) agree(req *request, out *buffer) (string, *wireError) {
+	asked, ok := unquote(req.params.version)
+	if !ok {
+		return "", invalidParams("protocolVersion must be a string")
+	}
+	rev := negotiate(asked)
+	out.b = append(append(append(out.b, `{"protocolVersion":"`...), rev...), `",`...)
+	out.b = append(out.b, f.server...)
+	return rev, nil
+}
+
+// get serves the stream of a legacy session: what changes, told once (2025-11-25,
+// transports, listening for messages).
+func (f *Frontend) get(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+	if !accepts(r.Header, "text/event-stream") {
+		f.fail(w, nil, &wireError{code: codeInvalidRequest, status: http.StatusNotAcceptable, message: "Accept must list text/event-stream"})
+		return
+	}
+	t, err := f.ticket(r, p)
+	if err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	leave, err := f.streams.enter(p.ID)
+	if err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	defer leave()
+	se, err := f.holds(&request{key: t.key, principal: p})
+	if err != nil {
+		err.status = max(err.status, http.StatusTooManyRequests)
+		f.fail(w, nil, err)
+		return
+	}
+	ctx, cancel := auth.Until(r.Context(), p)
+	defer cancel()
+	ctx, detach := se.attach(ctx)
+	defer detach()
+	out, failed := newSSE(w, f.o.WriteTimeout)
+	defer out.end()
+	if failed != nil {
+		return
+	}
+	se.feed.resume(ctx, p)
+	_ = se.feed.run(ctx, p, out, f.o.KeepAlive, f.streams.ending) // However it ends, the client comes again.
+}
+
+// delete ends a legacy session.
+func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+	t, err := f.ticket(r, p)
+	if err != nil {
+		f.fail(w, nil, err)
+		return
+	}
+	f.sessions.end(t.key)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// holds returns what the request's session holds, made now if it held nothing.
+func (f *Frontend) holds(r *request) (*session, *wireError) {
+	if r.session != nil {
+		return r.session, nil
+	}
+	return f.sessions.open(r.key, r.principal.ID, func() *feed { return f.legacyFeed(r.principal) })
+}
+
+func (f *Frontend) legacyFeed(p *gateway.Principal) *feed {
+	return newFeed(f.gw, p, filter{tools: true, prompts: true, resources: true}, f.o.QueueLength)
+}
+
+// setLevel serves logging/setLevel (2025-11-25, server, logging).
+func (f *Frontend) setLevel(_ context.Context, r *request, out *buffer) *wireError {
+	level, ok := unquote(r.params.level)
+	if !ok || severity(level) < 0 {
+		return invalidParams("level must be one of RFC 5424's: debug, info, notice, warning, error, critical, alert, emergency")
+	}
+	se, err := f.holds(r)
+	if err != nil {
+		return err
+	}
+	se.mu.Lock()
+	se.level = level
+	se.mu.Unlock()
+	out.b = append(out.b, "{}"...)
+	return nil
+}
+
+// subscribe serves resources/subscribe (2025-11-25, server, resources).
+func (f *Frontend) subscribe(ctx context.Context, r *request, out *buffer) *wireError {
+	uri, ok := unquote(r.params.uri)
+	if !ok {
+		return invalidParams("uri must be a string")
+	}
+	se, werr := f.holds(r)
+	if werr != nil {
+		return werr
+	}
+	if err := se.feed.follow(ctx, r.principal, uri); err != nil {
+		return refusal(err, &gateway.Call{Op: gateway.OpSubscribe, Name: uri}, false)
+	}
+	out.b = append(out.b, "{}"...)
+	return nil
+}
+
+// unsubscribe serves resources/unsubscribe. What was not subscribed is as the
+// client wants it.
+func (f *Frontend) unsubscribe(_ context.Context, r *request, out *buffer) *wireError {
+	uri, ok := unquote(r.params.uri)
+	if !ok {
+		return invalidParams("uri must be a string")
+	}
+	if r.session != nil {
+		r.session.feed.unfollow(uri)
+	}
+	out.b = append(out.b, "{}"...)
+	return nil
+}
