@@ -49,61 +49,80 @@ func parseGlobs(pattern string) ([]glob, error) {
 
 // expand returns the pattern once for each choice in its braces.
 func expand(pattern string) ([]string, error) {
-	done := []string{""}
-	var choices []string // of the open brace; nil outside
-	var part strings.Builder
-	put := func(with ...string) error {
-		if len(done)*len(with) > maxAlternatives {
-			return fmt.Errorf("the braces stand for more than %d patterns", maxAlternatives)
-		}
-		var next []string
-		for _, d := range done {
-			for _, w := range with {
-				if strings.HasSuffix(d, "*") && strings.HasPrefix(w, "*") {
-					return errors.New("a * may not touch another across a brace")
-				}
-				next = append(next, d+w)
-			}
-		}
-		done = next
-		return nil
-	}
-	flush := func() string { defer part.Reset(); return part.String() }
+	x := expansion{done: []string{""}}
 	for i := 0; i < len(pattern); i++ {
-		c := pattern[i]
-		switch {
-		case c == '\\':
-			if i+1 == len(pattern) {
-				return nil, errors.New(`the pattern ends in a \`)
-			}
-			part.WriteString(pattern[i : i+2])
-			i++
-		case c == '[' || c == ']':
-			return nil, errors.New(`character classes are not supported: write {a,b} for a choice, \[ and \] for brackets`)
-		case c == '{' && choices != nil:
-			return nil, errors.New("braces within braces are not supported")
-		case c == '{':
-			if err := put(flush()); err != nil {
+		if pattern[i] != '\\' {
+			if err := x.add(pattern[i]); err != nil {
 				return nil, err
 			}
-			choices = []string{}
-		case c == ',' && choices != nil:
-			choices = append(choices, flush())
-		case c == '}' && choices != nil:
-			if err := put(append(choices, flush())...); err != nil {
-				return nil, err
-			}
-			choices = nil
-		case c == '}':
-			return nil, errors.New(`} without {: write \} for the character itself`)
-		default:
-			part.WriteByte(c)
+			continue
 		}
+		if i+1 == len(pattern) {
+			return nil, errors.New(`the pattern ends in a \`)
+		}
+		x.part = append(x.part, pattern[i:i+2]...)
+		i++
 	}
-	if choices != nil {
+	if x.open {
 		return nil, errors.New(`{ without }: write \{ for the character itself`)
 	}
-	return done, put(flush())
+	err := x.end()
+	return x.done, err
+}
+
+// An expansion is a pattern that is being expanded.
+type expansion struct {
+	done    []string // what came before
+	open    bool     // whether a brace is
+	choices []string // of the open brace, without the last
+	part    []byte   // what was read since
+}
+
+func (x *expansion) add(c byte) error {
+	switch c {
+	case '[', ']':
+		return errors.New(`character classes are not supported: write {a,b} for a choice, \[ and \] for brackets`)
+	case '{':
+		if x.open {
+			return errors.New("braces within braces are not supported")
+		}
+		err := x.end()
+		x.open = true
+		return err
+	case '}':
+		if !x.open {
+			return errors.New(`} without {: write \} for the character itself`)
+		}
+		x.open = false
+		return x.end()
+	case ',':
+		if x.open {
+			x.choices, x.part = append(x.choices, string(x.part)), nil
+			return nil
+		}
+	}
+	x.part = append(x.part, c)
+	return nil
+}
+
+// end appends each of the choices, or the one part, to all that is done.
+func (x *expansion) end() error {
+	choices := append(x.choices, string(x.part))
+	x.choices, x.part = nil, nil
+	if len(x.done)*len(choices) > maxAlternatives {
+		return fmt.Errorf("the braces stand for more than %d patterns", maxAlternatives)
+	}
+	var next []string
+	for _, d := range x.done {
+		for _, c := range choices {
+			if strings.HasSuffix(d, "*") && strings.HasPrefix(c, "*") {
+				return errors.New("a * may not touch another across a brace")
+			}
+			next = append(next, d+c)
+		}
+	}
+	x.done = next
+	return nil
 }
 
 // checkStars refuses ** where it would mean no more than *.

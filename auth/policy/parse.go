@@ -135,9 +135,8 @@ func (p *parser) parseLine() {
 		return
 	}
 	if err := p.split(); err != nil {
-		var bad *csv.ParseError
 		col := 0
-		if errors.As(err, &bad) {
+		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
 			err, col = bad.Err, bad.Column-1
 		}
 		p.columns = []int{max(col, 0)}

@@ -81,71 +81,71 @@ func echo(ctx context.Context, g *gateway.Gateway) error {
 }
 
 func TestFullDisk(t *testing.T) {
-	for _, test := range []struct {
-		mode Mode
-		fail func(*disk) *atomic.Bool
-	}{
-		{ModeAsync, func(d *disk) *atomic.Bool { return &d.full }},
-		{ModeAsync, func(d *disk) *atomic.Bool { return &d.broken }},
-		{ModeWAL, func(d *disk) *atomic.Bool { return &d.full }},
-		{ModeWAL, func(d *disk) *atomic.Bool { return &d.broken }},
-	} {
-		dir := t.TempDir()
-		synctest.Test(t, func(t *testing.T) {
-			var d disk
-			l, err := open(Options{Dir: dir, Mode: test.mode, Queue: 2}, d.create)
-			if err != nil {
-				t.Fatal(err)
-			}
-			g := testGateway(t, l)
-			fail := test.fail(&d)
-			if err := echo(t.Context(), g); err != nil {
-				t.Fatal(err)
-			}
-			fail.Store(true)
-
-			// The first call finds out; in ModeWAL it waits for as long as its
-			// caller does.
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if err := echo(ctx, g); err != nil {
-				t.Fatal(err)
-			}
-			cancel()
-			<-time.After(time.Second)
-			if !errors.Is(l.Healthy(), syscall.ENOSPC) && !errors.Is(l.Healthy(), syscall.EIO) {
-				t.Errorf("%s: Healthy returned %v", test.mode, l.Healthy())
-			}
-			for range 100 {
-				var refusal *gateway.Error
-				if err := echo(t.Context(), g); !errors.As(err, &refusal) || refusal.Code != gateway.Unavailable || refusal.By != "audit" {
-					t.Fatalf("%s: a call on a full disk: %v", test.mode, err)
+	for _, mode := range []Mode{ModeAsync, ModeWAL} {
+		for what, fail := range map[string]func(*disk) *atomic.Bool{
+			"full":   func(d *disk) *atomic.Bool { return &d.full },
+			"broken": func(d *disk) *atomic.Bool { return &d.broken },
+		} {
+			t.Run(string(mode)+"/"+what, func(t *testing.T) {
+				dir := t.TempDir()
+				synctest.Test(t, func(t *testing.T) { failAndRecover(t, dir, mode, fail) })
+				mustVerify(t, dir)
+				all := readAll(t, dir)
+				if got, want := types(all), "log.open call call log.gap call log.close"; got != want {
+					t.Fatalf("%s, want %s", got, want)
 				}
-			}
-			if err := l.Event(t.Context(), Event{Type: "door"}); err == nil {
-				t.Error("an event was taken on a full disk")
-			}
-
-			fail.Store(false)
-			<-time.After(time.Second)
-			if err := l.Healthy(); err != nil {
-				t.Errorf("%s: Healthy with room again: %v", test.mode, err)
-			}
-			if err := echo(t.Context(), g); err != nil {
-				t.Error(err)
-			}
-			if err := l.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		mustVerify(t, dir)
-		all := readAll(t, dir)
-		if got, want := types(all), "log.open call call log.gap call log.close"; got != want {
-			t.Fatalf("%s: %s, want %s", test.mode, got, want)
-		}
-		if want := "101 calls or events were refused while the log could not be written"; all[3].Detail != want {
-			t.Errorf("gap: %s", all[3].Detail)
+				if want := "101 calls or events were refused while the log could not be written"; all[3].Detail != want {
+					t.Errorf("gap: %s", all[3].Detail)
+				}
+			})
 		}
 	}
+}
+
+// failAndRecover lets the disk fail between two calls, and recover.
+func failAndRecover(t *testing.T, dir string, mode Mode, failing func(*disk) *atomic.Bool) {
+	t.Helper()
+	var d disk
+	l, err := open(Options{Dir: dir, Mode: mode, Queue: 2}, d.create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, l)
+	g, fail := testGateway(t, l), failing(&d)
+	mustEcho := func(ctx context.Context) {
+		t.Helper()
+		if err := echo(ctx, g); err != nil {
+			t.Error(err)
+		}
+	}
+	mustEcho(t.Context())
+	fail.Store(true)
+
+	// The first call finds out; in ModeWAL it waits for as long as its caller
+	// does.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	mustEcho(ctx)
+	cancel()
+	<-time.After(time.Second)
+	if err := l.Healthy(); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EIO) {
+		t.Errorf("Healthy returned %v", err)
+	}
+	for range 100 {
+		var refusal *gateway.Error
+		if err := echo(t.Context(), g); !errors.As(err, &refusal) || refusal.Code != gateway.Unavailable || refusal.By != "audit" {
+			t.Fatalf("a call: %v", err)
+		}
+	}
+	if err := l.Event(t.Context(), Event{Type: "door"}); err == nil {
+		t.Error("an event was taken")
+	}
+
+	fail.Store(false)
+	<-time.After(time.Second)
+	if err := l.Healthy(); err != nil {
+		t.Errorf("Healthy after recovery: %v", err)
+	}
+	mustEcho(t.Context())
 }
 
 // TestBackpressure holds that callers wait when the queue is full, and that

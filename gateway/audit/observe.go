@@ -53,7 +53,7 @@ func CallID(ctx context.Context) string {
 // not recorded but counted; see [Log.Gate].
 func (l *Log) Observe(ctx context.Context, call *gateway.Call) (context.Context, func(*gateway.Result, error)) {
 	o := &observation{Context: ctx, log: l, call: call, start: l.o.Now()}
-	rand.Read(o.id[:]) //nolint:errcheck,gosec // it never fails.
+	rand.Read(o.id[:]) // It never fails.
 	return o, o.end
 }
 
@@ -81,7 +81,7 @@ func (o *observation) end(res *gateway.Result, err error) {
 	if l.o.Trace != nil {
 		r.Trace = l.o.Trace(o.Context)
 	}
-	if err := l.send(context.WithoutCancel(o.Context), o.Context, l.entry(&r)); err != nil && !errors.Is(err, errInterrupted) {
+	if err := l.send(o.Context, l.entry(&r), true); err != nil && !errors.Is(err, errInterrupted) {
 		l.o.Logger.Error("call was not recorded", slog.String("id", r.ID), slog.Any("error", err))
 	}
 }
@@ -117,7 +117,7 @@ type Event struct {
 	Detail  string // more, for the operator; never a token
 }
 
-var eventType = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,31}$`) //nolint:gochecknoglobals // a constant.
+var eventType = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,31}$`)
 
 // Event records an event. It waits while the queue is full and, in [ModeWAL],
 // until the record is durable, but not longer than ctx. It returns why the
@@ -131,10 +131,10 @@ func (l *Log) Event(ctx context.Context, e Event) error {
 		l.refused.Add(1)
 		return f.error
 	}
-	return l.send(ctx, ctx, l.entry(&Record{
+	return l.send(ctx, l.entry(&Record{
 		Time: l.o.Now(), Type: e.Type, Node: l.o.Node,
 		Actor: e.Actor, Code: e.Outcome, Cause: e.Reason, Detail: e.Detail,
-	}))
+	}), false)
 }
 
 // entry returns a record as an entry for the writer.
@@ -147,20 +147,21 @@ func (l *Log) entry(r *Record) *entry {
 
 var errInterrupted = errors.New("the wait for the audit log was interrupted")
 
-// send hands an entry to the writer, waiting for room in the queue at most
-// until room ends and for the disk at most until disk ends.
-func (l *Log) send(room, disk context.Context, e *entry) error {
+// send hands an entry to the writer, waiting for room in the queue, and in
+// ModeWAL for the disk. It does not wait longer than ctx, but an entry that
+// must be recorded waits for room in any case.
+func (l *Log) send(ctx context.Context, e *entry, must bool) error {
 	e.wait = l.o.Mode == ModeWAL
 	wait := e.wait // The entry is the writer's from here on.
-	if err := l.enqueue(room, e); err != nil || !wait {
+	if err := l.enqueue(ctx, e, must); err != nil || !wait {
 		return err
 	}
 	select {
 	case <-e.committed:
 		l.entries.Put(e)
 		return nil
-	case <-disk.Done():
-		return fmt.Errorf("%w: %w", errInterrupted, context.Cause(disk))
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errInterrupted, context.Cause(ctx))
 	case <-l.done:
 	}
 	select {
@@ -171,7 +172,7 @@ func (l *Log) send(room, disk context.Context, e *entry) error {
 	}
 }
 
-func (l *Log) enqueue(ctx context.Context, e *entry) error {
+func (l *Log) enqueue(ctx context.Context, e *entry, must bool) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
@@ -182,10 +183,14 @@ func (l *Log) enqueue(ctx context.Context, e *entry) error {
 		return nil
 	default:
 	}
+	var interrupt <-chan struct{}
+	if !must {
+		interrupt = ctx.Done()
+	}
 	select {
 	case l.queue <- e:
 		return nil
-	case <-ctx.Done():
+	case <-interrupt:
 		return fmt.Errorf("%w: %w", errInterrupted, context.Cause(ctx))
 	}
 }

@@ -100,7 +100,7 @@ func (e *ending) cut() (detail string, err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	name := fmt.Sprintf("%s.torn-%d", e.path, e.seq+1)
-	kept, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	kept, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the directory.
 	if err != nil {
 		return "", fmt.Errorf("repair segment: %w", err)
 	}

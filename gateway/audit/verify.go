@@ -74,7 +74,7 @@ func (v *verifier) segment(s segment, last bool) error {
 		line, err := lines.next()
 		switch {
 		case err == nil:
-			if _, err := v.chain.check(line); err != nil {
+			if err := v.chain.check(line); err != nil {
 				return s.damage(lines.number, err.Error())
 			}
 			if v.chain.seq == v.point.seq {
