@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 
-	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -22,14 +21,14 @@ func newCall(ctx context.Context, op gateway.Op, name string, arguments json.Raw
 
 // object checks that a JSON argument is an object, or nil for none.
 func object(name string, v json.RawMessage) (json.RawMessage, error) {
-	switch jsontext.Value(v).Kind() {
-	case '{':
-		return v, nil
-	case 'n', 0: // Nothing was given.
+	kind := jsontext.Value(v).Kind()
+	switch {
+	case len(v) == 0 || kind == jsontext.KindNull:
 		return nil, nil
-	default:
-		return nil, invalidArgument(name + " must be an object")
+	case kind == jsontext.KindBeginObject:
+		return v, nil
 	}
+	return nil, invalidArgument(name + " must be an object")
 }
 
 // CallTool calls a tool.
@@ -81,24 +80,14 @@ func (q query) Complete(ctx context.Context, ref generated.CompletionRef, argume
 	if err != nil {
 		return nil, err
 	}
-	type arg struct {
-		Name  string `json:"name"`
-		Value string `json:"value"`
-	}
-	type known0 struct {
-		Arguments jsontext.Value `json:"arguments"`
-	}
-	args := struct {
-		Argument arg     `json:"argument"`
-		Context  *known0 `json:"context,omitempty"`
-	}{Argument: arg{argument, value}}
+	text := []byte(`{"argument":{"name":`)
+	text, _ = jsontext.AppendQuote(text, argument) // The request is valid UTF-8.
+	text, _ = jsontext.AppendQuote(append(text, `,"value":`...), value)
+	text = append(text, '}')
 	if known != nil {
-		args.Context = &known0{jsontext.Value(known)}
+		text = append(append(append(text, `,"context":{"arguments":`...), known...), '}')
 	}
-	text, err := jsonv2.Marshal(args)
-	if err != nil {
-		return nil, err
-	}
+	text = append(text, '}')
 	kind, name := gateway.KindPrompt, ref.Prompt
 	if ref.Template != nil {
 		kind, name = gateway.KindTemplate, ref.Template

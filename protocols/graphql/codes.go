@@ -35,8 +35,8 @@ func (f *Frontend) present(ctx context.Context, err error) *gqlerror.Error {
 }
 
 func isGatewayError(err error) bool {
-	var e *gateway.Error
-	return errors.As(err, &e)
+	_, ok := errors.AsType[*gateway.Error](err)
+	return ok
 }
 
 // toError shows the caller's part of a gateway error.
@@ -48,8 +48,7 @@ func toError(e *gateway.Error, path ast.Path, at []gqlerror.Location) *gqlerror.
 	if e.Retry > 0 {
 		ext["retryAfterMs"] = e.Retry.Milliseconds()
 	}
-	var invalid *schema.Invalid
-	if errors.As(e.Err, &invalid) {
+	if invalid, ok := errors.AsType[*schema.Invalid](e.Err); ok {
 		ext["violations"] = violations(invalid)
 	}
 	return &gqlerror.Error{Message: e.Msg, Path: path, Locations: at, Extensions: ext}

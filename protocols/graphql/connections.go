@@ -25,11 +25,11 @@ type connection struct {
 }
 
 var (
-	errClosed     = &gateway.Error{Code: gateway.Unavailable, By: "graphql", Msg: "the gateway is shutting down"}                    //nolint:gochecknoglobals // a constant.
-	errTooMany    = &gateway.Error{Code: gateway.ResourceExhausted, By: "graphql", Msg: "too many connections"}                      //nolint:gochecknoglobals // a constant.
-	errExpired    = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential has expired"}                  //nolint:gochecknoglobals // a constant.
-	errNobody     = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "authentication required"}                     //nolint:gochecknoglobals // a constant.
-	errOtherOwner = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential stands for somebody else now"} //nolint:gochecknoglobals // a constant.
+	errClosed     = &gateway.Error{Code: gateway.Unavailable, By: "graphql", Msg: "the gateway is shutting down"}
+	errTooMany    = &gateway.Error{Code: gateway.ResourceExhausted, By: "graphql", Msg: "too many connections"}
+	errExpired    = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential has expired"}
+	errNobody     = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "authentication required"}
+	errOtherOwner = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential stands for somebody else now"}
 )
 
 // enter admits a connection, which must leave again.

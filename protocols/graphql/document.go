@@ -33,7 +33,7 @@ func (f *Frontend) prepare(ctx context.Context, r *request) (*graphql.OperationC
 	if err != nil {
 		return nil, gqlerror.List{err}
 	}
-	return &graphql.OperationContext{
+	out := &graphql.OperationContext{
 		RawQuery:               r.Query,
 		OperationName:          r.OperationName,
 		Doc:                    d.doc,
@@ -42,7 +42,12 @@ func (f *Frontend) prepare(ctx context.Context, r *request) (*graphql.OperationC
 		RecoverFunc:            recovered,
 		ResolverMiddleware:     func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) },
 		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
-	}, nil
+	}
+	// Validation has counted the fields, but @skip may have left none.
+	if op.Operation == ast.Subscription && len(graphql.CollectFields(out, op.SelectionSet, []string{"Subscription"})) != 1 {
+		return nil, gqlerror.List{fault(codeValidation, "a subscription must select exactly one field")}
+	}
+	return out, nil
 }
 
 // document parses, measures and validates, in this order, or takes the result from the cache.
@@ -99,8 +104,7 @@ func quietRules() *rules.Rules {
 // withCode returns a copy of the library's error with our code and none of its own extensions.
 func withCode(err error, code string) *gqlerror.Error {
 	out := fault(code, err.Error())
-	var e *gqlerror.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*gqlerror.Error](err); ok {
 		out.Message, out.Locations, out.Path = e.Message, e.Locations, e.Path
 	}
 	return out
@@ -171,20 +175,17 @@ func fitting(v *ast.Value) *gqlerror.Error {
 		return nil
 	}
 	json := v.Definition == nil || v.Definition.Name == scalarJSON
-	switch v.Kind {
-	case ast.IntValue:
-		if _, err := strconv.ParseInt(v.Raw, 10, 32); err != nil && !json {
+	switch {
+	case v.Kind == ast.IntValue && !json:
+		if _, err := strconv.ParseInt(v.Raw, 10, 32); err != nil {
 			return invalidValue(v, "Int is a number of 32 bits")
 		}
-	case ast.EnumValue:
-		if json {
-			return invalidValue(v, "JSON has no enum values: write a string")
-		}
-	case ast.ListValue, ast.ObjectValue:
-		for _, c := range v.Children {
-			if err := fitting(c.Value); err != nil {
-				return err
-			}
+	case v.Kind == ast.EnumValue && json:
+		return invalidValue(v, "JSON has no enum values: write a string")
+	}
+	for _, c := range v.Children {
+		if err := fitting(c.Value); err != nil {
+			return err
 		}
 	}
 	return nil

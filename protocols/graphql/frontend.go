@@ -72,11 +72,11 @@ type Frontend struct {
 	work      sync.WaitGroup // what subscriptions do besides being read
 }
 
-// documentCache and maxCachedDocument bound what prepared documents may hold of memory, which is a small multiple
-// of their text.
+// documentCache and maxCachedDocument bound what prepared documents hold of memory. Parsed, a document takes up to
+// two hundred times the space of its text.
 const (
-	documentCache     = 500
-	maxCachedDocument = 8 << 10
+	documentCache     = 200
+	maxCachedDocument = 4 << 10
 )
 
 // NewFrontend returns a frontend over a gateway. Close it to end what it serves.

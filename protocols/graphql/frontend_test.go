@@ -38,7 +38,6 @@ type fixture struct {
 type hiddenTools struct {
 	mu   sync.Mutex
 	from map[string]string // principal's ID → tool or URI
-	memo map[*gateway.Snapshot]*gateway.Snapshot
 }
 
 func (h *hiddenTools) hides(id string, c *gateway.Capability) bool {

@@ -26,8 +26,7 @@ func (f *Frontend) serveHTTP(w http.ResponseWriter, r *http.Request, p *gateway.
 		return
 	}
 	req, err := f.parse(w, r)
-	var no *refusal
-	if errors.As(err, &no) {
+	if no, ok := errors.AsType[*refusal](err); ok {
 		writeRefusal(w, plain, no.status, gqlerror.List{fault(codeRequest, no.message)})
 		return
 	}

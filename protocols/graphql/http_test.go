@@ -3,6 +3,7 @@ package graphql
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -63,9 +64,7 @@ func TestStatus(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), c.method, c.url, strings.NewReader(c.body))
 			r.Header = http.Header{"Content-Type": {typeJSON}}
-			for k, v := range c.header {
-				r.Header[k] = v
-			}
+			maps.Copy(r.Header, c.header)
 			w := httptest.NewRecorder()
 			f.as(alice()).ServeHTTP(w, r)
 			body := w.Body.String()

@@ -36,11 +36,10 @@ func parseRequest(data []byte, b schema.Bounds) (*request, error) {
 	if err := schema.Check(data, b); err != nil {
 		return nil, &refusal{http.StatusBadRequest, "the request is not acceptable JSON: " + err.Error()}
 	}
-	switch jsontext.Value(data).Kind() {
-	case '{':
-	case '[':
+	switch kind := jsontext.Value(data).Kind(); {
+	case kind == jsontext.KindBeginArray:
 		return nil, &refusal{http.StatusBadRequest, "batches are not supported: send one request at a time"}
-	default:
+	case kind != jsontext.KindBeginObject:
 		return nil, &refusal{http.StatusBadRequest, "the request is not a JSON object"}
 	}
 	var p struct {
@@ -66,14 +65,14 @@ func parseRequest(data []byte, b schema.Bounds) (*request, error) {
 }
 
 func objectOrNull(v jsontext.Value) bool {
-	return len(v) == 0 || v.Kind() == '{' || v.Kind() == 'n'
+	return len(v) == 0 || v.Kind() == jsontext.KindBeginObject || v.Kind() == jsontext.KindNull
 }
 
 func (r *request) setVariables(v jsontext.Value) error {
 	if !objectOrNull(v) {
 		return &refusal{http.StatusBadRequest, "variables must be an object"}
 	}
-	if len(v) == 0 || v.Kind() == 'n' {
+	if len(v) == 0 || v.Kind() == jsontext.KindNull {
 		return nil
 	}
 	if err := jsonv2.Unmarshal(v, &r.Variables); err != nil {

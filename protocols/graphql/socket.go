@@ -3,6 +3,7 @@ package graphql
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -109,15 +110,11 @@ func (s *socket) serve(ctx context.Context) {
 			s.close(closeInitTimeout, "Connection initialisation timeout")
 		}
 	})
-	var end *closing
-	for end == nil {
-		m, err := s.read(ctx)
-		if err == nil {
+	var err error
+	for err == nil {
+		var m *message
+		if m, err = s.read(ctx); err == nil {
 			err = s.handle(ctx, m)
-		}
-		if err != nil {
-			end, _ = err.(*closing) //nolint:errorlint // nothing wraps a closing.
-			break
 		}
 	}
 	s.mu.Lock()
@@ -127,7 +124,7 @@ func (s *socket) serve(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	cancel() // Operations end; what they still write is refused.
-	if end != nil {
+	if end, ok := errors.AsType[*closing](err); ok {
 		s.close(end.code, end.reason)
 	} else {
 		_ = s.ws.CloseNow() // The peer has closed or is gone.

@@ -41,6 +41,19 @@ func (f *fixture) dial(t *testing.T, url string, o *websocket.DialOptions) peer 
 	return peer{t, c}
 }
 
+// refusedUpgrade returns the HTTP status of an upgrade that is not granted.
+func refusedUpgrade(t *testing.T, url string, o *websocket.DialOptions) int {
+	t.Helper()
+	_, resp, err := websocket.Dial(t.Context(), url, o)
+	if err == nil || resp == nil {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	if resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+	return resp.StatusCode
+}
+
 func (p peer) send(text string) {
 	p.t.Helper()
 	if err := p.c.Write(p.t.Context(), websocket.MessageText, []byte(text)); err != nil {
@@ -148,9 +161,8 @@ func TestCloseCodes(t *testing.T) {
 	})
 	t.Run("other origin", func(t *testing.T) {
 		o := &websocket.DialOptions{Subprotocols: []string{subprotocol}, HTTPHeader: http.Header{"Origin": {"https://evil.example"}}}
-		_, resp, err := websocket.Dial(t.Context(), url+"/graphql", o)
-		if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
-			t.Errorf("got %v, %v", resp, err)
+		if got := refusedUpgrade(t, url+"/graphql", o); got != http.StatusForbidden {
+			t.Errorf("got %d", got)
 		}
 	})
 }
@@ -231,9 +243,8 @@ func TestSocketLimits(t *testing.T) {
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}
-	_, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{Subprotocols: []string{subprotocol}})
-	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("after Close: got %v, %v", resp, err)
+	if got := refusedUpgrade(t, url, nil); got != http.StatusServiceUnavailable {
+		t.Errorf("after Close: got %d", got)
 	}
 }
 

@@ -53,27 +53,23 @@ func (f *Frontend) variables(d *document, op *ast.OperationDefinition, given map
 
 // decode decodes a variable as far as its type asks for.
 func decode(def *ast.VariableDefinition, raw json.RawMessage) (any, *gqlerror.Error) {
-	kind := jsontext.Value(raw).Kind()
 	switch {
-	case kind == 'n':
+	case jsontext.Value(raw).Kind() == jsontext.KindNull:
 		return nil, nil
 	case def.Type.NamedType == scalarJSON:
 		return raw, nil
-	case def.Type.NamedType == "Int" && !isInt(raw):
-		return nil, fault(codeValidation, "variable $"+def.Variable+" is not an Int, a number of 32 bits")
+	case def.Type.NamedType == "Int":
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(raw)), 10, 32)
+		if err != nil {
+			return nil, fault(codeValidation, "variable $"+def.Variable+" is not an Int, a number of 32 bits")
+		}
+		return n, nil
 	}
 	var v any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return nil, fault(codeValidation, "variable $"+def.Variable+" is not JSON")
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return nil, fault(codeValidation, "variable $"+def.Variable+" holds a number that is too large")
 	}
 	return v, nil
-}
-
-func isInt(raw json.RawMessage) bool {
-	_, err := strconv.ParseInt(string(bytes.TrimSpace(raw)), 10, 32)
-	return err == nil
 }
 
 // literals writes literals of type JSON as text: digit for digit, with the client's own text in the place of
