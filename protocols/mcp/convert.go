@@ -228,11 +228,14 @@ func appendMembers(b, raw, info []byte, scope, meta object) []byte {
 			meta = object{}
 		}
 	}
-	if first := skipSpace(raw, at); first < len(raw) && raw[first] == '}' && b[len(b)-1] == ',' {
-		b = b[:len(b)-1] // The object was empty.
+	if first := skipSpace(raw, at); first < len(raw) && raw[first] == '}' {
+		b = trimComma(b) // The object was empty.
 	}
 	return append(b, raw[at:]...)
 }
+
+// trimComma takes back a comma after which no member came.
+func trimComma(b []byte) []byte { return bytes.TrimSuffix(b, []byte{','}) }
 
 // appendInfo appends an upstream's _meta with the server's name added, unless
 // the upstream gave its own.

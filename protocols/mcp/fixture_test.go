@@ -18,7 +18,11 @@ import (
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if !runProgram() {
+		goleak.VerifyTestMain(m)
+	}
+}
 
 // A fixture is a gateway with a little of everything, and its MCP door.
 type fixture struct {

@@ -28,8 +28,8 @@ type tap struct {
 	data chan string // closed at the end of the stream
 }
 
-// open sends a request and reads its answer as a stream.
-func open(t testing.TB, srv *httptest.Server, method string, header http.Header, body string) *tap {
+// openTap sends a request and reads its answer as a stream.
+func openTap(t testing.TB, srv *httptest.Server, method string, header http.Header, body string) *tap {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, srv.URL, strings.NewReader(body))
 	if err != nil {
@@ -104,7 +104,7 @@ func modern(method, name, who string) http.Header {
 
 func listen(t testing.TB, srv *httptest.Server, who, filter string) *tap {
 	t.Helper()
-	return open(t, srv, "POST", modern("subscriptions/listen", "", who),
+	return openTap(t, srv, "POST", modern("subscriptions/listen", "", who),
 		`{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":`+filter+`,`+modernMeta+`}}`)
 }
 
@@ -226,7 +226,7 @@ func TestKeepAlive(t *testing.T) {
 func begin(t testing.TB, srv *httptest.Server, who string) http.Header {
 	t.Helper()
 	h := http.Header{"Test-Principal": {who}}
-	s := open(t, srv, "POST", h, `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
+	s := openTap(t, srv, "POST", h, `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`)
 	h.Set("Mcp-Session-Id", s.res.Header.Get("Mcp-Session-Id"))
 	h.Set("Mcp-Protocol-Version", "2025-11-25")
 	return h
@@ -257,7 +257,7 @@ func TestLegacyStream(t *testing.T) {
 	f := newFixture(t, mcp.FrontendOptions{})
 	srv := f.serve(t)
 	bob := begin(t, srv, "bob")
-	first := open(t, srv, "GET", bob, "")
+	first := openTap(t, srv, "GET", bob, "")
 	post(t, srv, bob, `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"test://text"}}`)
 	f.addTool(t, "secret.more")
 	f.funcs.Updated("test://text")
@@ -267,7 +267,7 @@ func TestLegacyStream(t *testing.T) {
 
 	// A second stream takes over; each message goes to one stream. What the
 	// first told may have been lost with its connection, and is told again.
-	second := open(t, srv, "GET", bob, "")
+	second := openTap(t, srv, "GET", bob, "")
 	first.want("end of stream")
 	second.want(changed("tools", ""))
 	second.want(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"test://text"}}`)
@@ -278,7 +278,7 @@ func TestLegacyStream(t *testing.T) {
 	second.close()
 	f.addTool(t, "yet.more")
 	f.funcs.Updated("test://text")
-	third := open(t, srv, "GET", bob, "")
+	third := openTap(t, srv, "GET", bob, "")
 	got := third.next() + third.next()
 	for _, want := range []string{"tools/list_changed", "test://text"} {
 		if !strings.Contains(got, want) {
@@ -325,7 +325,7 @@ func TestSessionsPerPrincipal(t *testing.T) {
 		h := begin(t, srv, "alice")
 		all = append(all, h)
 		if i == 1 {
-			if s := open(t, srv, "GET", all[0], ""); s.res.StatusCode != http.StatusOK {
+			if s := openTap(t, srv, "GET", all[0], ""); s.res.StatusCode != http.StatusOK {
 				t.Fatal(s.res.Status)
 			}
 		}
@@ -340,13 +340,13 @@ func TestSessionsPerPrincipal(t *testing.T) {
 		}
 	}
 	for _, h := range []http.Header{all[2]} {
-		open(t, srv, "GET", h, "")
+		openTap(t, srv, "GET", h, "")
 	}
 	h := begin(t, srv, "alice")
 	if _, body := post(t, srv, h, `{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}`); !strings.Contains(body, "RESOURCE_EXHAUSTED") {
 		t.Errorf("a third busy session: %s", body)
 	}
-	if s := open(t, srv, "GET", h, ""); s.res.StatusCode != http.StatusTooManyRequests {
+	if s := openTap(t, srv, "GET", h, ""); s.res.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("a third stream: %s", s.res.Status)
 	}
 }
@@ -495,7 +495,7 @@ func TestDroppedStreams(t *testing.T) {
 			s.want(ackOf(`{"toolsListChanged":true,"resourceSubscriptions":["test://text"]}`))
 		}
 		s.close()
-		open(t, srv, "GET", legacy, "").close()
+		openTap(t, srv, "GET", legacy, "").close()
 	}
 	for range 500 {
 		receive(t, f.released)
@@ -508,7 +508,7 @@ func TestIdentityTrap(t *testing.T) {
 	f := newFixture(t, mcp.FrontendOptions{})
 	srv := f.serve(t)
 	alice := begin(t, srv, "alice")
-	stream := open(t, srv, "GET", alice, "")
+	stream := openTap(t, srv, "GET", alice, "")
 	post(t, srv, alice, `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"test://secret"}}`)
 
 	mallory := alice.Clone()
@@ -526,7 +526,7 @@ func TestIdentityTrap(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		if s := open(t, srv, method, mallory, ""); s.res.StatusCode != http.StatusNotFound {
+		if s := openTap(t, srv, method, mallory, ""); s.res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %s", method, s.res.Status)
 		}
 	}
