@@ -44,6 +44,15 @@ func (m mutation) CallTool(ctx context.Context, name string, arguments json.RawM
 	return toCallResult(res)
 }
 
+// Content decodes the blocks of a tool's result.
+func (callResult) Content(_ context.Context, r *generated.CallResult) ([]*generated.ContentBlock, error) {
+	out := make([]*generated.ContentBlock, len(r.Blocks))
+	for i, raw := range r.Blocks {
+		out[i] = toBlock(raw)
+	}
+	return out, nil
+}
+
 // ReadResource reads a resource.
 func (q query) ReadResource(ctx context.Context, uri string) (*generated.ReadResult, error) {
 	call, err := newCall(ctx, gateway.OpRead, uri, nil)

@@ -73,11 +73,7 @@ func toCallResult(r *gateway.Result) (*generated.CallResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &generated.CallResult{Structured: parts.Structured, IsError: r.IsError, Raw: r.Raw}
-	for _, raw := range parts.Content {
-		out.Content = append(out.Content, toBlock(raw))
-	}
-	return out, nil
+	return &generated.CallResult{Blocks: parts.Content, Structured: parts.Structured, IsError: r.IsError, Raw: r.Raw}, nil
 }
 
 // toBlock shows a content block. One whose members are not as the specification says is shown raw.

@@ -15,6 +15,7 @@ type (
 	query        struct{ *Frontend }
 	mutation     struct{ *Frontend }
 	subscription struct{ *Frontend }
+	callResult   struct{}
 )
 
 // Query returns the resolvers of the root type Query.
@@ -25,6 +26,9 @@ func (r resolvers) Mutation() generated.MutationResolver { return mutation{r.f} 
 
 // Subscription returns the resolvers of the root type Subscription.
 func (r resolvers) Subscription() generated.SubscriptionResolver { return subscription{r.f} }
+
+// CallResult returns the resolvers of the type CallResult.
+func (r resolvers) CallResult() generated.CallResultResolver { return callResult{} }
 
 func (f *Frontend) view(ctx context.Context) *gateway.Snapshot { return f.gw.View(caller(ctx)) }
 

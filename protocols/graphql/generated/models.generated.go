@@ -27,6 +27,8 @@ type CallResult struct {
 	IsError bool `json:"isError"`
 	// The whole result in the form of the Model Context Protocol, with what the other fields do not show.
 	Raw json.RawMessage `json:"raw"`
+	// Blocks are the content blocks, from which content is made.
+	Blocks []json.RawMessage `json:"-"`
 }
 
 // Which of your lists are out of date. At least one of the fields is true.

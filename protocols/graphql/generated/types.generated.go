@@ -17,6 +17,10 @@ import (
 
 // region    ************************** generated!.gotpl **************************
 
+type CallResultResolver interface {
+	Content(ctx context.Context, obj *CallResult) ([]*ContentBlock, error)
+}
+
 // endregion ************************** generated!.gotpl **************************
 
 // region    ***************************** args.gotpl *****************************
@@ -34,7 +38,7 @@ func (ec *executionContext) _CallResult_content(ctx context.Context, field graph
 			return ec.fieldContext_CallResult_content(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Content, nil
+			return ec.Resolvers.CallResult().Content(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*ContentBlock) graphql.Marshaler {
@@ -48,8 +52,8 @@ func (ec *executionContext) fieldContext_CallResult_content(_ context.Context, f
 	fc = &graphql.FieldContext{
 		Object:     "CallResult",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ContentBlock(ctx, field)
 		},
@@ -2349,24 +2353,25 @@ func (ec *executionContext) _CallResult(ctx context.Context, sel ast.SelectionSe
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("CallResult")
 		case "content":
-			out.Values[i] = ec._CallResult_content(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._CallResult_content(ctx, field, obj)
+				})
 		case "structured":
 			out.Values[i] = ec._CallResult_structured(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "isError":
 			out.Values[i] = ec._CallResult_isError(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "raw":
 			out.Values[i] = ec._CallResult_raw(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
