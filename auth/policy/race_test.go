@@ -43,7 +43,7 @@ func TestNoStaleDecision(t *testing.T) {
 			}
 		})
 	}
-	for range 300 {
+	for range 150 {
 		e.Set(without)
 		revoked.Add(1)
 		for range 5 {

@@ -54,6 +54,7 @@ type tail struct {
 	seg   segment // being read; zero before the first
 	file  *os.File
 	lines *lineReader
+	whole bool // whether seg has a successor, and so nothing more is written to it
 }
 
 // skip sets from so that the last n records follow it, or all where n is
@@ -99,8 +100,8 @@ func (t *tail) next() (Record, error) {
 				return Record{}, t.seg.damage(t.lines.number, err.Error())
 			}
 			return r, nil
-		case errors.Is(err, errLongLine):
-			return Record{}, t.seg.damage(t.lines.number+1, err.Error())
+		case errors.Is(err, errLongLine) || t.whole && errors.Is(err, io.ErrUnexpectedEOF):
+			return Record{}, t.seg.damage(t.lines.number+1, "the record is incomplete or too long")
 		case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 			return Record{}, fmt.Errorf("read segment: %w", err)
 		}
@@ -110,25 +111,26 @@ func (t *tail) next() (Record, error) {
 	}
 }
 
-// end is called at the end of a segment. It returns nil where there is more to
-// read: in the next segment, or in this one, written in between.
+// end is called at the end of a segment. It returns nil where there may be
+// more to read, in this segment or the next, and io.EOF where there is not.
 func (t *tail) end() error {
 	following, err := t.following()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if err := t.reread(); err != nil {
-		return err
-	}
-	if following == nil {
+	case following == nil:
+		if err := t.reread(); err != nil {
+			return err
+		}
 		return io.EOF
+	case t.whole:
+		return t.open(*following)
+	default:
+		// The successor was made after the last look at this segment, which
+		// may have more by now.
+		t.whole = true
+		return t.reread()
 	}
-	// The segment was complete before its successor was made, so what was
-	// written after the last look is there now.
-	if _, err := t.lines.r.Peek(1); err == nil {
-		return nil
-	}
-	return t.open(*following)
 }
 
 // reread goes back to the end of the last complete line.
@@ -178,7 +180,7 @@ func (t *tail) open(s segment) error {
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
 	}
-	t.seg, t.file, t.lines = s, f, newLineReader(f)
+	t.seg, t.file, t.lines, t.whole = s, f, newLineReader(f), false
 	return nil
 }
 

@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,22 +49,24 @@ func TestTail(t *testing.T) {
 }
 
 func TestTailStopsAtDamage(t *testing.T) {
-	dir := closedLog(t, 12)
+	dir := closedLog(t, 6)
 	all, err := segments(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(all[1].path, []byte("{}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var last error
-	n := 0
-	for _, err := range Tail(t.Context(), dir, -1, false) {
-		last = err
-		n++
-	}
-	if last == nil || n != int(all[1].first) {
-		t.Errorf("%d records, then %v", n-1, last)
+	for _, bad := range []string{"{}\n", "{", strings.Repeat("x", maxLine+1)} {
+		if err := os.WriteFile(all[1].path, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var last error
+		n := 0
+		for _, err := range Tail(t.Context(), dir, -1, false) {
+			last = err
+			n++
+		}
+		if damage := (*Damage)(nil); !errors.As(last, &damage) || damage.Line != 1 || n != int(all[1].first) {
+			t.Errorf("%.10s: %d records, then %v", bad, n-1, last)
+		}
 	}
 }
 
