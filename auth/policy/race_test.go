@@ -68,7 +68,7 @@ func TestCachesAreBounded(t *testing.T) {
 	e := NewEnforcer(mustParse(t, csv), Options{})
 	var registry gateway.Registry
 	attach(t, &registry, "demo", source(t, "tool/a", "tool/b"))
-	for i := range 5 * maxPrincipals {
+	for i := range 3 * maxPrincipals {
 		who := &gateway.Principal{ID: fmt.Sprint("p", i), Groups: []string{fmt.Sprint("g", i%(4*maxGrants))}}
 		want := ""
 		if i%(4*maxGrants) < 3*maxGrants {
