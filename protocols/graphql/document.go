@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
@@ -88,16 +90,25 @@ func (f *Frontend) document(ctx context.Context, query string) (*document, gqler
 	return d, nil
 }
 
-// maxErrors bounds the answer to a hopeless document.
-const maxErrors = 10
+// maxErrors and maxMessage, in bytes, bound the answer to a hopeless document.
+const (
+	maxErrors  = 10
+	maxMessage = 512
+)
 
 // quietRules are the rules of validation without suggestions, which take time to find.
 func quietRules() *rules.Rules {
 	r := rules.NewDefaultRules()
-	r.RemoveRule(rules.FieldsOnCorrectTypeRule.Name)
-	r.RemoveRule(rules.ScalarLeafsRule.Name)
-	r.AddRule(rules.FieldsOnCorrectTypeRuleWithoutSuggestions.Name, rules.FieldsOnCorrectTypeRuleWithoutSuggestions.RuleFunc)
-	r.AddRule(rules.ScalarLeafsRuleWithoutSuggestions.Name, rules.ScalarLeafsRuleWithoutSuggestions.RuleFunc)
+	for _, rule := range []struct{ loud, quiet core.Rule }{
+		{rules.FieldsOnCorrectTypeRule, rules.FieldsOnCorrectTypeRuleWithoutSuggestions},
+		{rules.KnownArgumentNamesRule, rules.KnownArgumentNamesRuleWithoutSuggestions},
+		{rules.KnownTypeNamesRule, rules.KnownTypeNamesRuleWithoutSuggestions},
+		{rules.ScalarLeafsRule, rules.ScalarLeafsRuleWithoutSuggestions},
+		{rules.ValuesOfCorrectTypeRule, rules.ValuesOfCorrectTypeRuleWithoutSuggestions},
+	} {
+		r.RemoveRule(rule.loud.Name)
+		r.AddRule(rule.quiet.Name, rule.quiet.RuleFunc)
+	}
 	return r
 }
 
@@ -106,6 +117,9 @@ func withCode(err error, code string) *gqlerror.Error {
 	out := fault(code, err.Error())
 	if e, ok := errors.AsType[*gqlerror.Error](err); ok {
 		out.Message, out.Locations, out.Path = e.Message, e.Locations, e.Path
+	}
+	if len(out.Message) > maxMessage { // It quotes the document.
+		out.Message = strings.ToValidUTF8(out.Message[:maxMessage], "") + "…"
 	}
 	return out
 }

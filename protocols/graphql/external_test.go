@@ -15,9 +15,9 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// TestClients runs what web developers use against a real server: the packages of testdata/clients, in the
+// TestExternalClients runs what web developers use against a real server: the packages of testdata/clients, in the
 // versions that its package-lock.json pins. It needs Node and npm.
-func TestClients(t *testing.T) {
+func TestExternalClients(t *testing.T) {
 	dir := install(t)
 	f := newFixture(t, Options{Introspection: true, Authenticate: tokens})
 	s := f.serve(t)
