@@ -14,13 +14,15 @@ type connections struct {
 	closed bool
 	open   map[*connection]bool
 	count  map[string]int // by principal
+	nobody int            // open without a principal yet
 	wg     sync.WaitGroup
 }
 
 // A connection is a WebSocket or an event stream.
 type connection struct {
 	in    *connections
-	owner string // the principal's ID, "" while it is not known
+	owned bool   // whether the principal is known
+	owner string // its ID
 	stop  func() // asks it to end; returns when it has been asked
 }
 
@@ -32,20 +34,22 @@ var (
 	errOtherOwner = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential stands for somebody else now"}
 )
 
-// enter admits a connection, which must leave again.
-func (c *connections) enter(stop func()) (*connection, error) {
+// enter admits a connection, which must leave again. Strangers, who have yet to say who they are, get a tenth of the
+// places, so that they cannot keep out those who are known.
+func (c *connections) enter(stranger bool, stop func()) (*connection, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.closed:
 		return nil, errClosed
-	case len(c.open) >= c.total:
+	case len(c.open) >= c.total || stranger && c.nobody > c.total/10:
 		return nil, errTooMany
 	case c.open == nil:
 		c.open, c.count = map[*connection]bool{}, map[string]int{}
 	}
 	n := &connection{in: c, stop: stop}
 	c.open[n] = true
+	c.nobody++
 	c.wg.Add(1)
 	return n, nil
 }
@@ -59,7 +63,8 @@ func (n *connection) own(principal string) error {
 		return errTooMany
 	}
 	c.count[principal]++
-	n.owner = principal
+	c.nobody--
+	n.owned, n.owner = true, principal
 	return nil
 }
 
@@ -68,10 +73,10 @@ func (n *connection) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.open, n)
-	if n.owner != "" {
-		if c.count[n.owner]--; c.count[n.owner] == 0 {
-			delete(c.count, n.owner)
-		}
+	if !n.owned {
+		c.nobody--
+	} else if c.count[n.owner]--; c.count[n.owner] == 0 {
+		delete(c.count, n.owner)
 	}
 	c.wg.Done()
 }

@@ -51,7 +51,7 @@ type Options struct {
 	Introspection bool          // whether __schema and __type may be asked for
 
 	Connections      int           // WebSockets and event streams of one principal at a time; default 32
-	TotalConnections int           // and of all principals; default 10,000
+	TotalConnections int           // and of all principals, a tenth of them before authentication; default 10,000
 	Operations       int           // running on one WebSocket; default 64
 	QueueLength      int           // events that wait for a slow reader, for each subscription; default 64
 	InitTimeout      time.Duration // from the upgrade to connection_init; default 5 s

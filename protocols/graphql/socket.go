@@ -77,7 +77,7 @@ func (f *Frontend) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s := &socket{f: f, opened: auth.From(r.Context()), running: map[string]*running{}}
 	// The socket can be asked to end as soon as it is known, which is before the upgrade.
 	upgraded := make(chan struct{})
-	conn, err := f.conns.enter(func() {
+	conn, err := f.conns.enter(s.opened == nil, func() {
 		<-upgraded
 		if s.ws != nil {
 			_ = s.ws.Close(websocket.StatusGoingAway, "Shutting down") // The connection ends in any case.

@@ -19,7 +19,7 @@ import (
 func (f *Frontend) serveEvents(w http.ResponseWriter, r *http.Request, p *gateway.Principal, op *graphql.OperationContext, errs gqlerror.List) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	conn, err := f.conns.enter(func() { cancel(errClosed) })
+	conn, err := f.conns.enter(false, func() { cancel(errClosed) })
 	if err == nil {
 		defer conn.leave()
 		err = conn.own(p.ID)

@@ -226,7 +226,7 @@ func TestConnectionLimits(t *testing.T) {
 	if w := f.post(t, `{"query":"{viewer{name}}"}`); w.Code != http.StatusOK {
 		t.Errorf("plain request: got %d", w.Code)
 	}
-	n, err := f.conns.enter(func() {})
+	n, err := f.conns.enter(false, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,6 +284,39 @@ func TestSlowReader(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestStrangers: who has not said who they are does not keep out those who are known.
+func TestStrangers(t *testing.T) {
+	c := connections{limit: 1, total: 20}
+	var in []*connection
+	for range 3 {
+		n, err := c.enter(true, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = append(in, n)
+	}
+	if _, err := c.enter(true, func() {}); err == nil {
+		t.Error("a fourth stranger was admitted")
+	}
+	if n, err := c.enter(false, func() {}); err != nil {
+		t.Error(err)
+	} else if err = n.own("alice"); err != nil {
+		t.Error(err)
+	} else {
+		in = append(in, n)
+	}
+	if err := in[0].own("alice"); err == nil {
+		t.Error("alice has two")
+	}
+	for _, n := range in {
+		n.leave()
+	}
+	if c.nobody != 0 || len(c.count) != 0 || len(c.open) != 0 {
+		t.Errorf("left %d, %v, %v", c.nobody, c.count, c.open)
+	}
+	c.close()
 }
 
 func TestQueue(t *testing.T) {
