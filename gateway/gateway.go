@@ -117,6 +117,21 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	return res, err
 }
 
+// Refuse is for a door that cannot make a call of a request: observers see it
+// as they see any refusal, with as much of the call as is known. It returns err
+// as Do would.
+func (g *Gateway) Refuse(ctx context.Context, call *Call, err error) *Error {
+	refusal := AsError(err)
+	var ends [maxObservers]func(*Result, error)
+	for i, o := range g.observers {
+		ctx, ends[i] = o.Observe(ctx, call)
+	}
+	for _, end := range slices.Backward(ends[:len(g.observers)]) {
+		end(nil, refusal)
+	}
+	return refusal
+}
+
 // View returns what a principal may see now: a snapshot that holds only what
 // every gate that is a [Viewer] would admit. It is empty for a nil principal.
 //

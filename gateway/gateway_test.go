@@ -126,6 +126,21 @@ func TestDo(t *testing.T) {
 	}
 }
 
+func TestRefuse(t *testing.T) {
+	var seen trace
+	g, err := gateway.New(new(gateway.Registry), []gateway.Observer{seen.observer("audit")}, []gateway.Gate{refuse(gateway.Internal)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := g.Refuse(t.Context(), &gateway.Call{Via: "mcp", Principal: anyone}, &gateway.Error{Code: gateway.InvalidArgument, By: "mcp", Msg: "not JSON"})
+	if e.Code != gateway.InvalidArgument {
+		t.Errorf("got %v", e)
+	}
+	if diff := cmp.Diff([]string{"audit begins", "audit ends: mcp: INVALID_ARGUMENT: not JSON"}, seen.lines); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestNewRefusesTooManyObservers(t *testing.T) {
 	var seen trace
 	if _, err := gateway.New(new(gateway.Registry), make([]gateway.Observer, 9), nil); err == nil {

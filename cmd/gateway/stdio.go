@@ -87,6 +87,7 @@ func (a *app) bridge(ctx context.Context, url string) error {
 				log.WarnContext(ctx, "gateway", slog.Any("cause", err))
 			}
 		})
+		once.Do(func() { said <- errors.New("the gateway said nothing") })
 	})
 	defer following.Wait()
 	defer cancel()

@@ -128,7 +128,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 		})
 	}
 	door := auth.DoorOptions{
-		Resource: s.base, Endpoints: endpoints(), Origins: cfg.Listen.AllowedOrigins, Hosts: s.hosts(cfg),
+		Resource: s.base, Endpoints: endpoints(), Origins: cfg.Listen.AllowedOrigins,
 		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refused, Logger: s.log,
 	}
 	if s.options.Dev != nil {
@@ -170,7 +170,7 @@ func (s *Server) openOIDC(ctx context.Context, issuers []auth.IssuerOptions) (*a
 	}
 	oidc, err := auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: revocations, Logger: s.log})
 	if err == nil {
-		s.onClose(func() error { oidc.Close(); return nil })
+		s.onClose(oidc.Close)
 	}
 	return oidc, err
 }
@@ -219,7 +219,7 @@ func (s *Server) openDoors(_ context.Context, cfg *config.Config) (err error) {
 	}
 	s.graphql, err = graphqldoor.NewFrontend(s.gateway, graphqldoor.Options{
 		Authenticate: s.door.Authenticate, Bounds: bounds, Introspection: true, Logger: s.log,
-		Connections: cfg.Limits.StreamsPerPrincipal,
+		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg),
 	})
 	if err != nil {
 		return err

@@ -21,13 +21,13 @@ import (
 func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", s.door.Handler(s.mcp))
-	mux.Handle("/graphql", s.door.Handler(s.graphql))
+	mux.Handle("/graphql", s.door.Sockets(s.graphql))
 	mux.Handle("/v1/", s.door.Handler(s.grpc.REST()))
 	mux.Handle("/openapi.json", s.door.Handler(s.grpc.REST()))
 
 	mux.Handle("GET /graphql/ui/", s.door.Guard(http.StripPrefix("/graphql/ui", s.graphql.UI())))
-	mux.Handle("GET /.well-known/oauth-protected-resource", s.door.Guard(s.door.Metadata()))
-	mux.Handle("GET /.well-known/oauth-protected-resource/", s.door.Guard(s.door.Metadata()))
+	mux.Handle("GET /.well-known/oauth-protected-resource", s.door.Metadata())
+	mux.Handle("GET /.well-known/oauth-protected-resource/", s.door.Metadata())
 	mux.Handle("GET /livez", s.door.Guard(http.HandlerFunc(live)))
 	mux.Handle("GET /readyz", s.door.Guard(http.HandlerFunc(s.readyz)))
 	mux.Handle("GET /{$}", s.door.Guard(http.HandlerFunc(s.index)))
@@ -59,15 +59,17 @@ func (s *Server) serveHTTP() error {
 	return err
 }
 
-// hosts returns the Host headers that are accepted: those of the public URL
-// and of the listener. An empty list lets the Door accept loopback names.
-func (s *Server) hosts(cfg *config.Config) []string {
-	if cfg.Listen.PublicURL == "" {
-		return nil
+// socketOrigins returns the hosts whose pages may open a WebSocket: those of
+// the origins that the Door lets in.
+func (s *Server) socketOrigins(cfg *config.Config) []string {
+	var hosts []string
+	for _, o := range append([]string{s.base}, cfg.Listen.AllowedOrigins...) {
+		if u, err := url.Parse(o); err == nil {
+			hosts = append(hosts, u.Host)
+		}
 	}
-	hosts := []string{s.httpL.Addr().String()}
-	if u, err := url.Parse(cfg.Listen.PublicURL); err == nil {
-		hosts = append(hosts, u.Host)
+	if a, ok := s.httpL.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
+		hosts = append(hosts, "localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[[]::1[]]", "[[]::1[]]:*")
 	}
 	return hosts
 }

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Run the official MCP conformance suite against the fixtures of `gateway dev
+# --conformance` and compare the outcome with docs/conformance.md.
+# UPDATE=1 rewrites the document instead.
+set -euo pipefail
+command -v npm >/dev/null || { echo "no npm: install Node.js" >&2; exit 1; }
+npm ci --prefix conformance --no-audit --no-fund --silent
+
+work=$(mktemp -d)
+go build -o "$work/gateway" ./cmd/gateway
+"$work/gateway" dev --conformance --addr 127.0.0.1:0 --grpc-addr 127.0.0.1:0 --data "$work/data" >"$work/out" 2>"$work/log" &
+gateway=$!
+trap 'kill $gateway 2>/dev/null || true; wait $gateway 2>/dev/null || true; rm -rf "$work"' EXIT
+for _ in $(seq 100); do
+  url=$(sed -nE 's/^Trilith serves (http[^ ]+).*/\1/p' "$work/out")
+  [ -n "$url" ] && break
+  kill -0 $gateway 2>/dev/null || { cat "$work/log" >&2; exit 1; }
+  sleep 0.1
+done
+node conformance/run.mjs "$url/mcp" >"$work/conformance.md"
+if [ -n "${UPDATE:-}" ]; then
+  cp "$work/conformance.md" docs/conformance.md
+else
+  diff -u docs/conformance.md "$work/conformance.md" || { echo "docs/conformance.md is out of date: run make conformance UPDATE=1" >&2; exit 1; }
+fi
+grep -E '^\| (requirements|all)' "$work/conformance.md"
