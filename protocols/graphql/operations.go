@@ -115,5 +115,5 @@ func (s *socket) finish(id string, op *running) bool {
 }
 
 func (s *socket) error(ctx context.Context, id string, errs gqlerror.List) error {
-	return s.write(ctx, message{ID: id, Type: "error", Payload: payloadOf(errs)})
+	return s.write(ctx, message{ID: id, Type: "error", Payload: appendErrors(nil, errs)})
 }

@@ -60,12 +60,7 @@ func accept(header []string) string {
 func appendResponse(b []byte, data json.RawMessage, errs gqlerror.List) []byte {
 	b = append(b, '{')
 	if len(errs) > 0 {
-		slices.SortStableFunc(errs, inOrder)
-		text, err := json.Marshal(errs)
-		if err != nil { // Extensions hold only what marshals.
-			text = []byte(`[{"message":"internal error","extensions":{"code":"INTERNAL"}}]`)
-		}
-		b = append(append(b, `"errors":`...), text...)
+		b = appendErrors(append(b, `"errors":`...), errs)
 		if data != nil {
 			b = append(b, ',')
 		}
@@ -74,6 +69,16 @@ func appendResponse(b []byte, data json.RawMessage, errs gqlerror.List) []byte {
 		b = append(append(b, `"data":`...), data...)
 	}
 	return append(b, '}')
+}
+
+// appendErrors writes errors in the order of the document.
+func appendErrors(b []byte, errs gqlerror.List) []byte {
+	slices.SortStableFunc(errs, inOrder)
+	text, err := json.Marshal(errs)
+	if err != nil { // Extensions hold only what marshals.
+		text = []byte(`[{"message":"internal error","extensions":{"code":"INTERNAL"}}]`)
+	}
+	return append(b, text...)
 }
 
 // inOrder sorts errors by where they are in the document: fields of a query fail in any order.

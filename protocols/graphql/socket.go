@@ -2,7 +2,6 @@ package graphql
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -317,12 +316,4 @@ func statusOfRefusal(err error) int {
 		return http.StatusTooManyRequests
 	}
 	return http.StatusServiceUnavailable
-}
-
-func payloadOf(v any) jsontext.Value {
-	b, err := json.Marshal(v)
-	if err != nil { // Extensions hold only what marshals.
-		return jsontext.Value(`[{"message":"internal error","extensions":{"code":"INTERNAL"}}]`)
-	}
-	return b
 }

@@ -1397,7 +1397,10 @@ type Subscription {
     arguments: JSON
   ): ToolCallEvent!
 
-  "Tells each time that a resource has changed. Read it again with ` + "`" + `readResource` + "`" + `."
+  """
+  Tells each time that a resource has changed. Read it again with ` + "`" + `readResource` + "`" + `. It ends with NOT_FOUND when you
+  may no longer read the resource.
+  """
   resourceUpdated(uri: String!): ResourceUpdate!
 
   """
