@@ -56,11 +56,23 @@ func (a *app) catalog(ctx context.Context) (gateway.Catalog, error) {
 	return gateway.Catalog{}, errors.New("the gateway did not answer")
 }
 
-// explain adds to a failure what its user can do about it.
+// explain says a failure in words for the person at the terminal, and what
+// they can do about it.
 func (a *app) explain(err error) error {
-	var e *gateway.Error
-	if errors.As(err, &e) && e.Code == gateway.Unauthenticated && os.Getenv(tokenVariable) == "" {
-		return fmt.Errorf("%w\nset %s, for gateway dev with: export %s=$(gateway token --as dev)", err, tokenVariable, tokenVariable)
+	if err == nil {
+		return nil
+	}
+	var http interface{ HTTPStatus() int }
+	var refusal *gateway.Error
+	found := errors.As(err, &refusal)
+	if found && refusal.Code == gateway.Unauthenticated || errors.As(err, &http) && http.HTTPStatus() == 401 {
+		if os.Getenv(tokenVariable) == "" {
+			return fmt.Errorf("the gateway wants a token: set %s (for gateway dev: export %s=$(gateway token --as dev))", tokenVariable, tokenVariable)
+		}
+		return fmt.Errorf("the gateway does not accept the token in %s", tokenVariable)
+	}
+	if found && refusal.Code != gateway.Unavailable {
+		return fmt.Errorf("%s (%s)", refusal.Msg, refusal.Code)
 	}
 	return err
 }

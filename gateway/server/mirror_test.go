@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -40,20 +39,22 @@ func TestMirrorMCP(t *testing.T) {
 			if diff := cmp.Diff(definitions(a, ""), definitions(b, "mirror.")); diff != "" {
 				t.Errorf("catalog (-behind +front):\n%s", diff)
 			}
-			for _, c := range []gateway.Call{
-				{Op: gateway.OpCall, Name: "demo.add", Args: json.RawMessage(`{"a":1,"b":2}`)},
-				{Op: gateway.OpCall, Name: "lab.raw", Args: json.RawMessage(`{"n":9007199254740993}`)},
-				{Op: gateway.OpCall, Name: "demo.count", Args: json.RawMessage(`{"to":0}`)},
-				{Op: gateway.OpCall, Name: "demo.add", Args: json.RawMessage(`{}`)},
-				{Op: gateway.OpRead, Name: "lab://notes"},
-				{Op: gateway.OpGet, Name: "demo.greet", Args: json.RawMessage(`{"name":"Ada"}`)},
+			for _, body := range []string{
+				`"tools/call","params":{"name":"PREFIXdemo.add","arguments":{"a":1,"b":2}`,
+				`"tools/call","params":{"name":"PREFIXlab.raw","arguments":{"n":9007199254740993}`,
+				`"tools/call","params":{"name":"PREFIXdemo.count","arguments":{"to":0}`,
+				`"tools/call","params":{"name":"PREFIXdemo.add","arguments":{}`,
+				`"resources/read","params":{"uri":"lab://notes"`,
+				`"resources/read","params":{"uri":"lab://nothing"`,
+				`"prompts/get","params":{"name":"PREFIXdemo.greet","arguments":{"name":"Ada"}`,
 			} {
-				far := c
-				if c.Op != gateway.OpRead {
-					far.Name = "mirror." + c.Name
+				ask := func(r *rig, prefix string) string {
+					_, answer := r.mcp(t, "admin", `{"jsonrpc":"2.0","id":1,"method":`+strings.Replace(body, "PREFIX", prefix, 1)+
+						`,"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
+					return answer
 				}
-				if diff := cmp.Diff(outcome(t, behind, c), outcome(t, front, far)); diff != "" {
-					t.Errorf("%s %s (-behind +front):\n%s", c.Op, c.Name, diff)
+				if diff := cmp.Diff(ask(behind, ""), ask(front, "mirror.")); diff != "" {
+					t.Errorf("%s (-behind +front):\n%s", body, diff)
 				}
 			}
 		})
@@ -86,15 +87,4 @@ func definitions(s *gateway.Snapshot, prefix string) map[string]string {
 
 func unprefixed(def json.RawMessage, prefix string) json.RawMessage {
 	return json.RawMessage(strings.Replace(string(def), `"name":"`+prefix, `"name":"`, 1))
-}
-
-func outcome(t *testing.T, r *rig, c gateway.Call) string {
-	t.Helper()
-	c.Principal = admin
-	c.Via = "mcp"
-	res, err := r.Gateway().Do(t.Context(), &c)
-	if err != nil {
-		return gateway.AsError(err).Code.String()
-	}
-	return fmt.Sprintf("%s %t", res.Raw, res.IsError)
 }

@@ -79,6 +79,9 @@ func (e *statusError) Error() string {
 	return s
 }
 
+// HTTPStatus returns the status, for who finds the error in a chain.
+func (e *statusError) HTTPStatus() int { return e.status }
+
 // A lostError is a connection that could not be made or was lost.
 type lostError struct{ cause error }
 
