@@ -128,8 +128,10 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 // Close ends every standing stream: a modern one with the result of its
 // subscriptions/listen, a legacy one by closing it. It waits until they have
 // ended, which takes no longer than WriteTimeout, and forgets all sessions.
-// Later streams are refused; other requests are still served.
+// Later streams are refused; other requests are still served, and running calls
+// go on for as long as their clients wait.
 func (f *Frontend) Close() error {
+	f.calls.close()
 	f.streams.close()
 	f.sessions.close()
 	return nil
@@ -211,14 +213,21 @@ type callKey struct {
 // calls are the running calls that a client may cancel by name.
 type calls struct {
 	mu      sync.Mutex
-	running map[callKey]context.CancelCauseFunc
+	running map[callKey]runningCall
+	closed  bool
 }
 
-func newCalls() *calls { return &calls{running: map[callKey]context.CancelCauseFunc{}} }
+type runningCall struct {
+	cancel context.CancelCauseFunc
+	client context.Context //nolint:containedctx // it ends when the client has gone.
+}
+
+func newCalls() *calls { return &calls{running: map[callKey]runningCall{}} }
 
 // begin notes a call, whose context it returns with how to end it. It reports
-// false where the id is in use.
-func (c *calls) begin(ctx context.Context, key callKey) (context.Context, func(), bool) {
+// false where the id is in use. The call may survive its client, but not when
+// the frontend closes too.
+func (c *calls) begin(ctx, client context.Context, key callKey) (context.Context, func(), bool) { //nolint:revive // two contexts are the point.
 	ctx, cancel := context.WithCancelCause(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,7 +235,11 @@ func (c *calls) begin(ctx context.Context, key callKey) (context.Context, func()
 		cancel(nil)
 		return nil, nil, false
 	}
-	c.running[key] = cancel
+	call := runningCall{cancel, client}
+	c.running[key] = call
+	if c.closed {
+		call.bind()
+	}
 	return ctx, func() {
 		c.mu.Lock()
 		delete(c.running, key)
@@ -235,12 +248,28 @@ func (c *calls) begin(ctx context.Context, key callKey) (context.Context, func()
 	}, true
 }
 
+// bind ends the call with its client.
+func (r runningCall) bind() {
+	context.AfterFunc(r.client, func() { r.cancel(context.Cause(r.client)) })
+}
+
 // cancel ends a call on its client's wish. An unknown one has ended before
 // (basic, cancellation).
 func (c *calls) cancel(key callKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cancel := c.running[key]; cancel != nil {
-		cancel(errCancelled)
+	if call, ok := c.running[key]; ok {
+		call.cancel(errCancelled)
+	}
+}
+
+// close ends the calls whose clients have gone or go from now on. Those whose
+// clients wait go on.
+func (c *calls) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, call := range c.running {
+		call.bind()
 	}
 }

@@ -37,7 +37,7 @@ func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *reque
 		}
 		// A disconnect is no cancellation before 2026-07-28 (2025-11-25,
 		// transports, sending messages): the client says so by name.
-		ctx, done, ok := f.calls.begin(context.WithoutCancel(r.Context()), callKey{t.key, string(req.ID)})
+		ctx, done, ok := f.calls.begin(context.WithoutCancel(r.Context()), r.Context(), callKey{t.key, string(req.ID)})
 		if !ok {
 			f.fail(w, req.ID, invalidRequest("a request with this id is running"))
 			return

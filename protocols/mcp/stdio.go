@@ -154,7 +154,7 @@ func (c *pipe) handle(requests, streams context.Context, line *buffer) {
 	if serve == nil {
 		parent = streams
 	}
-	ctx, done, ok := c.f.calls.begin(parent, callKey{c.key, string(m.ID)})
+	ctx, done, ok := c.f.calls.begin(parent, parent, callKey{c.key, string(m.ID)})
 	if !ok {
 		c.respond(m.ID, invalidRequest("a request with this id is running"))
 		return

@@ -433,6 +433,43 @@ func TestCancellation(t *testing.T) {
 	})
 }
 
+// TestCloseEndsAbandonedCalls holds that a legacy call survives its client only
+// for as long as the frontend serves.
+func TestCloseEndsAbandonedCalls(t *testing.T) {
+	for _, closeFirst := range []bool{true, false} {
+		f := newFixture(t, mcp.FrontendOptions{})
+		srv := f.serve(t)
+		h := begin(t, srv, "alice")
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, "POST", srv.URL, strings.NewReader(`{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"hang"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = h.Clone()
+		r.Header.Set("Content-Type", "application/json")
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			if res, err := srv.Client().Do(r); err == nil {
+				res.Body.Close()
+			}
+		}()
+		receive(t, f.started)
+		if closeFirst {
+			f.frontend.Close()
+			select {
+			case <-f.ended:
+				t.Error("a call whose client waits was ended")
+			default:
+			}
+		}
+		cancel()
+		receive(t, gone)
+		f.frontend.Close()
+		receive(t, f.ended)
+	}
+}
+
 // TestSlowReader fills a connection that is not read: the call must not wait
 // for its reports, and the connection is given up after the write timeout.
 func TestSlowReader(t *testing.T) {
