@@ -10,4 +10,6 @@ go build -modfile=tools/go.mod -o "$bin/" \
   github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv3
 PATH="$bin:$PATH" go tool -modfile=tools/go.mod buf generate
 go tool -modfile=tools/go.mod gqlgen generate
-go test ./gateway/config ./cmd/gateway -run '^TestGenerated' -update
+go test ./gateway/config -run '^TestDocuments$' -update
+go test ./cmd/gateway -run '^TestGeneratedReference$' -update
+go test ./gateway/server -run '^TestErrorsReference$' -update
