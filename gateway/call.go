@@ -71,6 +71,19 @@ type Call struct {
 	Progress func(Progress)
 	Log      func(LogMessage)
 
+	// Ask puts a question to the caller while the call runs and waits for the
+	// answer, the client's result object. It is nil where the caller cannot be
+	// asked anything. Capabilities say which questions the client can answer:
+	// the ClientCapabilities object of MCP as the client declared it, or nil. A
+	// question that it cannot answer fails with [NeedsCapability]. Questions are
+	// asked one after another; Ask may be called by any goroutine until Do
+	// returns.
+	Ask          func(context.Context, Question) (json.RawMessage, error)
+	Capabilities json.RawMessage
+
+	// Resume continues a call that ended with [Result.Input]; nil for a new one.
+	Resume *Resume
+
 	Subscription *Subscription // only for OpSubscribe
 
 	// Set by Do.
@@ -94,6 +107,45 @@ type LogMessage struct {
 	Data   json.RawMessage // any JSON value
 }
 
+// A Question is what an upstream wants to know from the caller's client, in
+// MCP's form: the method is elicitation/create, sampling/createMessage or
+// roots/list, and the parameters are passed on as they are.
+type Question struct {
+	Method string
+	Params json.RawMessage // an object, or nil
+}
+
+// Capability returns the name of the client capability that answers the
+// question: "elicitation", "sampling" or "roots"; "" for an unknown method.
+func (q Question) Capability() string {
+	switch q.Method {
+	case "elicitation/create":
+		return "elicitation"
+	case "sampling/createMessage":
+		return "sampling"
+	case "roots/list":
+		return "roots"
+	}
+	return ""
+}
+
+// An InputRequest is what a call that cannot wait needs before it can go on
+// (MCP 2026-07-28, multi round-trip requests): questions by keys of the
+// upstream's choice, and a state that only the upstream understands. At least
+// one of the two is there.
+type InputRequest struct {
+	Questions map[string]Question
+	State     string // "" for none
+}
+
+// A Resume carries the answers to an [InputRequest] back, with its state. The
+// answers come from the caller's client and may be incomplete or wrong; the
+// state is the upstream's own, unchanged.
+type Resume struct {
+	Answers map[string]json.RawMessage
+	State   string
+}
+
 // A Subscription receives what happens to a resource while its call runs.
 // Upstream.Do calls Ready once, when updates are being watched, then Updated
 // at each change, and returns when the context ends.
@@ -107,3 +159,13 @@ type Func func(context.Context, *Call) (*Result, error)
 
 // Do calls f.
 func (f Func) Do(ctx context.Context, call *Call) (*Result, error) { return f(ctx, call) }
+
+// CanAnswer reports whether the client declared that it answers the question.
+func (c *Call) CanAnswer(q Question) bool {
+	var declared map[string]json.RawMessage
+	if len(c.Capabilities) == 0 || json.Unmarshal(c.Capabilities, &declared) != nil {
+		return false
+	}
+	_, ok := declared[q.Capability()]
+	return ok && q.Capability() != ""
+}

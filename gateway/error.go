@@ -61,7 +61,19 @@ type Error struct {
 	Msg   string          // one line, safe to show to the caller
 	Data  json.RawMessage // what an upstream said beyond its message, or nil
 	Retry time.Duration   // when trying again may help; 0 says nothing
+	Needs json.RawMessage // the client capabilities that the call needs and the client lacks, as MCP's ClientCapabilities; or nil
 	Err   error           // the cause, or nil
+}
+
+// NeedsCapability returns the refusal of a call that wants to ask the caller
+// something that the caller's client cannot answer. The capability is that of
+// [Question.Capability].
+func NeedsCapability(capability string) *Error {
+	return &Error{
+		Code: FailedPrecondition, By: "gateway",
+		Msg:   "this call needs a client that can answer questions (" + capability + ")",
+		Needs: json.RawMessage(`{"` + capability + `":{}}`),
+	}
 }
 
 // Error returns the whole story, for the operator: do not send it to a caller.

@@ -16,6 +16,11 @@ import (
 type Result struct {
 	Raw     json.RawMessage
 	IsError bool // the tool ran and failed; the call itself did not
+
+	// Input says that the call has not ended: the same call with these
+	// questions answered, as [Call.Resume], goes on. Raw is then nil. Only calls
+	// whose Capabilities are set get such a result.
+	Input *InputRequest
 }
 
 // Parts are the members of a result that the specification names. Absent

@@ -4,15 +4,19 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // Deadline returns an upstream that gives up calls that take longer than most.
-// Subscriptions, which last as long as their caller, are not bounded.
+// The time that a call waits for answers from its caller does not count; who
+// asks bounds that. Subscriptions, which last as long as their caller, are not
+// bounded.
 func Deadline(up gateway.Upstream, most time.Duration) gateway.Upstream {
 	return deadline{up, most}
 }
@@ -23,12 +27,68 @@ type deadline struct {
 }
 
 func (d deadline) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
-	if call.Op == gateway.OpSubscribe {
+	switch {
+	case call.Op == gateway.OpSubscribe:
 		return d.up.Do(ctx, call)
+	case call.Ask != nil:
+		return d.patient(ctx, call)
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.most)
 	defer cancel()
 	return d.up.Do(ctx, call)
+}
+
+// patient is Do for a call that may ask its caller: the clock stands still
+// while it does.
+func (d deadline) patient(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c := &clock{left: d.most, expire: func() { cancel(context.DeadlineExceeded) }}
+	c.start()
+	defer c.stop()
+	asking := *call
+	asking.Ask = func(ctx context.Context, q gateway.Question) (json.RawMessage, error) {
+		c.stop()
+		defer c.start()
+		return call.Ask(ctx, q)
+	}
+	res, err := d.up.Do(ctx, &asking)
+	if err != nil && context.Cause(ctx) == context.DeadlineExceeded { //nolint:errorlint // It is this very value.
+		err = context.DeadlineExceeded
+	}
+	return res, err
+}
+
+// A clock runs down while it is started more often than it is stopped.
+type clock struct {
+	expire func()
+
+	mu      sync.Mutex
+	stopped int // how many are waiting for an answer
+	left    time.Duration
+	since   time.Time
+	timer   *time.Timer
+}
+
+func (c *clock) start() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		if c.stopped--; c.stopped > 0 {
+			return
+		}
+	}
+	c.since = time.Now()
+	c.timer = time.AfterFunc(c.left, c.expire)
+}
+
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped++; c.stopped == 1 {
+		c.timer.Stop()
+		c.left -= time.Since(c.since)
+	}
 }
 
 // Watch passes on what the guarded upstream offers, if it can say.

@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,28 @@ func TestDeadline(t *testing.T) {
 		start = time.Now()
 		if _, err := up.Do(ctx, &gateway.Call{Op: gateway.OpSubscribe}); err == nil || time.Since(start) != time.Hour {
 			t.Errorf("a subscription ended after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+func TestDeadlineStandsStillWhileTheCallerIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up := guard.Deadline(gateway.Func(func(ctx context.Context, c *gateway.Call) (*gateway.Result, error) {
+			for range 3 {
+				if _, err := c.Ask(ctx, gateway.Question{Method: "roots/list"}); err != nil {
+					return nil, err
+				}
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}), time.Minute)
+		start := time.Now()
+		_, err := up.Do(t.Context(), &gateway.Call{Op: gateway.OpCall, Ask: func(context.Context, gateway.Question) (json.RawMessage, error) {
+			<-time.After(time.Hour)
+			return json.RawMessage(`{}`), nil
+		}})
+		if e := gateway.AsError(err); e == nil || e.Code != gateway.DeadlineExceeded || time.Since(start) != 3*time.Hour+time.Minute {
+			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
 }
