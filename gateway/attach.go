@@ -13,7 +13,7 @@ import (
 // validName is what a tool or prompt may be called in the registry: the
 // characters that every protocol and every known client accepts, and "/" for
 // sources that are registered without a prefix.
-var validName = regexp.MustCompile(`^[A-Za-z0-9_./-]{1,64}$`) //nolint:gochecknoglobals // a constant.
+var validName = regexp.MustCompile(`^[A-Za-z0-9_./-]{1,64}$`)
 
 // maxURI bounds the URIs and templates of resources, in bytes.
 const maxURI = 2048

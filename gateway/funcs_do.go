@@ -4,11 +4,11 @@ import "context"
 
 // Do answers a call with the function that was added for its target.
 func (f *Funcs) Do(ctx context.Context, call *Call) (*Result, error) {
-	key := funcKey{call.Target.Kind, call.Target.Origin}
-	switch call.Op {
-	case OpSubscribe:
+	if call.Op == OpSubscribe {
 		return f.follow(ctx, call)
-	case OpComplete:
+	}
+	key := funcKey{call.Target.Kind, call.Target.Origin}
+	if call.Op == OpComplete {
 		if suggest := f.find(&f.complete, key); suggest != nil {
 			return suggest(ctx, call)
 		}

@@ -24,9 +24,8 @@ type observer struct {
 
 func (o observer) Observe(ctx context.Context, _ *gateway.Call) (context.Context, func(*gateway.Result, error)) {
 	o.lines = append(o.lines, o.name+" begins")
-	o.trace.lines = o.lines
 	return ctx, func(_ *gateway.Result, err error) {
-		o.trace.lines = append(o.trace.lines, fmt.Sprint(o.name, " ends: ", err))
+		o.lines = append(o.lines, fmt.Sprint(o.name, " ends: ", err))
 	}
 }
 

@@ -166,7 +166,7 @@ func TestMemoIsBuiltOnceForASnapshot(t *testing.T) {
 	get := func() int {
 		return r.Snapshot().Memo(key{}, func(s *gateway.Snapshot) any { builds++; return len(s.Tools) }).(int)
 	}
-	if get() != 1 || get() != 1 || builds != 1 {
+	if first, second := get(), get(); first != 1 || second != 1 || builds != 1 {
 		t.Errorf("built %d times", builds)
 	}
 	r.Refresh()

@@ -22,8 +22,7 @@ func (ValidateArgs) Admit(_ context.Context, call *Call) error {
 	if err == nil {
 		return nil
 	}
-	var bad *schema.Invalid
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*schema.Invalid](err); ok {
 		return &Error{Code: InvalidArgument, By: "arguments", Msg: "invalid arguments: " + violations(bad), Err: err}
 	}
 	return &Error{Code: InvalidArgument, By: "arguments", Msg: "arguments are not valid JSON", Err: err}

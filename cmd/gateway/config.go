@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +60,7 @@ func newConfigDescribe(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(a.std.out, string(b))
+			_, err = a.std.out.Write(b)
 			return err
 		},
 	}

@@ -27,7 +27,7 @@ func TestGeneratedReference(t *testing.T) {
 	flags(&b, root.PersistentFlags())
 	describe(&b, root)
 	if *update {
-		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil { //nolint:gosec // A document.
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -48,7 +48,7 @@ func TestTools(t *testing.T) {
 		{gateway.OpGet, "demo.greet", `{}`, `INVALID_ARGUMENT`},
 	} {
 		res, err := g.Do(t.Context(), &gateway.Call{Op: tt.op, Name: tt.name, Args: json.RawMessage(tt.args), Principal: &gateway.Principal{ID: "x"}})
-		got := ""
+		var got string
 		if err != nil {
 			got = gateway.AsError(err).Code.String()
 		} else {

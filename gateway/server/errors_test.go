@@ -50,8 +50,8 @@ func TestErrorsReference(t *testing.T) {
 		"| code | MCP error | GraphQL `extensions.code` | gRPC status | HTTP status (REST) | what it means |\n|---|---|---|---|---|---|\n")
 	for code := gateway.Canceled; int(code) < gateway.CodeCount; code++ {
 		args := fmt.Sprintf(`{"code":%d}`, code)
-		mcp, graphql, grpc, rest := r.codeMCP(t, args), r.codeGraphQL(t, args), r.codeGRPC(t, args), 0
-		rest, _ = r.send(t, "dev", http.MethodPost, "/v1/tools/lab.fail:call", http.Header{"Content-Type": {"application/json"}}, args)
+		mcp, graphql, grpc := r.codeMCP(t, args), r.codeGraphQL(t, args), r.codeGRPC(t, args)
+		rest, _ := r.send(t, "dev", http.MethodPost, "/v1/tools/lab.fail:call", http.Header{"Content-Type": {"application/json"}}, args)
 		fmt.Fprintf(&b, "| `%s` | %d | `%s` | `%s` | %d | %s |\n", code, mcp, graphql, grpc, rest, meanings()[code])
 	}
 	b.WriteString(`
@@ -67,7 +67,7 @@ The door itself answers 401 with a challenge (RFC 6750, RFC 9728) or ` + "`Unaut
 becomes a call, and 403 for a foreign ` + "`Origin`" + ` or ` + "`Host`" + `.
 `)
 	if *update {
-		if err := os.WriteFile(errorsDoc, b.Bytes(), 0o644); err != nil { //nolint:gosec // A document.
+		if err := os.WriteFile(errorsDoc, b.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
