@@ -104,8 +104,8 @@ func (c *client) close(cause error) {
 	c.mu.Lock()
 	c.closing = true
 	c.mu.Unlock()
+	c.wg.Wait() // A cancellation must arrive before the session's end does.
 	c.t.close()
-	c.wg.Wait()
 }
 
 // spawn runs f in a goroutine that close waits for. It reports false, and does
@@ -188,9 +188,9 @@ func (c *client) finish(r *outgoing, call *gateway.Call) {
 		r.body = appendForeign(r.body, call.Meta)
 	}
 	if r.body[len(r.body)-1] == '{' {
-		r.body = trimComma(r.body[:start])
+		r.body = dropComma(r.body[:start])
 	} else {
-		r.body = append(trimComma(r.body), '}')
+		r.body = append(dropComma(r.body), '}')
 	}
 	r.body = flatten(append(r.body, "}}"...))
 }
@@ -398,3 +398,11 @@ func (m *message) answers(id uint64) bool {
 func badAnswer(msg string) error { return fmt.Errorf("%w: %s", errBadAnswer, msg) }
 
 var errBadAnswer = errors.New("the server's answer is not valid") //nolint:gochecknoglobals // a constant.
+
+// dropComma takes back a comma after the last member.
+func dropComma(b []byte) []byte {
+	if b[len(b)-1] == ',' {
+		return b[:len(b)-1]
+	}
+	return b
+}

@@ -7,11 +7,16 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -25,6 +30,9 @@ type httpTransport struct {
 	c       *client
 	header  http.Header // of every request
 	session string      // legacy: the session's id; set by initialize, before there are other users
+
+	mu      sync.Mutex
+	running map[uint64]struct{} // requests of the session
 }
 
 func newHTTPTransport(c *client) *httpTransport {
@@ -41,7 +49,7 @@ func newHTTPTransport(c *client) *httpTransport {
 	}
 	h.Set("Content-Type", typeJSON)
 	h.Set("Accept", typeJSON+", "+typeEvents)
-	return &httpTransport{c: c, header: h}
+	return &httpTransport{c: c, header: h, running: map[uint64]struct{}{}}
 }
 
 // roundTrip posts a request and reads its answer, which is the response or a
@@ -51,33 +59,48 @@ func (t *httpTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })()
+	if t.session != "" {
+		t.mu.Lock()
+		t.running[r.id] = struct{}{}
+		t.mu.Unlock()
+	}
 	m, err := t.exchange(ctx, r)
-	if err != nil && caller.Err() != nil {
-		t.abandon(r)
-		return message{}, context.Cause(caller)
+	abandoned := err != nil && caller.Err() != nil
+	if abandoned {
+		m, err = message{}, context.Cause(caller)
+	}
+	if t.session != "" {
+		t.ended(r.id, abandoned)
 	}
 	return m, err
 }
 
-// abandon tells a legacy server that nobody waits for an answer any more; a
-// modern one has seen the stream close (2025-11-25, basic, cancellation).
-func (t *httpTransport) abandon(r *outgoing) {
-	if t.c.modern() || r.method == "initialize" || r.method == "server/discover" {
-		return
+// ended notes the end of a legacy request. Where nobody waits for the answer any
+// more the server is told so; a modern one has seen the stream close
+// (2025-11-25, basic, cancellation).
+func (t *httpTransport) ended(id uint64, abandoned bool) {
+	if t.c.ctx.Err() != nil {
+		return // Then close tells it.
 	}
-	t.c.spawn(func() {
-		ctx, cancel := context.WithTimeout(t.c.ctx, abandonTimeout)
-		defer cancel()
-		if err := t.send(ctx, cancelledMethod, cancelled(r.id)); err != nil {
-			t.c.u.o.Logger.DebugContext(ctx, "a cancellation was not delivered", slog.String("source", t.c.u.o.Name), slog.Any("error", err))
-		}
-	})
+	t.mu.Lock()
+	delete(t.running, id)
+	t.mu.Unlock()
+	if abandoned {
+		t.c.spawn(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.c.ctx), t.c.u.o.Grace)
+			defer cancel()
+			t.abandon(ctx, id)
+		})
+	}
 }
 
-const (
-	cancelledMethod = "notifications/cancelled"
-	abandonTimeout  = 5 * time.Second
-)
+func (t *httpTransport) abandon(ctx context.Context, id uint64) {
+	if err := t.send(ctx, cancelledMethod, cancelled(id)); err != nil {
+		t.c.u.o.Logger.DebugContext(ctx, "a cancellation was not delivered", slog.String("source", t.c.u.o.Name), slog.Any("error", err))
+	}
+}
+
+const cancelledMethod = "notifications/cancelled"
 
 // cancelled returns notifications/cancelled.
 func cancelled(id uint64) []byte {
@@ -295,14 +318,26 @@ func readAll(r io.Reader, announced int64, most int) ([]byte, error) {
 	}
 }
 
-// close tells a legacy server that the session has ended (2025-11-25,
-// transports, session management).
+// close tells a legacy server that nobody waits for what it still does, and
+// that the session has ended (2025-11-25, transports, session management).
 func (t *httpTransport) close() {
 	if t.session == "" || errors.Is(context.Cause(t.c.ctx), errSessionEnded) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.c.ctx), t.c.u.o.Grace)
 	defer cancel()
+	t.mu.Lock()
+	running := slices.Collect(maps.Keys(t.running))
+	t.mu.Unlock()
+	var some errgroup.Group
+	some.SetLimit(8)
+	for _, id := range running {
+		some.Go(func() error {
+			t.abandon(ctx, id)
+			return nil
+		})
+	}
+	_ = some.Wait() // There are no errors.
 	req := (&http.Request{Method: http.MethodDelete, URL: t.c.u.url, Host: t.c.u.url.Host, Header: t.headers(&outgoing{})}).WithContext(ctx)
 	if res, err := t.do(req); err == nil {
 		_ = res.Body.Close() // Whatever it says.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // A pipeTransport speaks to a program through its standard input and output, a
@@ -18,6 +19,7 @@ type pipeTransport struct {
 	c       *client
 	p       *process
 	out     chan []byte // lines to write
+	writer  sync.WaitGroup
 	wg      sync.WaitGroup
 	once    sync.Once
 	garbage int // lines that were no message; used by read alone
@@ -39,7 +41,7 @@ func startProcess(ctx context.Context, c *client) error {
 	}
 	t := &pipeTransport{c: c, p: p, out: make(chan []byte, 64), waiting: map[uint64]chan<- answer{}}
 	c.t = t // Before anything can arrive.
-	t.wg.Go(t.write)
+	t.writer.Go(t.write)
 	t.wg.Go(t.read)
 	return nil
 }
@@ -49,7 +51,7 @@ func (t *pipeTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 	t.mu.Lock()
 	t.waiting[r.id] = ch
 	t.mu.Unlock()
-	defer t.take(strconv.AppendUint(nil, r.id, 10))
+	defer t.drop(r.id)
 	if err := t.post(ctx, r.body); err != nil {
 		return message{}, err
 	}
@@ -83,6 +85,16 @@ func (t *pipeTransport) take(id []byte) chan<- answer {
 	return ch
 }
 
+// drop forgets a request, unless the connection has ended: then the program is
+// still to be told.
+func (t *pipeTransport) drop(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.c.ctx.Err() == nil {
+		delete(t.waiting, id)
+	}
+}
+
 func (t *pipeTransport) send(ctx context.Context, _ string, body []byte) error {
 	return t.post(ctx, flatten(body))
 }
@@ -107,7 +119,8 @@ func (t *pipeTransport) gone() error {
 	return &lostError{cause}
 }
 
-// write writes lines until the connection ends.
+// write writes lines until the connection ends. Then it says what is queued and
+// that nobody waits any more, so that the program can end in peace.
 func (t *pipeTransport) write() {
 	for {
 		select {
@@ -117,9 +130,33 @@ func (t *pipeTransport) write() {
 				return
 			}
 		case <-t.c.ctx.Done():
+			_ = t.p.stdin.SetWriteDeadline(time.Now().Add(drainTime)) // Pipes have deadlines.
+			for _, line := range t.last() {
+				if _, err := t.p.stdin.Write(line); err != nil {
+					return
+				}
+			}
 			return
 		}
 	}
+}
+
+func (t *pipeTransport) last() (lines [][]byte) {
+	for {
+		select {
+		case line := <-t.out:
+			lines = append(lines, line)
+			continue
+		default:
+		}
+		break
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range t.waiting {
+		lines = append(lines, append(cancelled(id), '\n'))
+	}
+	return lines
 }
 
 // read handles lines until the program's output ends, and then ends the
@@ -224,6 +261,7 @@ func (t *pipeTransport) stand(_ context.Context, ready func()) { ready() }
 // close ends the program and everything that it started.
 func (t *pipeTransport) close() {
 	t.once.Do(func() {
+		t.writer.Wait()
 		t.p.stop(t.c.u.o.Grace)
 		t.wg.Wait()
 		t.p.release()

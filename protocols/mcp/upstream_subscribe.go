@@ -187,7 +187,7 @@ func (c *client) watch(ctx context.Context, w *watched) error {
 	}
 	close(w.ready)
 	<-ctx.Done()
-	end, cancel := context.WithTimeout(c.ctx, abandonTimeout)
+	end, cancel := context.WithTimeout(c.ctx, c.u.o.Timeout)
 	defer cancel()
 	_, err := c.request(end, about("resources/unsubscribe"))
 	return err
