@@ -34,6 +34,7 @@ type fixture struct {
 	ended    chan error         // how their contexts ended
 	followed chan string        // subscriptions that have begun
 	released chan string        // and ended
+	lose     chan struct{}      // makes one running subscription fail
 }
 
 // rights hide what begins with "secret" from everybody but alice, and lock
@@ -88,7 +89,7 @@ func newFixture(t testing.TB, o mcp.FrontendOptions) *fixture {
 	f := &fixture{
 		funcs: &gateway.Funcs{}, registry: &gateway.Registry{},
 		started: make(chan *gateway.Call, 16), ended: make(chan error, 16),
-		followed: make(chan string, 1024), released: make(chan string, 1024),
+		followed: make(chan string, 1024), released: make(chan string, 1024), lose: make(chan struct{}),
 	}
 	must := func(err error) {
 		t.Helper()
@@ -148,11 +149,29 @@ func newFixture(t testing.TB, o mcp.FrontendOptions) *fixture {
 
 // Do counts subscriptions and leaves the rest to the functions.
 func (f *fixture) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
-	if call.Op == gateway.OpSubscribe {
-		f.followed <- call.Name
-		defer func() { f.released <- call.Name }()
+	if call.Op != gateway.OpSubscribe {
+		return f.funcs.Do(ctx, call)
 	}
-	return f.funcs.Do(ctx, call)
+	f.followed <- call.Name
+	defer func() { f.released <- call.Name }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lost := make(chan bool, 1)
+	go func() {
+		select {
+		case <-f.lose:
+			lost <- true
+			cancel()
+		case <-ctx.Done():
+			lost <- false
+		}
+	}()
+	res, err := f.funcs.Do(ctx, call)
+	cancel()
+	if <-lost {
+		return nil, &gateway.Error{Code: gateway.Unavailable, By: "upstream/demo", Msg: "gone"}
+	}
+	return res, err
 }
 
 // publish puts what the functions offer now into the registry.
