@@ -152,7 +152,12 @@ func (f *fixture) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, 
 	if call.Op != gateway.OpSubscribe {
 		return f.funcs.Do(ctx, call)
 	}
-	f.followed <- call.Name
+	watched, sub := *call, *call.Subscription
+	sub.Ready = func() {
+		call.Subscription.Ready()
+		f.followed <- call.Name
+	}
+	watched.Subscription = &sub
 	defer func() { f.released <- call.Name }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -166,7 +171,7 @@ func (f *fixture) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, 
 			lost <- false
 		}
 	}()
-	res, err := f.funcs.Do(ctx, call)
+	res, err := f.funcs.Do(ctx, &watched)
 	cancel()
 	if <-lost {
 		return nil, &gateway.Error{Code: gateway.Unavailable, By: "upstream/demo", Msg: "gone"}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -154,8 +155,16 @@ func testPeerHears(t *testing.T, f *fixture, cs *sdk.ClientSession, h heard) {
 	if uri := receive(t, h.updates); uri != "test://text" {
 		t.Errorf("updated: %s", uri)
 	}
-	f.addTool(t, "new")
-	receive(t, h.tools)
+	for i, told := 0, false; !told; i++ { // The client may still be about to listen.
+		if f.addTool(t, fmt.Sprintf("new%d", i)); i == 100 {
+			t.Fatal("no change was told")
+		}
+		select {
+		case <-h.tools:
+			told = true
+		case <-time.After(patience / 100):
+		}
+	}
 
 	hang, cancel := context.WithCancel(ctx)
 	go func() {
