@@ -27,6 +27,7 @@ type process struct {
 	stderr *os.File
 	exited chan struct{} // closed when the program has ended and its group was killed
 	status error         // how, valid then
+	silent chan struct{} // closed when standard error has ended
 	wg     sync.WaitGroup
 
 	mu   sync.Mutex
@@ -46,7 +47,7 @@ func spawnProcess(ctx context.Context, o *UpstreamOptions) (*process, error) {
 	cmd.Dir = o.Dir
 	cmd.Env = append(leanEnvironment(), o.Env...)
 	cmd.SysProcAttr = ownGroup()
-	p := &process{cmd: cmd, exited: make(chan struct{})}
+	p := &process{cmd: cmd, exited: make(chan struct{}), silent: make(chan struct{})}
 	theirs, err := p.pipes()
 	if err == nil {
 		err = cmd.Start()
@@ -59,7 +60,10 @@ func spawnProcess(ctx context.Context, o *UpstreamOptions) (*process, error) {
 		return nil, fmt.Errorf("start %q: %w", o.Command, err)
 	}
 	p.wg.Go(p.wait)
-	p.wg.Go(func() { p.logErrors(o) })
+	p.wg.Go(func() {
+		defer close(p.silent)
+		p.logErrors(o)
+	})
 	return p, nil
 }
 
@@ -119,6 +123,7 @@ func (p *process) ended(err error) error {
 	defer t.Stop()
 	select {
 	case <-p.exited:
+		<-p.silent // It ends with the program, or a little later.
 		how := "status 0"
 		if p.status != nil {
 			how = p.status.Error()

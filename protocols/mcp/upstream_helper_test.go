@@ -63,6 +63,7 @@ func programs() map[string]func() error {
 			}
 			return f.ServeStdio(ctx, os.Stdin, os.Stdout, gatewaytest.Caller())
 		},
+		"mischief": mischief,
 	}
 }
 
