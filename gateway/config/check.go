@@ -16,6 +16,7 @@ func (r *report) check(c *Config) {
 		r.add("state.replicas", "the embedded state engine keeps one copy", "set nats_url, or leave replicas at 1")
 	}
 	r.checkSources(c.Sources)
+	r.checkToolsets(c)
 }
 
 // checkListen refuses addresses off loopback that are not protected.

@@ -1,7 +1,7 @@
 // Package config is the configuration of the gateway: a YAML file as typed
 // data.
 //
-// The types in config.go, auth.go and source.go are the one declaration. From
+// The types in config.go, auth.go, source.go and toolset.go are the one declaration. From
 // their field tags and comments come the parser, the problems with line and
 // column, the reference ([Reference]) and the JSON Schema ([JSONSchema]).
 //
@@ -52,6 +52,11 @@ type Config struct {
 
 	// The services whose tools, resources and prompts the gateway offers.
 	Sources []Source `yaml:"sources" max:"1000" reload:"hot"`
+
+	// Selections of what the gateway offers, each with an MCP endpoint of its own
+	// at `/mcp/<name>`. The policy holds there as everywhere: a toolset can only
+	// leave out.
+	Toolsets []Toolset `yaml:"toolsets" max:"100" reload:"hot"`
 
 	// The log of the gateway itself, written to standard error.
 	Log Log `yaml:"log" reload:"restart"`

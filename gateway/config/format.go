@@ -31,7 +31,7 @@ func (d *decoder) format(v reflect.Value, f field, path string) {
 // which is fine where there is no default.
 func (d *decoder) text(v reflect.Value, f field, path string) {
 	s := v.String()
-	if s == "" && f.format != "" && (f.def != "" || f.format == "not-empty") {
+	if s == "" && f.format != "" && (f.def != "" || f.format == "not-empty" || f.format == "pattern") {
 		d.fail(path, "must not be empty", "")
 		return
 	}
@@ -119,6 +119,8 @@ func checkFormat(format, value string) (msg, hint string) {
 			msg, hint = checkSecure(value)
 		}
 		return msg, hint
+	case "pattern":
+		return checkPattern(value)
 	case "nats-url":
 		return checkURL(value, "nats tls ws wss", false)
 	}

@@ -157,6 +157,9 @@ func formatSchema(s *schema, format string) {
 		s.Pattern = "^[A-Za-z0-9_-]{1,32}$"
 	case format == "address":
 		s.Pattern = "^(.*:[0-9]{1,5})?$"
+	case format == "pattern":
+		s.Pattern = `^([^\[\]{}\\]|\\.)*$`
+		s.MinLength = 1
 	case format == "not-empty":
 		s.MinLength = 1
 	case slices.Contains([]string{"origin", "base-url", "url", "secure-url", "nats-url"}, format):

@@ -15,6 +15,9 @@ type Source struct {
 	// Without it a name that two sources share is an error when they load.
 	Prefix bool `yaml:"prefix" default:"true"`
 
+	// Tags of everything that this source offers, by which toolsets select.
+	Tags []string `yaml:"tags" format:"name" max:"16"`
+
 	// An MCP server.
 	MCP *MCP `yaml:"mcp" oneof:"kind"`
 
