@@ -414,7 +414,9 @@ func testConcurrent(t *testing.T, r *road) {
 	default:
 	}
 	cancel()
-	soon(t, slow, "a slow call, cancelled")
+	if err := soon(t, slow, "a slow call, cancelled"); err == nil || err.Code != gateway.Canceled {
+		t.Errorf("a slow call, cancelled: %v", err)
+	}
 }
 
 func testChanges(t *testing.T, r *road) {

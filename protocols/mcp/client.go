@@ -335,10 +335,20 @@ func (c *client) asked(m *message) {
 	}
 }
 
-// doubtful wakes Watch to see whether the server is still there.
+// doubtful draws the connection's conclusions from an error: Watch looks
+// whether the server is still there, or what its tools are now, and a server
+// that no longer speaks the revision is connected to anew.
 func (c *client) doubtful(err error) {
 	if _, ok := errors.AsType[*lostError](err); ok {
 		signal(c.doubts)
+	}
+	if e, ok := errors.AsType[*rpcError](err); ok {
+		switch e.code {
+		case codeHeaderMismatch:
+			signal(c.changes)
+		case codeUnsupportedVersion:
+			c.cancel(err)
+		}
 	}
 }
 
@@ -397,7 +407,7 @@ func (m *message) answers(id uint64) bool {
 
 func badAnswer(msg string) error { return fmt.Errorf("%w: %s", errBadAnswer, msg) }
 
-var errBadAnswer = errors.New("the server's answer is not valid") //nolint:gochecknoglobals // a constant.
+var errBadAnswer = errors.New("the server's answer is not valid")
 
 // dropComma takes back a comma after the last member.
 func dropComma(b []byte) []byte {

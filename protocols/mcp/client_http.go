@@ -32,7 +32,7 @@ type httpTransport struct {
 	session string      // legacy: the session's id; set by initialize, before there are other users
 
 	mu      sync.Mutex
-	running map[uint64]struct{} // requests of the session
+	running map[uint64]struct{} // legacy requests
 }
 
 func newHTTPTransport(c *client) *httpTransport {
@@ -58,8 +58,9 @@ func (t *httpTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })()
-	if t.session != "" {
+	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })() //nolint:contextcheck // the connection's own life.
+	legacy := t.c.rev != "" && !t.c.modern()
+	if legacy {
 		t.mu.Lock()
 		t.running[r.id] = struct{}{}
 		t.mu.Unlock()
@@ -69,8 +70,8 @@ func (t *httpTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 	if abandoned {
 		m, err = message{}, context.Cause(caller)
 	}
-	if t.session != "" {
-		t.ended(r.id, abandoned)
+	if legacy {
+		t.ended(r.id, abandoned) //nolint:contextcheck // the request's own context has ended.
 	}
 	return m, err
 }
@@ -147,9 +148,7 @@ func (t *httpTransport) exchange(ctx context.Context, r *outgoing) (message, err
 // request metadata).
 func (t *httpTransport) headers(r *outgoing) http.Header {
 	h := make(http.Header, len(t.header)+4+len(r.params))
-	for name, values := range t.header {
-		h[name] = values
-	}
+	maps.Copy(h, t.header)
 	if t.c.rev != "" {
 		h[headerVersion] = []string{t.c.rev}
 	}
@@ -172,7 +171,8 @@ func (t *httpTransport) headers(r *outgoing) http.Header {
 // (transports, value encoding).
 func encodeHeader(text string) string {
 	const prefix, suffix = "=?base64?", "?="
-	plain := text == strings.TrimSpace(text) && !(strings.HasPrefix(text, prefix) && strings.HasSuffix(text, suffix))
+	encoded := strings.HasPrefix(text, prefix) && strings.HasSuffix(text, suffix)
+	plain := !encoded && text == strings.TrimSpace(text)
 	for i := 0; plain && i < len(text); i++ {
 		plain = text[i] >= ' ' && text[i] <= '~'
 	}
@@ -263,7 +263,7 @@ func retryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
 	var d time.Duration
 	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
-		d = time.Duration(n) * time.Second //nolint:gosec // 31 bits.
+		d = time.Duration(n) * time.Second
 	} else if at, err := http.ParseTime(v); err == nil {
 		d = time.Until(at)
 	}
@@ -321,7 +321,7 @@ func readAll(r io.Reader, announced int64, most int) ([]byte, error) {
 // close tells a legacy server that nobody waits for what it still does, and
 // that the session has ended (2025-11-25, transports, session management).
 func (t *httpTransport) close() {
-	if t.session == "" || errors.Is(context.Cause(t.c.ctx), errSessionEnded) {
+	if errors.Is(context.Cause(t.c.ctx), errSessionEnded) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.c.ctx), t.c.u.o.Grace)
@@ -338,6 +338,9 @@ func (t *httpTransport) close() {
 		})
 	}
 	_ = some.Wait() // There are no errors.
+	if t.session == "" {
+		return
+	}
 	req := (&http.Request{Method: http.MethodDelete, URL: t.c.u.url, Host: t.c.u.url.Host, Header: t.headers(&outgoing{})}).WithContext(ctx)
 	if res, err := t.do(req); err == nil {
 		_ = res.Body.Close() // Whatever it says.

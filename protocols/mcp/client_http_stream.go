@@ -20,11 +20,12 @@ const (
 // stream that breaks off is taken up where it was, if its events have ids
 // (2025-11-25, transports, resumability and redelivery).
 func (t *httpTransport) follow(ctx context.Context, res *http.Response, r *outgoing) (message, error) {
-	events := newSSEReader(res.Body, t.c.u.o.MaxMessage)
+	events, body := newSSEReader(res.Body, t.c.u.o.MaxMessage), io.NopCloser(nil) // The first is the caller's to close.
+	defer func() { _ = body.Close() }()                                           // It has been read.
 	resumes, retry := 0, firstRetry
 	for {
 		before := events.lastID
-		m, err := t.read(events, r)
+		m, err := t.read(events, r) //nolint:contextcheck // what the server asks meanwhile is not the call's.
 		if err == nil || t.c.modern() || errors.Is(err, errTooLarge) || errors.Is(err, errBadAnswer) {
 			return m, err
 		}
@@ -50,7 +51,8 @@ func (t *httpTransport) follow(ctx context.Context, res *http.Response, r *outgo
 			}
 			continue
 		}
-		defer again.Body.Close() //nolint:errcheck,gocritic // at most a few, all read.
+		_ = body.Close() // As above.
+		body = again.Body
 		next := newSSEReader(again.Body, t.c.u.o.MaxMessage)
 		next.lastID, next.retry = events.lastID, events.retry
 		events = next
@@ -133,10 +135,10 @@ func (t *httpTransport) stand(ctx context.Context, ready func()) {
 			ready()
 			events := newSSEReader(res.Body, t.c.u.o.MaxMessage)
 			events.lastID = last
-			_, err = t.read(events, nil)
-			_ = res.Body.Close() // It has been read.
+			_, err = t.read(events, nil) //nolint:contextcheck // as in follow.
+			_ = res.Body.Close()         // It has been read.
 			if last = events.lastID; events.retry > 0 {
-				wait = min(events.retry, mostRetry)
+				wait = max(firstRetry, min(events.retry, mostRetry))
 			} else if time.Since(opened) >= stableAfter {
 				wait = firstRetry
 			}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-var errTooLarge = errors.New("the message is too large") //nolint:gochecknoglobals // a constant.
+var errTooLarge = errors.New("the message is too large")
 
 // An sseEvent is one server-sent event. Its data is valid until the next one is
 // read.
@@ -79,7 +79,7 @@ func (s *sseReader) next() (sseEvent, error) {
 			}
 		case "retry":
 			if ms, err := strconv.ParseUint(string(value), 10, 31); err == nil {
-				s.retry = time.Duration(ms) * time.Millisecond //nolint:gosec // 31 bits.
+				s.retry = time.Duration(ms) * time.Millisecond
 			}
 		}
 	}

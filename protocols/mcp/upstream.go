@@ -119,11 +119,11 @@ type Upstream struct {
 }
 
 var (
-	errUpstreamClosed = errors.New("the upstream is closed")                         //nolint:gochecknoglobals // a constant.
-	errUpstreamSlow   = errors.New("the server did not answer in time")              //nolint:gochecknoglobals // a constant.
-	errSessionEnded   = errors.New("the server no longer knows the session")         //nolint:gochecknoglobals // a constant.
-	errBusy           = fmt.Errorf("more than %d requests are waiting", maxPending)  //nolint:gochecknoglobals // a constant.
-	errNotSupported   = errors.New("no protocol revision that both sides can speak") //nolint:gochecknoglobals // a constant.
+	errUpstreamClosed = errors.New("the upstream is closed")
+	errUpstreamSlow   = errors.New("the server did not answer in time")
+	errSessionEnded   = errors.New("the server no longer knows the session")
+	errBusy           = fmt.Errorf("more than %d requests are waiting", maxPending)
+	errNotSupported   = errors.New("no protocol revision that both sides can speak")
 )
 
 // NewUpstream checks the options and returns an upstream that has not connected

@@ -17,7 +17,7 @@ import (
 func (c *client) do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
 	var r *outgoing
 	origin := call.Target.Origin
-	switch call.Op {
+	switch call.Op { //nolint:exhaustive // OpSubscribe does not come here.
 	case gateway.OpCall:
 		r = c.begin("tools/call")
 		r.subject = origin

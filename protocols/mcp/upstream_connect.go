@@ -55,7 +55,7 @@ func (u *Upstream) client(ctx context.Context) (*client, error) {
 		}
 		a := &attempt{done: make(chan struct{})}
 		u.attempt = a
-		u.wg.Go(func() { u.connect(a) })
+		u.wg.Go(func() { u.connect(a) }) //nolint:contextcheck // it connects for others too.
 	}
 	a := u.attempt
 	u.mu.Unlock()
@@ -131,7 +131,7 @@ func (u *Upstream) connect(a *attempt) {
 // dial connects and agrees on a revision.
 func (u *Upstream) dial(ctx context.Context) (*client, error) {
 	u.mu.Lock()
-	era := u.era
+	era := u.era // "" where it is not known
 	u.mu.Unlock()
 	if u.o.Era != eraAuto {
 		era = u.o.Era
@@ -142,21 +142,11 @@ func (u *Upstream) dial(ctx context.Context) (*client, error) {
 	}
 	if era != eraLegacy {
 		modern, err := c.discover(ctx)
-		switch {
-		case err == nil && modern:
+		if modern {
 			u.found("")
 			return c, nil
-		case err == nil && era == eraModern:
-			err = errNotSupported
-		case err != nil && era == "" && c.isProcess() && ctx.Err() == nil && c.ctx.Err() != nil:
-			// It ended because it was asked: it may know only initialize.
-			c.close(nil)
-			if c, err = u.open(ctx); err != nil {
-				return nil, err
-			}
 		}
-		if err != nil {
-			c.close(err)
+		if c, err = u.fallBack(ctx, c, era, err); err != nil {
 			return nil, err
 		}
 	}
@@ -167,6 +157,23 @@ func (u *Upstream) dial(ctx context.Context) (*client, error) {
 	}
 	u.found(eraLegacy)
 	return c, nil
+}
+
+// fallBack returns the connection over which a server that is not modern is to
+// be initialized, or the error of asking it for its era.
+func (u *Upstream) fallBack(ctx context.Context, c *client, era string, err error) (*client, error) {
+	if err == nil && era == eraModern {
+		err = errNotSupported
+	}
+	if err == nil {
+		return c, nil
+	}
+	ended := c.isProcess() && c.ctx.Err() != nil && ctx.Err() == nil
+	c.close(err)
+	if ended && era == "" {
+		return u.open(ctx) // It may have ended because it knows only initialize.
+	}
+	return nil, err
 }
 
 // found remembers that a server is legacy, so that it is not probed again.
@@ -233,7 +240,7 @@ func (c *client) discover(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-var errProbe = errors.New("no answer to server/discover") //nolint:gochecknoglobals // a constant.
+var errProbe = errors.New("no answer to server/discover")
 
 // legacyAnswer returns nil where an error is what legacy servers say to
 // server/discover, and the error itself where it means something else.

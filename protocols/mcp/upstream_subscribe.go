@@ -49,7 +49,7 @@ type listening struct {
 	refuse context.CancelCauseFunc
 }
 
-var errNotWatched = errors.New("the server does not watch this resource") //nolint:gochecknoglobals // a constant.
+var errNotWatched = errors.New("the server does not watch this resource")
 
 // subscribe follows a resource until the context ends or the connection does.
 func (u *Upstream) subscribe(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
@@ -110,7 +110,10 @@ func (c *client) follow(ctx, timed context.Context, call *gateway.Call) error {
 }
 
 // join adds a follower to those of a resource, and has the server watch it
-// where it is the first.
+// where it is the first. The context is for waiting; what is begun has the
+// connection's.
+//
+//nolint:contextcheck // see above.
 func (c *client) join(ctx context.Context, uri string, f *follower) (*watched, error) {
 	for {
 		c.mu.Lock()
@@ -237,7 +240,7 @@ func (c *client) listen(ctx context.Context, l *listening) error {
 	return err
 }
 
-var errListenEnded = &lostError{errors.New("the server ended the subscription")} //nolint:gochecknoglobals // a constant.
+var errListenEnded = &lostError{errors.New("the server ended the subscription")}
 
 // acknowledge reads what the server has agreed to.
 func (l *listening) acknowledge(params json.RawMessage) {

@@ -56,7 +56,7 @@ func (u *Upstream) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] 
 	}
 }
 
-var errStopped = errors.New("nobody reads the sequence any more") //nolint:gochecknoglobals // a constant.
+var errStopped = errors.New("nobody reads the sequence any more")
 
 // await waits until the next attempt to connect is due.
 func (u *Upstream) await(ctx context.Context) error {
@@ -241,40 +241,20 @@ type lister struct {
 
 // listAll asks for all pages of a list and parses what is in it.
 func listAll[T any](ctx context.Context, l *lister, method, member string, into *[]*T, parse func(json.RawMessage) (*T, error)) error {
-	seen := map[string]struct{}{} // cursors, and below that definitions
-	names := map[string]struct{}{}
+	names, cursors := map[string]struct{}{}, map[string]struct{}{}
 	cursor := ""
 	for range maxPages {
-		raw, err := l.page(ctx, method, cursor)
+		items, next, err := l.page(ctx, method, member, cursor)
 		if e, ok := errors.AsType[*rpcError](err); ok && e.code == codeMethodNotFound {
 			return nil // Announced with others of its kind, but there is none.
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", method, err)
 		}
-		var page struct {
-			Next string `json:"nextCursor"`
-		}
-		if err := jsonv2.Unmarshal(raw, &page); err != nil {
-			return fmt.Errorf("%s: %w", method, badAnswer(err.Error()))
-		}
-		var items []json.RawMessage
-		if list := lookup(raw, []string{member}); !isNull(list) {
-			if err := jsonv2.Unmarshal(list, &items); err != nil {
-				return fmt.Errorf("%s: %w", method, badAnswer(err.Error()))
-			}
-		}
 		for _, item := range items {
-			if l.count, l.bytes = l.count+1, l.bytes+len(item); l.count > maxOffered || l.bytes > maxDefinitions {
-				return fmt.Errorf("%s: the server offers more than %d capabilities or %d bytes of them", method, maxOffered, maxDefinitions)
-			}
 			v, err := parse(item)
 			if err == nil {
-				key := keyOf(v)
-				if _, twice := names[key]; twice {
-					err = fmt.Errorf("%q is listed twice", oneLine(key, 128))
-				}
-				names[key] = struct{}{}
+				err = once(names, keyOf(v))
 			}
 			if err != nil {
 				l.u.leaveOut(ctx, method, err)
@@ -282,16 +262,23 @@ func listAll[T any](ctx context.Context, l *lister, method, member string, into 
 			}
 			*into = append(*into, v)
 		}
-		if page.Next == "" {
+		if next == "" {
 			return nil
 		}
-		if _, again := seen[page.Next]; again {
-			return fmt.Errorf("%s: the server's pages go round in a circle", method)
+		if err := once(cursors, next); err != nil {
+			return fmt.Errorf("%s: the pages go round in a circle: %w", method, err)
 		}
-		seen[page.Next] = struct{}{}
-		cursor = page.Next
+		cursor = next
 	}
 	return fmt.Errorf("%s: more than %d pages", method, maxPages)
+}
+
+func once(seen map[string]struct{}, key string) error {
+	if _, twice := seen[key]; twice {
+		return fmt.Errorf("%q is listed twice", oneLine(key, 128))
+	}
+	seen[key] = struct{}{}
+	return nil
 }
 
 // keyOf returns what a definition is called by the server.
@@ -310,14 +297,36 @@ func keyOf(v any) string {
 	}
 }
 
-func (l *lister) page(ctx context.Context, method, cursor string) (json.RawMessage, error) {
+// page asks for one page and returns what is on it and the next one's cursor.
+func (l *lister) page(ctx context.Context, method, member, cursor string) (items []json.RawMessage, next string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.u.o.Timeout, errUpstreamSlow)
 	defer cancel()
 	r := l.c.begin(method)
 	if cursor != "" {
 		r.body = append(quote(append(r.body, `"cursor":`...), cursor), ',')
 	}
-	return l.c.request(ctx, r)
+	raw, err := l.c.request(ctx, r)
+	if err != nil {
+		return nil, "", err
+	}
+	if value := lookup(raw, []string{"nextCursor"}); !isNull(value) {
+		var ok bool
+		if next, ok = unquote(value); !ok {
+			return nil, "", badAnswer("nextCursor is not a string")
+		}
+	}
+	if list := lookup(raw, []string{member}); !isNull(list) {
+		if err := jsonv2.Unmarshal(list, &items); err != nil {
+			return nil, "", badAnswer(err.Error())
+		}
+	}
+	for _, item := range items {
+		l.count, l.bytes = l.count+1, l.bytes+len(item)
+	}
+	if l.count > maxOffered || l.bytes > maxDefinitions {
+		return nil, "", fmt.Errorf("the server offers more than %d capabilities or %d bytes of them", maxOffered, maxDefinitions)
+	}
+	return items, next, nil
 }
 
 // tool parses a tool. Over HTTP, one whose mirrored parameters are not valid
