@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/trilith-gateway/trilith/auth/issuer"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
 	"github.com/trilith-gateway/trilith/gateway/config"
@@ -72,8 +74,9 @@ func start(t testing.TB, sources map[string]gateway.Upstream, edit func(*config.
 	return &rig{s, cfg, conn}
 }
 
-// token returns a persona's token; "" and "nobody" have none, and "stranger"
-// one that is not ours.
+// token returns a persona's token; "" and "nobody" have none. "stranger" has
+// one that is not ours, "elsewhere" one for another audience, and "late" one
+// that has expired.
 func (r *rig) token(t testing.TB, persona string) string {
 	t.Helper()
 	switch persona {
@@ -81,8 +84,26 @@ func (r *rig) token(t testing.TB, persona string) string {
 		return ""
 	case "stranger":
 		return "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl"
+	case "elsewhere":
+		return r.mint(t, "https://elsewhere.example", time.Hour)
+	case "late":
+		return r.mint(t, r.URL(), time.Nanosecond)
 	}
 	token, err := r.Token(persona)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// mint returns a token for the persona dev as the built-in issuer makes it.
+func (r *rig) mint(t testing.TB, audience string, ttl time.Duration) string {
+	t.Helper()
+	is, err := issuer.Open(issuer.Options{URL: r.URL() + "/dev/issuer", KeyFile: filepath.Join(r.config.Data, "dev-issuer.pem"), Existing: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := is.Mint("dev", audience, ttl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,10 +232,36 @@ func lab(t testing.TB) *gateway.Funcs {
 	return f
 }
 
+// lost is a source that was here once, with a tool, and is away now.
+type lost struct{ *gateway.Funcs }
+
+func newLost(t testing.TB) lost {
+	t.Helper()
+	f := new(gateway.Funcs)
+	err := f.AddTool(json.RawMessage(`{"name":"raw","inputSchema":{"type":"object"}}`), func(context.Context, *gateway.Call) (*gateway.Result, error) {
+		return nil, errors.New("SECRET: a source that is away was called")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lost{f}
+}
+
+func (l lost) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] {
+	return func(yield func(gateway.Catalog, error) bool) {
+		for c, err := range l.Funcs.Watch(ctx) {
+			if !yield(c, err) || !yield(gateway.Catalog{}, errors.New("SECRET: the process exited")) {
+				return
+			}
+		}
+	}
+}
+
 // labPolicy is the policy of the parity cases.
 const labPolicy = `p, role:admin, *, **, *, allow
 p, role:dev, *, tool/demo/*, call, allow
 p, role:dev, *, tool/lab/*, call, allow
+p, role:dev, *, tool/lost/*, call, allow
 p, role:dev, *, resource/**, *, allow
 p, role:dev, *, prompt/demo/*, *, allow
 p, role:guest, *, tool/demo/echo, call, allow
