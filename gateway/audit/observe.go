@@ -77,7 +77,9 @@ func (o *observation) end(res *gateway.Result, err error) {
 	if p := call.Principal; p != nil {
 		r.Principal = Principal{ID: p.ID, Name: p.Name, Roles: p.Roles, Tenant: p.Tenant}
 	}
-	l.arguments(&r, call.Args)
+	if r.By == "" || r.By != call.Via { // Else the door refused what it could not make a call of: there are no arguments.
+		l.arguments(&r, call.Args)
+	}
 	if l.o.Trace != nil {
 		r.Trace = l.o.Trace(o.Context)
 	}

@@ -40,11 +40,11 @@ type Record struct {
 	Via        string          `json:"via,omitzero"`         // the door: "mcp", "graphql", "grpc" or "rest"
 	Op         string          `json:"op,omitzero"`          // "call", "read", "get", "complete" or "subscribe"
 	Kind       string          `json:"kind,omitzero"`        // "tool", "resource", "template" or "prompt"
-	Name       string          `json:"name,omitzero"`        // what the caller asked for: a name, a URI or a URI template
+	Name       string          `json:"name,omitzero"`        // what the caller asked for: a name, a URI or a URI template; of a refused request, its name or route
 	Object     string          `json:"object,omitzero"`      // the policy's name for the target; absent where nothing was found
 	Principal  Principal       `json:"principal,omitzero"`   // who asked; absent where nobody was authenticated
 	Code       string          `json:"code,omitzero"`        // "OK", or how the call or the event failed, as google.rpc.Code spells it
-	By         string          `json:"by,omitzero"`          // who refused: "policy", "arguments", "registry", "upstream/<source>" or another gate
+	By         string          `json:"by,omitzero"`          // who refused: "policy", "arguments", "registry", "upstream/<source>", another gate, or the door itself, as in via
 	Cause      string          `json:"cause,omitzero"`       // why, for the operator, such as the policy's rule
 	ToolError  bool            `json:"tool_error,omitzero"`  // whether the tool ran and reported a failure
 	DurationUS int64           `json:"duration_us,omitzero"` // how long the call took, in microseconds

@@ -20,7 +20,8 @@ import (
 )
 
 // road returns the functions of this module on its caller's stack, outermost
-// first, from the door to the upstream. Generated code is left out.
+// first, from the door to the upstream. Generated code is left out, and frames
+// of one name that follow each other are one.
 func road() []string {
 	const module = "github.com/trilith-gateway/trilith/"
 	pc := make([]uintptr, 256)
@@ -37,7 +38,7 @@ func road() []string {
 		}
 	}
 	slices.Reverse(out)
-	return out
+	return slices.Compact(out)
 }
 
 var closure = regexp.MustCompile(`(-fm|\.func\d+|\.\d+)+(\.|$)`)

@@ -16,7 +16,7 @@ func newCall(ctx context.Context, op gateway.Op, name string, arguments json.Raw
 	if err != nil {
 		return nil, err
 	}
-	return &gateway.Call{Op: op, Name: name, Args: args, Principal: caller(ctx), Via: "graphql"}, nil
+	return &gateway.Call{Op: op, Name: name, Args: args, Principal: caller(ctx), Via: door}, nil
 }
 
 // object checks that a JSON argument is an object, or nil for none.
@@ -101,7 +101,7 @@ func (q query) Complete(ctx context.Context, ref generated.CompletionRef, argume
 	if ref.Template != nil {
 		kind, name = gateway.KindTemplate, ref.Template
 	}
-	res, err := q.gw.Do(ctx, &gateway.Call{Op: gateway.OpComplete, Kind: kind, Name: *name, Args: text, Principal: caller(ctx), Via: "graphql"})
+	res, err := q.gw.Do(ctx, &gateway.Call{Op: gateway.OpComplete, Kind: kind, Name: *name, Args: text, Principal: caller(ctx), Via: door})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json/jsontext"
@@ -28,6 +29,7 @@ const (
 func (f *Frontend) present(ctx context.Context, err error) *gqlerror.Error {
 	at := graphql.DefaultErrorPresenter(ctx, err)
 	e := gateway.AsError(err)
+	f.record(ctx, fieldCall(ctx), e)
 	if e.Code == gateway.Internal && !isGatewayError(err) {
 		f.o.Logger.ErrorContext(ctx, "graphql operation failed", slog.String("error", err.Error()), slog.String("path", at.Path.String()))
 	}
@@ -51,7 +53,7 @@ func toError(e *gateway.Error, path ast.Path, at []gqlerror.Location) *gqlerror.
 	if invalid, ok := errors.AsType[*schema.Invalid](e.Err); ok {
 		ext["violations"] = violations(invalid)
 	}
-	return &gqlerror.Error{Message: e.Msg, Path: path, Locations: at, Extensions: ext}
+	return &gqlerror.Error{Err: e, Message: e.Msg, Path: path, Locations: at, Extensions: ext}
 }
 
 type violation struct {
@@ -74,5 +76,23 @@ func list(err error) gqlerror.List {
 
 // fault is an error in what the client sent, outside any field.
 func fault(code, message string) *gqlerror.Error {
-	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
+	cause := invalidArgument(message)
+	if code == codeLimit {
+		cause.Code = gateway.ResourceExhausted
+	}
+	return &gqlerror.Error{Err: cause, Message: message, Extensions: map[string]any{"code": code}}
+}
+
+// requestFault is a fault of the HTTP request.
+func requestFault(status int, message string) gqlerror.List {
+	cause := invalidArgument(message)
+	switch status {
+	case http.StatusMethodNotAllowed:
+		cause.Code = gateway.Unimplemented
+	case http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong:
+		cause.Code = gateway.ResourceExhausted
+	}
+	err := fault(codeRequest, message)
+	err.Err = cause
+	return gqlerror.List{err}
 }

@@ -27,11 +27,17 @@ type connection struct {
 }
 
 var (
-	errClosed     = &gateway.Error{Code: gateway.Unavailable, By: "graphql", Msg: "the gateway is shutting down"}
-	errTooMany    = &gateway.Error{Code: gateway.ResourceExhausted, By: "graphql", Msg: "too many connections"}
-	errExpired    = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential has expired"}
-	errNobody     = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "authentication required"}
-	errOtherOwner = &gateway.Error{Code: gateway.Unauthenticated, By: "graphql", Msg: "the credential stands for somebody else now"}
+	errClosed     = &gateway.Error{Code: gateway.Unavailable, By: door, Msg: "the gateway is shutting down"}
+	errTooMany    = &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "too many connections"}
+	errNobody     = &gateway.Error{Code: gateway.Unauthenticated, By: door, Msg: "authentication required"}
+	errBusy       = &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "too many operations on this connection"}
+	errDuplicate  = &gateway.Error{Code: gateway.AlreadyExists, By: door, Msg: "an operation of that id is running"}
+	errSilent     = &gateway.Error{Code: gateway.DeadlineExceeded, By: door, Msg: "connection_init did not come in time"}
+	errOtherOwner = &gateway.Error{Code: gateway.Unauthenticated, By: door, Msg: "the credential stands for somebody else now"}
+
+	// These end what runs; the record of a call that they end is that of Do.
+	errShutdown = &gateway.Error{Code: gateway.Unavailable, By: "gateway", Msg: errClosed.Msg}
+	errExpired  = &gateway.Error{Code: gateway.Unauthenticated, By: "gateway", Msg: "the credential has expired"}
 )
 
 // enter admits a connection, which must leave again. Strangers, who have yet to say who they are, get a tenth of the

@@ -112,15 +112,19 @@ func quietRules() *rules.Rules {
 	return r
 }
 
-// withCode returns a copy of the library's error with our code and none of its own extensions.
+// withCode returns a copy of the library's error with our code and none of its own extensions. Its message quotes
+// the document, so the record has only the code, the rule and the place.
 func withCode(err error, code string) *gqlerror.Error {
-	out := fault(code, err.Error())
+	out, cause := fault(code, code), ""
 	if e, ok := errors.AsType[*gqlerror.Error](err); ok {
-		out.Message, out.Locations, out.Path = e.Message, e.Locations, e.Path
+		out.Message, out.Locations, out.Path = clip(e.Message, maxMessage), e.Locations, e.Path
+		if cause = e.Rule; len(e.Locations) > 0 {
+			cause += " at " + e.Locations[0].String()
+		}
+	} else {
+		out.Message = clip(err.Error(), maxMessage)
 	}
-	if len(out.Message) > maxMessage { // It quotes the document.
-		out.Message = strings.ToValidUTF8(out.Message[:maxMessage], "") + "…"
-	}
+	out.Err = invalidArgument(strings.TrimSpace(code + " " + cause))
 	return out
 }
 

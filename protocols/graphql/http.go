@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -14,7 +13,8 @@ import (
 func (f *Frontend) serveHTTP(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
 	as := accept(r.Header.Values("Accept"))
 	if as == "" {
-		writeRefusal(w, typeJSON, http.StatusNotAcceptable, gqlerror.List{fault(codeRequest, "the response is application/graphql-response+json, application/json or text/event-stream")})
+		f.refuse(w, r, "", typeJSON, http.StatusNotAcceptable,
+			requestFault(http.StatusNotAcceptable, "the response is application/graphql-response+json, application/json or text/event-stream"))
 		return
 	}
 	plain := as
@@ -22,30 +22,32 @@ func (f *Frontend) serveHTTP(w http.ResponseWriter, r *http.Request, p *gateway.
 		plain = typeJSON
 	}
 	if p == nil { // The door has answered already; a frontend without a door must not be open.
-		writeRefusal(w, plain, http.StatusUnauthorized, list(errNobody))
+		f.refuse(w, r, "", plain, http.StatusUnauthorized, list(errNobody))
 		return
 	}
 	req, err := f.parse(w, r)
 	if no, ok := errors.AsType[*refusal](err); ok {
-		writeRefusal(w, plain, no.status, gqlerror.List{fault(codeRequest, no.message)})
+		f.refuse(w, r, "", plain, no.status, requestFault(no.status, no.message))
 		return
 	}
 	op, errs := f.prepare(r.Context(), req)
 	switch {
 	case as == typeEvents && (errs != nil || r.Method == http.MethodPost || op.Operation.Operation == ast.Query):
-		f.serveEvents(w, r, p, op, errs)
+		f.serveEvents(w, r, p, req.OperationName, op, errs)
 	case errs != nil:
-		writeRefusal(w, as, statusOfErrors(as), errs)
+		f.refuse(w, r, req.OperationName, as, statusOfErrors(as), errs)
 	case op.Operation.Operation == ast.Subscription && as != typeEvents:
-		writeRefusal(w, as, http.StatusNotAcceptable, gqlerror.List{fault(codeRequest, "a subscription needs a WebSocket, or a POST that accepts text/event-stream")})
+		f.refuse(w, r, req.OperationName, as, http.StatusNotAcceptable,
+			requestFault(http.StatusNotAcceptable, "a subscription needs a WebSocket, or a POST that accepts text/event-stream"))
 	case r.Method == http.MethodGet && op.Operation.Operation != ast.Query:
 		w.Header().Set("Allow", http.MethodPost)
-		writeRefusal(w, plain, http.StatusMethodNotAllowed, gqlerror.List{fault(codeRequest, "only queries may be sent by GET")})
+		f.refuse(w, r, req.OperationName, plain, http.StatusMethodNotAllowed,
+			requestFault(http.StatusMethodNotAllowed, "only queries may be sent by GET"))
 	default:
 		next, ctx := f.start(r.Context(), p, op)
 		resp := next(ctx)
 		if resp == nil { // The context ended before the operation began.
-			writeRefusal(w, as, http.StatusServiceUnavailable, list(ctx.Err()))
+			f.refuse(w, r, req.OperationName, as, http.StatusServiceUnavailable, list(ctx.Err()))
 			return
 		}
 		write(w, as, http.StatusOK, appendResponse(make([]byte, 0, len(resp.Data)+64), resp.Data, resp.Errors))

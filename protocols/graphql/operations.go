@@ -1,8 +1,8 @@
 package graphql
 
 import (
+	"cmp"
 	"context"
-	"strings"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -15,14 +15,14 @@ type running struct{ cancel context.CancelFunc }
 // subscribe starts an operation under the id that the client chose.
 func (s *socket) subscribe(ctx context.Context, m *message) error {
 	if !s.initialised() {
-		return &closing{closeUnauthorized, "Unauthorized"}
+		return &closing{closeUnauthorized, "Unauthorized", errNobody}
 	}
 	if m.ID == "" || len(m.ID) > maxID {
-		return &closing{closeBadRequest, "Invalid message"}
+		return badMessage("the id of an operation has 1 to 256 bytes")
 	}
 	req, err := parseRequest(m.Payload, s.f.o.Bounds)
 	if err != nil {
-		return &closing{closeBadRequest, "Invalid message"}
+		return badMessage(err.Error())
 	}
 	s.mu.Lock()
 	_, taken := s.running[m.ID]
@@ -30,9 +30,9 @@ func (s *socket) subscribe(ctx context.Context, m *message) error {
 	s.mu.Unlock()
 	switch {
 	case taken:
-		return &closing{closeDuplicate, "Subscriber for " + clip(m.ID) + " already exists"}
+		return &closing{closeDuplicate, "Subscriber for " + clip(m.ID, 64) + " already exists", errDuplicate}
 	case full:
-		return s.error(ctx, m.ID, list(&gateway.Error{Code: gateway.ResourceExhausted, By: "graphql", Msg: "too many operations on this connection"}))
+		return s.error(ctx, m.ID, req, list(errBusy))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	op := &running{cancel}
@@ -44,15 +44,6 @@ func (s *socket) subscribe(ctx context.Context, m *message) error {
 		s.run(ctx, m.ID, op, req)
 	})
 	return nil
-}
-
-// clip shortens an id so that it fits a close frame, which holds 123 bytes.
-func clip(id string) string {
-	const most = 64
-	if len(id) <= most {
-		return id
-	}
-	return strings.ToValidUTF8(id[:most], "") + "…"
 }
 
 // cancel ends an operation because its client wants no more of it.
@@ -70,14 +61,13 @@ func (s *socket) cancel(id string) {
 func (s *socket) run(ctx context.Context, id string, op *running, req *request) {
 	p, err := s.caller(ctx)
 	if err != nil {
-		end := refused(err, false)
-		s.close(end.code, end.reason)
+		s.end(ctx, refused(err, false))
 		return
 	}
 	prepared, errs := s.f.prepare(ctx, req)
 	if errs != nil {
 		if s.finish(id, op) {
-			_ = s.error(ctx, id, errs) // A failed write has ended the connection.
+			_ = s.error(ctx, id, req, errs) // A failed write has ended the connection.
 		}
 		return
 	}
@@ -114,6 +104,8 @@ func (s *socket) finish(id string, op *running) bool {
 	return true
 }
 
-func (s *socket) error(ctx context.Context, id string, errs gqlerror.List) error {
+// error answers an operation that was not executed.
+func (s *socket) error(ctx context.Context, id string, req *request, errs gqlerror.List) error {
+	s.f.record(ctx, gateway.Call{Principal: s.principal(), Name: cmp.Or(req.OperationName, socketName)}, errs[0])
 	return s.write(ctx, message{ID: id, Type: "error", Payload: appendErrors(nil, errs)})
 }

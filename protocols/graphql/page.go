@@ -102,5 +102,5 @@ func matcher(search, source, tag *string) (func(*gateway.Capability) bool, error
 }
 
 func invalidArgument(message string) *gateway.Error {
-	return &gateway.Error{Code: gateway.InvalidArgument, By: "graphql", Msg: message}
+	return &gateway.Error{Code: gateway.InvalidArgument, By: door, Msg: message}
 }

@@ -92,9 +92,12 @@ func inOrder(a, b *gqlerror.Error) int {
 	return cmp.Or(cmp.Compare(at(a).Line, at(b).Line), cmp.Compare(at(a).Column, at(b).Column))
 }
 
-// writeRefusal answers a request that was not executed.
-func writeRefusal(w http.ResponseWriter, contentType string, status int, errs gqlerror.List) {
-	write(w, contentType, status, appendResponse(nil, nil, errs))
+// clip shortens a text to about as many bytes.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 func write(w http.ResponseWriter, contentType string, status int, body []byte) {

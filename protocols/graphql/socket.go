@@ -1,8 +1,11 @@
 package graphql
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -30,7 +33,8 @@ const (
 
 const (
 	subprotocol = "graphql-transport-ws"
-	maxID       = 256 // bytes of an operation's id
+	maxID       = 256         // bytes of an operation's id
+	socketName  = "websocket" // in the records of refusals
 )
 
 func isUpgrade(r *http.Request) bool {
@@ -48,6 +52,12 @@ type message struct {
 type closing struct {
 	code   websocket.StatusCode
 	reason string
+	err    error // why, for the record
+}
+
+// badMessage ends a socket whose client does not speak the protocol.
+func badMessage(why string) *closing {
+	return &closing{closeBadRequest, "Invalid message", invalidArgument(why)}
 }
 
 func (c *closing) Error() string { return c.reason }
@@ -83,18 +93,19 @@ func (f *Frontend) serveSocket(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	if err != nil {
-		writeRefusal(w, typeJSON, statusOfRefusal(err), list(err))
+		f.refuse(w, r, "", typeJSON, statusOfRefusal(err), list(err))
 		return
 	}
 	defer conn.leave()
 	s.conn = conn
 	s.ws, err = websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, OriginPatterns: f.o.OriginPatterns})
 	close(upgraded)
-	if err != nil {
-		return // Accept has answered.
+	if err != nil { // Accept has answered.
+		f.record(r.Context(), requestCall(r, ""), invalidArgument("the upgrade to a WebSocket is malformed"))
+		return
 	}
 	if s.ws.Subprotocol() != subprotocol {
-		_ = s.ws.Close(closeSubprotocol, "Subprotocol not acceptable") // The connection ends in any case.
+		s.end(r.Context(), &closing{closeSubprotocol, "Subprotocol not acceptable", invalidArgument("the subprotocol is not " + subprotocol)})
 		return
 	}
 	s.ws.SetReadLimit(int64(f.o.Bounds.Bytes))
@@ -106,7 +117,7 @@ func (s *socket) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.after(s.f.o.InitTimeout, func() {
 		if !s.initialised() {
-			s.close(closeInitTimeout, "Connection initialisation timeout")
+			s.end(ctx, &closing{closeInitTimeout, "Connection initialisation timeout", errSilent})
 		}
 	})
 	var err error
@@ -124,11 +135,38 @@ func (s *socket) serve(ctx context.Context) {
 	s.mu.Unlock()
 	cancel() // Operations end; what they still write is refused.
 	if end, ok := errors.AsType[*closing](err); ok {
-		s.close(end.code, end.reason)
+		s.end(ctx, end)
 	} else {
-		_ = s.ws.CloseNow() // The peer has closed or is gone.
+		_ = s.ws.CloseNow() // The peer has closed or is gone, or what it sends is no WebSocket any more.
 	}
 	s.work.Wait()
+}
+
+// end closes the socket because of what its client did.
+func (s *socket) end(ctx context.Context, why *closing) {
+	s.record(ctx, why.err)
+	s.close(why.code, why.reason)
+}
+
+func (s *socket) record(ctx context.Context, err error) {
+	s.f.record(ctx, gateway.Call{Principal: s.principal(), Name: socketName}, err)
+}
+
+// unreadable is the refusal of frames that cannot be read (RFC 6455, section 7.1.7), or nil where the peer has closed
+// the connection or is gone.
+func unreadable(err error) error {
+	if errors.Is(err, websocket.ErrMessageTooBig) {
+		return &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "the message is too long"}
+	}
+	for _, gone := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, gone) {
+			return nil
+		}
+	}
+	if _, gone := errors.AsType[net.Error](err); gone || websocket.CloseStatus(err) != -1 {
+		return nil
+	}
+	return invalidArgument("the frames are not those of a WebSocket")
 }
 
 func (s *socket) close(code websocket.StatusCode, reason string) {
@@ -150,17 +188,31 @@ func (s *socket) initialised() bool {
 	return s.owner != nil
 }
 
+// principal returns whom the connection is known to belong to, or nil.
+func (s *socket) principal() *gateway.Principal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.owner, s.opened)
+}
+
 func (s *socket) read(ctx context.Context) (*message, error) {
 	kind, data, err := s.ws.Read(ctx)
 	if err != nil {
+		s.record(ctx, unreadable(err))
 		return nil, err
 	}
 	s.mu.Lock()
 	s.alive = true
 	s.mu.Unlock()
+	if kind != websocket.MessageText {
+		return nil, badMessage("the message is not text")
+	}
+	if err := schema.Check(data, s.f.o.Bounds); err != nil {
+		return nil, badMessage(err.Error())
+	}
 	m := &message{}
-	if kind != websocket.MessageText || schema.Check(data, s.f.o.Bounds) != nil || jsonv2.Unmarshal(data, m) != nil {
-		return nil, &closing{closeBadRequest, "Invalid message"}
+	if err := jsonv2.Unmarshal(data, m); err != nil {
+		return nil, badMessage("the message is not an object with an id and a type")
 	}
 	return m, nil
 }
@@ -201,18 +253,18 @@ func (s *socket) handle(ctx context.Context, m *message) error {
 		s.cancel(m.ID)
 		return nil
 	default:
-		return &closing{closeBadRequest, "Invalid message"}
+		return badMessage("the protocol has no message of that type")
 	}
 }
 
 // initialise authenticates the connection: by the payload's token, else by the upgrade request.
 func (s *socket) initialise(ctx context.Context, payload jsontext.Value) error {
 	if s.initialised() {
-		return &closing{closeInitTwice, "Too many initialisation requests"}
+		return &closing{closeInitTwice, "Too many initialisation requests", invalidArgument("a second connection_init")}
 	}
 	token, ok := initToken(payload)
 	if !ok {
-		return &closing{closeBadRequest, "Invalid message"}
+		return badMessage("the payload of connection_init is malformed")
 	}
 	p := s.opened
 	if token != "" || p == nil {
@@ -222,7 +274,7 @@ func (s *socket) initialise(ctx context.Context, payload jsontext.Value) error {
 		}
 	}
 	if err := s.conn.own(p.ID); err != nil {
-		return &closing{websocket.StatusTryAgainLater, "Too many connections"}
+		return &closing{websocket.StatusTryAgainLater, "Too many connections", err}
 	}
 	s.token = token
 	s.mu.Lock()
@@ -279,11 +331,11 @@ func (f *Frontend) authenticate(ctx context.Context, token string) (*gateway.Pri
 func refused(err error, none bool) *closing {
 	switch {
 	case gateway.AsError(err).Code == gateway.Unavailable:
-		return &closing{websocket.StatusTryAgainLater, "Credential cannot be checked now"}
+		return &closing{websocket.StatusTryAgainLater, "Credential cannot be checked now", err}
 	case none:
-		return &closing{closeUnauthorized, "Unauthorized"}
+		return &closing{closeUnauthorized, "Unauthorized", err}
 	default:
-		return &closing{closeForbidden, "Forbidden"}
+		return &closing{closeForbidden, "Forbidden", err}
 	}
 }
 

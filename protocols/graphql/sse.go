@@ -16,16 +16,16 @@ import (
 // serveEvents answers with an event stream: a "next" for each response, then "complete" (GraphQL over
 // Server-Sent Events, distinct connections mode). A document that cannot be executed is told in the stream too,
 // because the browser's EventSource does not show the body of a refusal.
-func (f *Frontend) serveEvents(w http.ResponseWriter, r *http.Request, p *gateway.Principal, op *graphql.OperationContext, errs gqlerror.List) {
+func (f *Frontend) serveEvents(w http.ResponseWriter, r *http.Request, p *gateway.Principal, operation string, op *graphql.OperationContext, errs gqlerror.List) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	conn, err := f.conns.enter(false, func() { cancel(errClosed) })
+	conn, err := f.conns.enter(false, func() { cancel(errShutdown) })
 	if err == nil {
 		defer conn.leave()
 		err = conn.own(p.ID)
 	}
 	if err != nil {
-		writeRefusal(w, typeJSON, statusOfRefusal(err), list(err))
+		f.refuse(w, r, operation, typeJSON, statusOfRefusal(err), list(err))
 		return
 	}
 	if !p.Expiry.IsZero() {
@@ -38,6 +38,8 @@ func (f *Frontend) serveEvents(w http.ResponseWriter, r *http.Request, p *gatewa
 	var run *execution
 	if errs == nil {
 		run = f.execute(ctx, p, op)
+	} else {
+		f.record(ctx, requestCall(r, operation), errs[0])
 	}
 	// The client sees the stream open when the operation has begun: it misses nothing from then on.
 	_ = s.control.SetReadDeadline(time.Time{}) // The server's limit for reading a request does not end a stream.

@@ -88,7 +88,7 @@ func (s subscription) watchSight(ctx context.Context, uri string, cancel context
 	for {
 		changed := s.gw.Changed()
 		if !sees(s.view(ctx), uri) {
-			cancel(&gateway.Error{Code: gateway.NotFound, By: "graphql", Msg: "the resource is no longer there for you"})
+			cancel(&gateway.Error{Code: gateway.NotFound, By: "gateway", Msg: "the resource is no longer there for you"})
 			return
 		}
 		select {

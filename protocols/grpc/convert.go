@@ -12,20 +12,21 @@ import (
 	"github.com/trilith-gateway/trilith/schema"
 )
 
-// arguments returns the arguments of a call, or the refusal of a text that is
-// not a JSON object within bounds.
-func arguments(text string, b schema.Bounds) (json.RawMessage, error) {
+// setArguments sets the arguments of a call, or returns the refusal of a text
+// that is not a JSON object within bounds.
+func setArguments(call *gateway.Call, text string, b schema.Bounds) error {
 	if text == "" {
-		return nil, nil
+		return nil
 	}
 	raw := json.RawMessage(text)
 	if err := schema.Check(raw, b); err != nil {
-		return nil, &callError{err: &gateway.Error{Code: gateway.InvalidArgument, By: "frontend", Msg: "arguments: " + err.Error(), Err: err}}
+		return &callError{call: call, err: &gateway.Error{Code: gateway.InvalidArgument, Msg: "arguments: " + err.Error(), Err: err}}
 	}
 	if bytes.TrimLeft(raw, " \t\r\n")[0] != '{' {
-		return nil, refuse(gateway.InvalidArgument, "arguments are not a JSON object")
+		return refuse(call, gateway.InvalidArgument, "arguments are not a JSON object")
 	}
-	return raw, nil
+	call.Args = raw
+	return nil
 }
 
 func toolResponse(res *gateway.Result) *gatewayv1.CallToolResponse {

@@ -31,7 +31,7 @@ func TestCodes(t *testing.T) {
 		if got := status.Code(err); got != want {
 			t.Errorf("%d is %v in gRPC", c, got)
 		}
-		p, _ := toProblem(err)
+		p := toProblem(err)
 		if p.Status < 400 || p.Status > 599 || p.Code != gateway.Code(want).String() {
 			t.Errorf("%d is %+v in HTTP", c, p)
 		}
@@ -69,7 +69,7 @@ func TestFailure(t *testing.T) {
 		code codes.Code
 		msg  string
 	}{
-		"ours":         {refuse(gateway.Aborted, "a"), codes.Aborted, "a"},
+		"ours":         {refuse(nil, gateway.Aborted, "a"), codes.Aborted, "a"},
 		"the road's":   {&gateway.Error{Code: gateway.NotFound, Msg: "b", Err: errors.New("secret")}, codes.NotFound, "b"},
 		"grpc's":       {status.Error(codes.OutOfRange, "c"), codes.OutOfRange, "c"},
 		"anybody else": {errors.New("secret"), codes.Internal, "internal error"},

@@ -51,8 +51,10 @@ var httpStatus = [gateway.CodeCount]int{ //nolint:gochecknoglobals // a constant
 // A callError is a failure on its way to the caller: a gateway.Error that
 // grpc-go turns into a status and REST into a problem document.
 type callError struct {
-	err  *gateway.Error
-	call *gateway.Call // what was asked for, or nil
+	err      *gateway.Error
+	call     *gateway.Call // what was asked for, or nil
+	status   int           // of HTTP, where it is not that of the code
+	recorded bool          // whether no record is left to be made: Do has made it
 }
 
 // Error returns the message for the caller, without the cause.
@@ -83,7 +85,7 @@ func (e *callError) code() gateway.Code {
 func (e *callError) details() []protoadapt.MessageV1 {
 	info := &errdetails.ErrorInfo{Reason: e.code().String(), Domain: domain}
 	details := []protoadapt.MessageV1{info}
-	if e.call != nil {
+	if e.call != nil && e.call.Kind != 0 { // Else it was refused before it was resolved.
 		name := clip(e.call.Name, 256)
 		info.Metadata = map[string]string{"kind": e.call.Kind.String(), "name": name}
 		if e.err.Code == gateway.NotFound {
@@ -123,14 +125,18 @@ func (e *callError) violations() []schema.Violation {
 	return nil
 }
 
-// refuse returns a refusal by this frontend.
-func refuse(code gateway.Code, msg string) error {
-	return &callError{err: &gateway.Error{Code: code, By: "frontend", Msg: msg}}
+// refuse returns a refusal by this frontend, of a call or, where that is not
+// known, of nil.
+func refuse(call *gateway.Call, code gateway.Code, msg string) *callError {
+	return &callError{call: call, err: &gateway.Error{Code: code, Msg: msg}}
 }
 
+var errUnreadable = errors.New("the request cannot be read")
+
 // failure returns an error as a callError, and nil for nil. A status that
-// grpc-go or grpc-gateway made keeps its code and message.
-func failure(err error) error {
+// grpc-go or grpc-gateway made keeps its code and message; as that may quote
+// the request, the record does not have it.
+func failure(err error) *callError {
 	if err == nil {
 		return nil
 	}
@@ -139,13 +145,13 @@ func failure(err error) error {
 	}
 	if _, ok := errors.AsType[*gateway.Error](err); !ok {
 		if s, ok := status.FromError(err); ok {
-			return refuse(gateway.Code(s.Code()), s.Message()) //nolint:gosec // Codes are below 17.
+			return &callError{err: &gateway.Error{Code: gateway.Code(s.Code()), Msg: s.Message(), Err: errUnreadable}} //nolint:gosec // Codes are below 17.
 		}
 	}
 	return &callError{err: gateway.AsError(err)}
 }
 
-// failed returns the failure of a call. Where its context was ended for a
+// failed returns the failure of a call that took the road. Where its context was ended for a
 // reason of ours, such as an expired credential, the caller is told that.
 func failed(ctx context.Context, call *gateway.Call, err error) error {
 	e := gateway.AsError(err)
@@ -154,10 +160,7 @@ func failed(ctx context.Context, call *gateway.Call, err error) error {
 			e = reason
 		}
 	}
-	if call.Kind == 0 { // Refused before it was resolved.
-		call = nil
-	}
-	return &callError{err: e, call: call}
+	return &callError{err: e, call: call, recorded: true}
 }
 
 // clip shortens s to at most n bytes, at the boundary of a character.

@@ -44,7 +44,7 @@ func serveEvents[Req, T any](h *rest, w http.ResponseWriter, r *http.Request, na
 	defer cancel()
 	ctx, err := runtime.AnnotateIncomingContext(ctx, h.mux, r, "")
 	if err != nil {
-		h.fail(w, err)
+		h.fail(w, r, err)
 		return
 	}
 	s := &events[T]{ctx: ctx, timeout: h.options.WriteTimeout, name: name, w: w}
@@ -59,10 +59,9 @@ func serveEvents[Req, T any](h *rest, w http.ResponseWriter, r *http.Request, na
 	switch {
 	case err == nil:
 	case !s.begun:
-		h.fail(w, err)
+		h.fail(w, r, err)
 	default:
-		p, _ := toProblem(err)
-		_ = s.write("error", p.json()) // The client went away.
+		_ = s.write("error", toProblem(h.failed(r, err)).json()) // The client went away.
 	}
 	s.closed = true
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // Where it could not be set, it was not.

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
-	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -110,8 +109,9 @@ func (f *Frontend) Server(opts ...grpc.ServerOption) *grpc.Server {
 		// The first interceptors are the outermost: they also see the others.
 		grpc.ChainUnaryInterceptor(f.recoverUnary),
 		grpc.ChainStreamInterceptor(f.recoverStream),
+		grpc.UnknownServiceHandler(f.recordStream(unknown)),
 	}, opts...)...)
-	gatewayv1.RegisterGatewayServiceServer(s, &service{Frontend: f, via: "grpc", most: f.options.MaxMessage})
+	s.RegisterService(f.describe(), &service{Frontend: f, via: "grpc", most: f.options.MaxMessage})
 	f.health.register(s)
 	if f.options.Reflection {
 		reflection.Register(s)
@@ -179,9 +179,10 @@ func (f *Frontend) recoverStream(srv any, ss grpc.ServerStream, info *grpc.Strea
 	return next(srv, ss)
 }
 
-// panicked logs a panic and returns what the caller is told of it.
+// panicked logs a panic and returns what the caller is told of it. It may have
+// come from those who make records.
 func (f *Frontend) panicked(ctx context.Context, where string, p any) error {
 	f.options.Logger.ErrorContext(ctx, "panic in the gRPC frontend",
 		slog.String("method", where), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-	return refuse(gateway.Internal, "internal error")
+	return &callError{recorded: true, err: &gateway.Error{Code: gateway.Internal, Msg: "internal error"}}
 }

@@ -48,8 +48,8 @@ func (s *service) GetTool(ctx context.Context, req *gatewayv1.GetToolRequest) (*
 	}
 	t := view.Tool(req.GetName())
 	if t == nil {
-		call := &gateway.Call{Op: gateway.OpCall, Kind: gateway.KindTool, Name: req.GetName()}
-		return nil, failed(ctx, call, gateway.NotFoundError(call, "frontend", nil))
+		call := &gateway.Call{Kind: gateway.KindTool, Name: req.GetName()}
+		return nil, &callError{call: call, err: gateway.NotFoundError(call, "", nil)}
 	}
 	return &gatewayv1.GetToolResponse{Tool: toTool(t)}, nil
 }
@@ -102,7 +102,7 @@ func page[C any, M proto.Message](kind gateway.Kind, all []C, key func(C) string
 	size := int(req.GetPageSize())
 	switch {
 	case size < 0:
-		return nil, "", refuse(gateway.InvalidArgument, "page_size is negative")
+		return nil, "", refuse(nil, gateway.InvalidArgument, "page_size is negative")
 	case size == 0:
 		size = pageDefault
 	}
@@ -143,5 +143,5 @@ func openToken(kind gateway.Kind, token string) (last string, err error) {
 			return string(raw[1:]), nil
 		}
 	}
-	return "", refuse(gateway.InvalidArgument, "page_token does not come from this list")
+	return "", refuse(nil, gateway.InvalidArgument, "page_token does not come from this list")
 }

@@ -80,12 +80,15 @@ func (o *outbox[T]) close() {
 	o.leave()
 }
 
-// cause returns why the outbox has ended, or nil while it has not.
+// cause returns why the outbox has ended, or nil while it has not. What ends a
+// stream is no refusal: the record of its call is that of Do.
 func (o *outbox[T]) cause() error {
 	if o.ctx.Err() == nil {
 		return nil
 	}
-	return failure(context.Cause(o.ctx))
+	e := *failure(context.Cause(o.ctx))
+	e.recorded = true
+	return &e
 }
 
 func (o *outbox[T]) signal() {
@@ -140,13 +143,13 @@ func (o *outbox[T]) next() *T {
 }
 
 func errSlow() error {
-	return refuse(gateway.ResourceExhausted, "the stream was not read in time")
+	return refuse(nil, gateway.ResourceExhausted, "the stream was not read in time")
 }
 
 func errStopping() error {
-	return refuse(gateway.Unavailable, "the gateway is shutting down")
+	return refuse(nil, gateway.Unavailable, "the gateway is shutting down")
 }
 
 func errUnauthenticated() error {
-	return refuse(gateway.Unauthenticated, "authentication required")
+	return refuse(nil, gateway.Unauthenticated, "authentication required")
 }

@@ -1,13 +1,11 @@
 package grpc
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"math"
 	"net/http"
 	"strconv"
-
-	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // A problem is the body of an error (RFC 9457). Code names the failure as gRPC
@@ -28,31 +26,30 @@ type violation struct {
 }
 
 // toProblem returns what the caller is told of a failure.
-func toProblem(err error) (problem, *gateway.Error) {
-	e, ok := errors.AsType[*callError](failure(err))
-	if !ok {
-		e = &callError{err: gateway.AsError(err)}
-	}
-	p := problem{Status: httpStatus[e.code()], Code: e.code().String(), Detail: e.err.Msg, Data: e.err.Data}
+func toProblem(e *callError) problem {
+	p := problem{Status: cmp.Or(e.status, httpStatus[e.code()]), Code: e.code().String(), Detail: e.err.Msg, Data: e.err.Data}
 	for _, v := range e.violations() {
 		p.Violations = append(p.Violations, violation(v))
 	}
-	return p, e.err
+	return p
+}
+
+// failed records a failure that has no record and returns it as what the caller
+// is told.
+func (h *rest) failed(r *http.Request, err error) *callError {
+	return h.record(r.Context(), "rest", r.Method+" "+r.URL.Path, err)
 }
 
 // fail answers a request with a failure.
-func (h *rest) fail(w http.ResponseWriter, err error) {
-	p, e := toProblem(err)
-	if e.Retry > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.Retry.Seconds()))))
+func (h *rest) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := h.failed(r, err)
+	p := toProblem(e)
+	if e.err.Retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.err.Retry.Seconds()))))
 	}
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	writeProblem(w, p)
-}
-
-func writeProblem(w http.ResponseWriter, p problem) {
 	body := p.json()
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

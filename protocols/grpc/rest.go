@@ -35,11 +35,11 @@ func newREST(f *Frontend) (http.Handler, error) {
 	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}, openAPI: doc}
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, codec{f.options.Bounds}),
-		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
-			h.fail(w, err)
+		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+			h.fail(w, r, err)
 		}),
 		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
-			noRoute(w, r, status)
+			h.fail(w, r, noRoute(w, r, status))
 		}),
 		runtime.WithMiddlewares(h.route),
 		// The method is the method.
@@ -69,11 +69,12 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := knownQuery(r); err != nil {
-		h.fail(w, err)
+		h.fail(w, r, err)
 		return
 	}
-	body, ok := h.readBody(w, r)
-	if !ok {
+	body, err := h.readBody(w, r)
+	if err != nil {
+		h.fail(w, r, err)
 		return
 	}
 	r.Body = body
@@ -88,7 +89,7 @@ func (h *rest) recover(w http.ResponseWriter, r *http.Request) {
 	case http.ErrAbortHandler: // What net/http asks for where the answer has begun.
 		panic(p)
 	default:
-		h.fail(w, h.panicked(r.Context(), r.URL.Path, p))
+		h.fail(w, r, h.panicked(r.Context(), r.URL.Path, p))
 	}
 }
 
@@ -100,7 +101,7 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 		name := params["name"]
 		switch {
 		case strings.Contains(name, ":"): // No name has one: it is a verb of the other method.
-			noRoute(w, r, http.StatusMethodNotAllowed)
+			h.fail(w, r, noRoute(w, r, http.StatusMethodNotAllowed))
 		case pattern.Verb() == "call" && acceptsEvents(r):
 			req := &gatewayv1.CallToolStreamRequest{Name: name, ArgumentsJson: string(textOf(r.Body))}
 			serveEvents(h, w, r, callEvent, req, h.service.CallToolStream)
@@ -115,8 +116,8 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// noRoute answers a request that no route takes.
-func noRoute(w http.ResponseWriter, r *http.Request, status int) {
+// noRoute returns the refusal of a request that no route takes.
+func noRoute(w http.ResponseWriter, r *http.Request, status int) error {
 	allow := "GET, HEAD"
 	switch _, verb, _ := strings.Cut(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], ":"); verb {
 	case "", "read":
@@ -130,12 +131,19 @@ func noRoute(w http.ResponseWriter, r *http.Request, status int) {
 	switch status {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", allow)
-		writeProblem(w, problem{Status: status, Code: gateway.Unimplemented.String(), Detail: "the method is not allowed here"})
+		return refuseHTTP(status, gateway.Unimplemented, "the method is not allowed here")
 	case http.StatusNotFound:
-		writeProblem(w, problem{Status: status, Code: gateway.NotFound.String(), Detail: "there is nothing at this path"})
+		return refuse(nil, gateway.NotFound, "there is nothing at this path")
 	default:
-		writeProblem(w, problem{Status: status, Code: gateway.InvalidArgument.String(), Detail: "the path is malformed"})
+		return refuseHTTP(status, gateway.InvalidArgument, "the path is malformed")
 	}
+}
+
+// refuseHTTP returns a refusal with a status of its own.
+func refuseHTTP(status int, code gateway.Code, msg string) error {
+	e := refuse(nil, code, msg)
+	e.status = status
+	return e
 }
 
 // knownQuery refuses query parameters that no route has: a misspelt pageToken
@@ -146,20 +154,20 @@ func knownQuery(r *http.Request) error {
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return refuse(gateway.InvalidArgument, "the query is malformed")
+		return refuse(nil, gateway.InvalidArgument, "the query is malformed")
 	}
 	for key, v := range values {
 		switch key {
 		case "pageSize", "page_size":
 			if _, err := strconv.ParseInt(v[0], 10, 32); err != nil {
-				return refuse(gateway.InvalidArgument, "query parameter "+key+" is not a number")
+				return refuse(nil, gateway.InvalidArgument, "query parameter "+key+" is not a number")
 			}
 		case "pageToken", "page_token", "uri":
 		default:
-			return refuse(gateway.InvalidArgument, fmt.Sprintf("unknown query parameter %q", clip(key, 64)))
+			return refuse(nil, gateway.InvalidArgument, fmt.Sprintf("unknown query parameter %q", clip(key, 64)))
 		}
 		if len(v) > 1 {
-			return refuse(gateway.InvalidArgument, "query parameter "+key+" is given more than once")
+			return refuse(nil, gateway.InvalidArgument, "query parameter "+key+" is given more than once")
 		}
 	}
 	return nil
@@ -182,8 +190,8 @@ func textOf(r io.Reader) []byte {
 	return nil
 }
 
-// readBody reads the body within bounds, or answers why it cannot.
-func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, bool) {
+// readBody reads the body within bounds, or returns the refusal.
+func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, error) {
 	body := &text{}
 	most := h.options.Bounds.Bytes
 	var buf bytes.Buffer
@@ -192,34 +200,25 @@ func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, bool) {
 	}
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, int64(most))); err != nil {
 		if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
-			writeProblem(w, problem{
-				Status: http.StatusRequestEntityTooLarge, Code: gateway.ResourceExhausted.String(),
-				Detail: fmt.Sprintf("the body is longer than %d bytes", most),
-			})
-			return nil, false
+			return nil, refuseHTTP(http.StatusRequestEntityTooLarge, gateway.ResourceExhausted, fmt.Sprintf("the body is longer than %d bytes", most))
 		}
-		h.fail(w, refuse(gateway.InvalidArgument, "the body could not be read"))
-		return nil, false
+		return nil, refuse(nil, gateway.InvalidArgument, "the body could not be read")
 	}
 	// Browsers send other types across origins without asking first.
 	if t := r.Header.Get("Content-Type"); r.Method == http.MethodPost && (t != "" || buf.Len() > 0) {
 		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
-			writeProblem(w, problem{
-				Status: http.StatusUnsupportedMediaType, Code: gateway.InvalidArgument.String(),
-				Detail: "the Content-Type of a body must be application/json",
-			})
-			return nil, false
+			return nil, refuseHTTP(http.StatusUnsupportedMediaType, gateway.InvalidArgument, "the Content-Type of a body must be application/json")
 		}
 	}
 	body.raw = buf.Bytes()
 	body.Reset(body.raw)
-	return body, true
+	return body, nil
 }
 
 // describe serves the OpenAPI document.
 func (h *rest) describe(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
-		noRoute(w, r, http.StatusMethodNotAllowed)
+		h.fail(w, r, noRoute(w, r, http.StatusMethodNotAllowed))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

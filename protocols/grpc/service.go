@@ -28,7 +28,7 @@ const nameMost = 8 << 10
 // do takes a call along the road.
 func (s *service) do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
 	if len(call.Name) > nameMost {
-		return nil, refuse(gateway.InvalidArgument, fmt.Sprintf("the name or URI is longer than %d bytes", nameMost))
+		return nil, refuse(call, gateway.InvalidArgument, fmt.Sprintf("the name or URI is longer than %d bytes", nameMost))
 	}
 	call.Principal, call.Via = auth.From(ctx), s.via
 	res, err := s.gw.Do(ctx, call)
@@ -37,7 +37,7 @@ func (s *service) do(ctx context.Context, call *gateway.Call) (*gateway.Result, 
 	}
 	if s.most > 0 && len(res.Raw)+64 > s.most {
 		msg := fmt.Sprintf("the result has %d bytes, more than fit into a message of %d; REST has no such bound", len(res.Raw), s.most)
-		return nil, refuse(gateway.ResourceExhausted, msg)
+		return nil, failed(ctx, call, &gateway.Error{Code: gateway.ResourceExhausted, Msg: msg})
 	}
 	return res, nil
 }
@@ -45,8 +45,7 @@ func (s *service) do(ctx context.Context, call *gateway.Call) (*gateway.Result, 
 // CallTool runs a tool.
 func (s *service) CallTool(ctx context.Context, req *gatewayv1.CallToolRequest) (*gatewayv1.CallToolResponse, error) {
 	call := &gateway.Call{Op: gateway.OpCall, Name: req.GetName()}
-	var err error
-	if call.Args, err = arguments(req.GetArgumentsJson(), s.options.Bounds); err != nil {
+	if err := setArguments(call, req.GetArgumentsJson(), s.options.Bounds); err != nil {
 		return nil, err
 	}
 	res, err := s.do(ctx, call)
@@ -71,7 +70,7 @@ func (s *service) GetPrompt(ctx context.Context, req *gatewayv1.GetPromptRequest
 	if len(req.GetArguments()) > 0 {
 		args, err := jsonv2.Marshal(req.GetArguments(), jsonv2.Deterministic(true))
 		if err != nil {
-			return nil, refuse(gateway.InvalidArgument, "arguments are not text")
+			return nil, refuse(call, gateway.InvalidArgument, "arguments are not text")
 		}
 		call.Args = args
 	}
@@ -91,11 +90,11 @@ func (s *service) Complete(ctx context.Context, req *gatewayv1.CompleteRequest) 
 	case *gatewayv1.CompleteRequest_UriTemplate:
 		call.Kind, call.Name = gateway.KindTemplate, target.UriTemplate
 	default:
-		return nil, refuse(gateway.InvalidArgument, "neither prompt nor uri_template is set")
+		return nil, refuse(call, gateway.InvalidArgument, "neither prompt nor uri_template is set")
 	}
 	var err error
 	if call.Args, err = completionArgs(req); err != nil {
-		return nil, refuse(gateway.InvalidArgument, "arguments are not text")
+		return nil, refuse(call, gateway.InvalidArgument, "arguments are not text")
 	}
 	res, err := s.do(ctx, call)
 	if err != nil {
@@ -109,7 +108,7 @@ func (s *service) Complete(ctx context.Context, req *gatewayv1.CompleteRequest) 
 		} `json:"completion"`
 	}
 	if err := jsonv2.Unmarshal(res.Raw, &answer); err != nil {
-		return nil, failed(ctx, call, &gateway.Error{Code: gateway.Internal, By: "frontend", Msg: "the upstream's answer is malformed", Err: err})
+		return nil, failed(ctx, call, &gateway.Error{Code: gateway.Internal, Msg: "the upstream's answer is malformed", Err: err})
 	}
 	c := answer.Completion
 	return &gatewayv1.CompleteResponse{Values: c.Values, Total: c.Total, HasMore: c.HasMore}, nil

@@ -38,7 +38,7 @@ func (s *streams) enter(p *gateway.Principal, end context.CancelCauseFunc) (leav
 	case s.closed:
 		return nil, errStopping()
 	case s.count[id] >= s.most:
-		return nil, refuse(gateway.ResourceExhausted, "too many streams are open")
+		return nil, refuse(nil, gateway.ResourceExhausted, "too many streams are open")
 	}
 	s.count[id]++
 	t := &ticket{}

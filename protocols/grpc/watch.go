@@ -21,8 +21,7 @@ const eventMost = 64 << 10
 // next one says how many did.
 func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream grpc.ServerStreamingServer[gatewayv1.CallToolStreamResponse]) error {
 	call := &gateway.Call{Op: gateway.OpCall, Name: req.GetName()}
-	var err error
-	if call.Args, err = arguments(req.GetArgumentsJson(), s.options.Bounds); err != nil {
+	if err := setArguments(call, req.GetArgumentsJson(), s.options.Bounds); err != nil {
 		return err
 	}
 	box, err := open(stream.Context(), s.Frontend, stream, false)
@@ -136,7 +135,7 @@ func (s *service) WatchResource(req *gatewayv1.WatchResourceRequest, stream grpc
 		return cause
 	}
 	if err == nil {
-		err = refuse(gateway.Unavailable, "the source has ended the watch")
+		err = failed(box.ctx, call, &gateway.Error{Code: gateway.Unavailable, Msg: "the source has ended the watch"})
 	}
 	return cmp.Or(box.flush(), err)
 }
