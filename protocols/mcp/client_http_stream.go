@@ -44,7 +44,7 @@ func (t *httpTransport) follow(ctx context.Context, res *http.Response, r *outgo
 		if err := sleep(ctx, retry); err != nil {
 			return message{}, err
 		}
-		again, err := t.get(ctx, events.lastID)
+		again, err := t.get(ctx, events.lastID) //nolint:bodyclose // it is, as body.
 		if err != nil {
 			if _, ok := errors.AsType[*statusError](err); ok || errors.Is(err, errSessionEnded) {
 				return message{}, err

@@ -190,6 +190,7 @@ func TestUpstreamErrors(t *testing.T) {
 		}, gateway.DeadlineExceeded, "the upstream did not answer in time", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			u := openUpstream(t, mcp.UpstreamOptions{URL: modernServer(t, tt.serve), MaxMessage: 1 << 16, Timeout: time.Second})
 			e := errorOf(t, u)
 			if e.Code != tt.code || e.Msg != tt.msg || e.Retry != tt.retry || e.By != "upstream/up" {

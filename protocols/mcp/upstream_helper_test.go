@@ -141,3 +141,23 @@ func toolCall(name, args string) *gateway.Call {
 		Target: &gateway.Capability{Kind: gateway.KindTool, Name: "up." + name, Origin: name, Source: "up"},
 	}
 }
+
+// textFrom calls a tool and returns the text that it answers.
+func textFrom(t *testing.T, u *mcp.Upstream, tool string) string {
+	t.Helper()
+	res, err := u.Do(t.Context(), toolCall(tool, `{}`))
+	if err != nil {
+		t.Fatalf("%s: %v", tool, err)
+	}
+	p, err := res.Parts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var block struct {
+		Text string `json:"text"`
+	}
+	if err := json.Unmarshal(p.Content[0], &block); err != nil {
+		t.Fatal(err)
+	}
+	return block.Text
+}

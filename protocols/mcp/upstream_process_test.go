@@ -5,7 +5,6 @@ package mcp_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"log/slog"
 	"os"
 	"runtime"
@@ -22,25 +21,6 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/gatewaytest"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
-
-func textFrom(t *testing.T, u *mcp.Upstream, tool string) string {
-	t.Helper()
-	res, err := u.Do(t.Context(), toolCall(tool, `{}`))
-	if err != nil {
-		t.Fatalf("%s: %v", tool, err)
-	}
-	p, err := res.Parts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var block struct {
-		Text string `json:"text"`
-	}
-	if err := json.Unmarshal(p.Content[0], &block); err != nil {
-		t.Fatal(err)
-	}
-	return block.Text
-}
 
 // A lockedBuffer collects a log.
 type lockedBuffer struct {

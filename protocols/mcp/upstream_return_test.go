@@ -126,29 +126,32 @@ func TestUpstreamStream(t *testing.T) {
 			}
 		})
 	}
-	t.Run("list changes", func(t *testing.T) {
-		var lists atomic.Int32
-		u := openUpstream(t, mcp.UpstreamOptions{Era: "legacy", URL: serve(t, fake(t, func(r *received) {
-			switch {
-			case r.http.Method == http.MethodGet:
-				r.event(`data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
-				<-r.http.Context().Done()
-			case r.Method == "initialize":
-				r.result(legacyServer)
-			case r.Method == "tools/list" && lists.Add(1) == 1:
-				r.result(`{"tools":[{"name":"x"}]}`)
-			case r.Method == "tools/list":
-				r.result(`{"tools":[{"name":"y"}]}`)
-			default:
-				r.answer.WriteHeader(202)
-			}
-		}))})
-		events, stop := watched(t, u)
-		defer stop()
-		for range 2 {
-			if err := receive(t, events); err != nil {
-				t.Fatal(err)
-			}
+}
+
+// TestUpstreamListChanged checks that a list is asked for again when a legacy
+// server says on its own stream that it has changed.
+func TestUpstreamListChanged(t *testing.T) {
+	var lists atomic.Int32
+	u := openUpstream(t, mcp.UpstreamOptions{Era: "legacy", URL: serve(t, fake(t, func(r *received) {
+		switch {
+		case r.http.Method == http.MethodGet:
+			r.event(`data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+			<-r.http.Context().Done()
+		case r.Method == "initialize":
+			r.result(legacyServer)
+		case r.Method == "tools/list" && lists.Add(1) == 1:
+			r.result(`{"tools":[{"name":"x"}]}`)
+		case r.Method == "tools/list":
+			r.result(`{"tools":[{"name":"y"}]}`)
+		default:
+			r.answer.WriteHeader(202)
 		}
-	})
+	}))})
+	events, stop := watched(t, u)
+	defer stop()
+	for range 2 {
+		if err := receive(t, events); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

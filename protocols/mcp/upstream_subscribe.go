@@ -192,7 +192,7 @@ func (c *client) watch(ctx context.Context, w *watched) error {
 	<-ctx.Done()
 	end, cancel := context.WithTimeout(c.ctx, c.u.o.Timeout)
 	defer cancel()
-	_, err := c.request(end, about("resources/unsubscribe"))
+	_, err := c.request(end, about("resources/unsubscribe")) //nolint:contextcheck // the watching has ended, the connection has not.
 	return err
 }
 
@@ -211,7 +211,7 @@ func (c *client) stand(ctx context.Context) error {
 	case <-opened:
 		return nil
 	case <-c.ctx.Done():
-		return &lostError{context.Cause(c.ctx)}
+		return &lostError{context.Cause(c.ctx)} //nolint:contextcheck // the connection's own life.
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
