@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,21 +37,43 @@ func TestMain(m *testing.M) {
 //	              wait until the gateway's log, or the output of the command, matches
 //	full, free    let every write of the gateway fail, as on a full disk, and succeed again
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("DATA", filepath.Join(env.WorkDir, "data"))
-			env.Values["gateway"] = new(background)
-			env.Defer(func() { env.Values["gateway"].(*background).stop() })
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"up": up, "down": down, "as": as, "http": send, "until": until,
-			"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
-			"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
-		},
-	})
+	testscript.Run(t, params(testscript.Params{Dir: "testdata/script"}))
+}
+
+// TestExamples runs the story of each folder of examples, in a copy of it.
+func TestExamples(t *testing.T) {
+	stories, err := filepath.Glob("../../examples/*/run.txtar")
+	if err != nil || len(stories) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, story := range stories {
+		dir := filepath.Dir(story)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			p := params(testscript.Params{Files: []string{story}})
+			setup := p.Setup
+			p.Setup = func(env *testscript.Env) error {
+				return errors.Join(os.CopyFS(env.WorkDir, os.DirFS(dir)), setup(env))
+			}
+			testscript.Run(t, p)
+		})
+	}
+}
+
+// params completes the parameters of scripts with what all of them share.
+func params(p testscript.Params) testscript.Params {
+	p.Setup = func(env *testscript.Env) error {
+		env.Setenv("HOME", env.WorkDir)
+		env.Setenv("DATA", filepath.Join(env.WorkDir, "data"))
+		env.Values["gateway"] = new(background)
+		env.Defer(func() { env.Values["gateway"].(*background).stop() })
+		return nil
+	}
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"up": up, "down": down, "as": as, "http": send, "until": until,
+		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
+		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
+	}
+	return p
 }
 
 // background is the gateway of a script.
