@@ -27,6 +27,9 @@ type wireError struct {
 	status  int // 0 is 200: the request was understood, and what it asked for failed
 	message string
 	data    json.RawMessage
+
+	cause    gateway.Code // in records; 0 follows from code and status
+	recorded bool         // by the road, which refused the call
 }
 
 func invalidRequest(msg string) *wireError {
@@ -107,7 +110,7 @@ func gatewayCode(code int) gateway.Code {
 // here. Data is the upstream's own, or names the code, the time after which
 // trying again may help, and the resource that was not found.
 func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
-	w := &wireError{message: e.Msg, data: e.Data}
+	w := &wireError{message: e.Msg, data: e.Data, cause: e.Code, recorded: call != nil}
 	w.code, w.status = wireCodes(e.Code)
 	missing := e.Code == gateway.NotFound && call != nil && (call.Op == gateway.OpRead || call.Op == gateway.OpSubscribe)
 	if missing && !modern {

@@ -37,7 +37,7 @@ func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if err == nil {
 		out.b = append(out.b, '}')
 	} else {
-		out.b = appendError(out.b[:0], req.ID, err)
+		out.b = f.refuse(ctx, out.b[:0], req, err)
 		if err.status != 0 {
 			status = err.status
 		}
@@ -121,16 +121,17 @@ func (x *exchange) finish(status int, response []byte) {
 func (f *Frontend) listenHTTP(w http.ResponseWriter, r *http.Request, req *request) {
 	leave, err := f.streams.enter(req.principal.ID)
 	if err != nil {
-		f.fail(w, req.ID, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	defer leave()
 	l, err := f.openListen(r.Context(), req)
 	if err != nil {
-		f.fail(w, req.ID, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	defer l.feed.close()
+	f.free(req)
 	out, failed := newSSE(w, f.o.WriteTimeout)
 	if failed == nil {
 		failed = f.listen(r.Context(), l, out)

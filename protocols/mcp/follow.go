@@ -39,7 +39,8 @@ func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *ga
 	}
 	if d.closed || len(d.follows) >= maxFollows && d.follows[uri] == nil {
 		d.mu.Unlock()
-		return &gateway.Error{Code: gateway.ResourceExhausted, By: "mcp", Msg: "too many subscriptions"}
+		return d.gw.Refuse(ctx, &gateway.Call{Op: gateway.OpSubscribe, Name: clip(uri), Principal: p, Via: door},
+			&gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "too many subscriptions"})
 	}
 	// The call outlives the request that asked for it, not its credential.
 	long, cancel := auth.Until(context.WithoutCancel(ctx), p)

@@ -20,63 +20,82 @@ import (
 // principal in its context is refused.
 func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := auth.From(r.Context())
+	req := &request{principal: p, at: atHTTP(r.Method)}
 	if p == nil {
-		f.fail(w, nil, refusal(&gateway.Error{Code: gateway.Unauthenticated, Msg: "authentication required"}, nil, true))
+		f.fail(w, r, req, refusal(&gateway.Error{Code: gateway.Unauthenticated, Msg: "authentication required"}, nil, true))
 		return
 	}
 	modern := isModern(r.Header.Get(headerVersion))
 	switch {
 	case r.Method == http.MethodPost:
-		f.post(w, r, p)
+		f.post(w, r, req)
 	case r.Method == http.MethodGet && !modern:
-		f.get(w, r, p)
+		f.get(w, r, req)
 	case r.Method == http.MethodDelete && !modern:
-		f.delete(w, r, p)
+		f.delete(w, r, req)
 	default:
 		w.Header().Set("Allow", "POST")
 		if !modern {
 			w.Header().Set("Allow", "POST, GET, DELETE")
 		}
-		f.fail(w, nil, &wireError{code: codeInvalidRequest, status: http.StatusMethodNotAllowed, message: "Method not allowed"})
+		f.fail(w, r, req, &wireError{code: codeInvalidRequest, status: http.StatusMethodNotAllowed, message: "Method not allowed"})
 	}
+}
+
+// atHTTP says where a request arrived, in one of few words: the method is the
+// client's to choose.
+func atHTTP(method string) string {
+	switch method {
+	case http.MethodPost, http.MethodGet, http.MethodDelete:
+		return method + " /mcp"
+	}
+	return "/mcp"
 }
 
 // bodyTimeout is how long a client may take to send a message.
 const bodyTimeout = 30 * time.Second
 
 // post serves one message.
-func (f *Frontend) post(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+func (f *Frontend) post(w http.ResponseWriter, r *http.Request, req *request) {
 	if err := checkMedia(r.Header); err != nil {
-		f.fail(w, nil, err)
+		f.fail(w, r, req, err)
 		return
 	}
-	body := f.buffer()
-	defer f.release(body)
+	req.body = f.buffer()
+	defer f.free(req)
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // Requests without deadlines are those of tests.
-	err := f.readBody(w, r, body)
+	err := f.readBody(w, r, req.body)
 	_ = rc.SetReadDeadline(time.Time{}) // From here on, reading only finds out that the client has gone.
+	if err == nil {
+		req.message, err = f.parse(req.body.b)
+	}
 	if err != nil {
-		f.fail(w, nil, err)
+		f.fail(w, r, req, err)
 		return
 	}
-	m, err := f.parse(body.b)
-	if err != nil {
-		f.fail(w, m.ID, err)
-		return
-	}
+	req.params = readParams(req.Params)
 	version, ok := one(r.Header, headerVersion)
 	if !ok {
-		f.fail(w, m.ID, headerMismatch("MCP-Protocol-Version stands more than once"))
+		f.fail(w, r, req, headerMismatch("MCP-Protocol-Version stands more than once"))
 		return
 	}
-	req := &request{message: m, rev: version, principal: p, params: readParams(m.Params)}
+	req.rev = version
 	req.meta = readMeta(req.params.meta)
 	inBody, _ := unquote(req.meta.version) // Not a string is not a version.
 	if isModern(version) || isModern(inBody) {
 		f.postModern(w, r, req, inBody)
 	} else {
 		f.postLegacy(w, r, req)
+	}
+}
+
+// free gives back the memory that a request was read into. The request must no
+// longer be read.
+func (f *Frontend) free(req *request) {
+	if req.body != nil {
+		f.release(req.body)
+		req.body = nil
 	}
 }
 
@@ -159,7 +178,7 @@ func (f *Frontend) postModern(w http.ResponseWriter, r *http.Request, req *reque
 		return
 	}
 	if err := f.checkModern(r.Header, req, inBody); err != nil {
-		f.fail(w, req.ID, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	if req.Method == "subscriptions/listen" {
@@ -168,7 +187,7 @@ func (f *Frontend) postModern(w http.ResponseWriter, r *http.Request, req *reque
 	}
 	serve := methodOf(req.Method, true)
 	if serve == nil {
-		f.fail(w, req.ID, methodNotFound(req.Method, true))
+		f.fail(w, r, req, methodNotFound(req.Method, true))
 		return
 	}
 	f.answer(r.Context(), w, r, req, serve)
@@ -178,11 +197,12 @@ func (f *Frontend) postModern(w http.ResponseWriter, r *http.Request, req *reque
 // client ends a request by closing its answer.
 func (f *Frontend) noteModern(w http.ResponseWriter, r *http.Request, req *request) {
 	if !req.isNotification() {
-		f.fail(w, nil, invalidRequest("clients do not send responses"))
+		req.ID = nil // It is not that of a request.
+		f.fail(w, r, req, invalidRequest("clients do not send responses"))
 		return
 	}
 	if err := checkMirror(r.Header, &req.message, ""); err != nil {
-		f.fail(w, nil, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
@@ -238,10 +258,10 @@ func (f *Frontend) write(w http.ResponseWriter, status int, body []byte) {
 }
 
 // fail sends an error response.
-func (f *Frontend) fail(w http.ResponseWriter, id []byte, e *wireError) {
+func (f *Frontend) fail(w http.ResponseWriter, r *http.Request, req *request, e *wireError) {
 	out := f.buffer()
 	defer f.release(out)
-	out.b = appendError(out.b, id, e)
+	out.b = f.refuse(r.Context(), out.b, req, e)
 	status := e.status
 	if status == 0 {
 		status = http.StatusOK

@@ -12,34 +12,34 @@ import (
 // postLegacy serves a message of a session, or one that begins it.
 func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *request) {
 	if req.rev != "" && !supported(req.rev) {
-		f.fail(w, req.ID, unsupportedVersion(req.rev))
+		f.fail(w, r, req, unsupportedVersion(req.rev))
 		return
 	}
 	if req.Method == "initialize" && r.Header.Get(headerSession) == "" {
-		f.initialize(w, req)
+		f.initialize(w, r, req)
 		return
 	}
 	t, err := f.ticket(r, req.principal)
 	if err != nil {
-		f.fail(w, req.ID, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	req.rev, req.key = t.rev, t.key
 	req.session, _ = f.sessions.find(t.key) // Ended sessions were refused by ticket.
 	switch {
 	case req.Method == "initialize":
-		f.fail(w, req.ID, invalidRequest("the session is already initialized"))
+		f.fail(w, r, req, invalidRequest("the session is already initialized"))
 	case req.isRequest():
 		serve := methodOf(req.Method, false)
 		if serve == nil {
-			f.fail(w, req.ID, methodNotFound(req.Method, false))
+			f.fail(w, r, req, methodNotFound(req.Method, false))
 			return
 		}
 		// A disconnect is no cancellation before 2026-07-28 (2025-11-25,
 		// transports, sending messages): the client says so by name.
 		ctx, done, ok := f.calls.begin(context.WithoutCancel(r.Context()), r.Context(), callKey{t.key, string(req.ID)})
 		if !ok {
-			f.fail(w, req.ID, invalidRequest("a request with this id is running"))
+			f.fail(w, r, req, invalidRequest("a request with this id is running"))
 			return
 		}
 		defer done()
@@ -69,9 +69,9 @@ func (f *Frontend) ticket(r *http.Request, p *gateway.Principal) (ticket, *wireE
 }
 
 // initialize begins a legacy session (2025-11-25, lifecycle, initialization).
-func (f *Frontend) initialize(w http.ResponseWriter, req *request) {
+func (f *Frontend) initialize(w http.ResponseWriter, r *http.Request, req *request) {
 	if !req.isRequest() {
-		f.fail(w, nil, invalidRequest("initialize is a request"))
+		f.fail(w, r, req, invalidRequest("initialize is a request"))
 		return
 	}
 	out := f.buffer()
@@ -79,7 +79,7 @@ func (f *Frontend) initialize(w http.ResponseWriter, req *request) {
 	out.b = appendResponse(out.b, req.ID)
 	rev, err := f.agree(req, out)
 	if err != nil {
-		f.fail(w, req.ID, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	w.Header().Set(headerSession, f.sealer.seal(rev, req.principal.ID, time.Now()))
@@ -101,26 +101,27 @@ func (f *Frontend) agree(req *request, out *buffer) (string, *wireError) {
 
 // get serves the stream of a legacy session: what changes, told once (2025-11-25,
 // transports, listening for messages).
-func (f *Frontend) get(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
+func (f *Frontend) get(w http.ResponseWriter, r *http.Request, req *request) {
+	p := req.principal
 	if !accepts(r.Header, "text/event-stream") {
-		f.fail(w, nil, &wireError{code: codeInvalidRequest, status: http.StatusNotAcceptable, message: "Accept must list text/event-stream"})
+		f.fail(w, r, req, &wireError{code: codeInvalidRequest, status: http.StatusNotAcceptable, message: "Accept must list text/event-stream"})
 		return
 	}
 	t, err := f.ticket(r, p)
 	if err != nil {
-		f.fail(w, nil, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	leave, err := f.streams.enter(p.ID)
 	if err != nil {
-		f.fail(w, nil, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	defer leave()
 	se, err := f.holds(&request{key: t.key, principal: p})
 	if err != nil {
 		err.status = max(err.status, http.StatusTooManyRequests)
-		f.fail(w, nil, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	ctx, cancel := auth.Until(r.Context(), p)
@@ -137,10 +138,10 @@ func (f *Frontend) get(w http.ResponseWriter, r *http.Request, p *gateway.Princi
 }
 
 // delete ends a legacy session.
-func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, p *gateway.Principal) {
-	t, err := f.ticket(r, p)
+func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, req *request) {
+	t, err := f.ticket(r, req.principal)
 	if err != nil {
-		f.fail(w, nil, err)
+		f.fail(w, r, req, err)
 		return
 	}
 	f.sessions.end(t.key)

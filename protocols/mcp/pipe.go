@@ -10,9 +10,9 @@ import (
 )
 
 // respond writes an error response.
-func (c *pipe) respond(id []byte, e *wireError) {
+func (c *pipe) respond(ctx context.Context, req *request, e *wireError) {
 	out := c.f.buffer()
-	out.b = appendError(out.b, id, e)
+	out.b = c.f.refuse(ctx, out.b, req, e)
 	c.post(out)
 }
 

@@ -22,6 +22,8 @@ type request struct {
 	principal *gateway.Principal
 	key       sessionKey   // legacy: names the session
 	session   *session     // legacy: what the session holds, or nil for nothing yet
+	at        string       // where it arrived, which stands for it in records while it has no method
+	body      *buffer      // what the message is a part of, given back by free; nil where another owns it
 	notify    func([]byte) // sends a notification about this request, never blocks; nil where the client cannot read it
 }
 

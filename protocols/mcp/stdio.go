@@ -34,7 +34,7 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	c := &pipe{
-		f: f, principal: p, fail: fail,
+		f: f, principal: p, fail: fail, at: "stdio",
 		lines: make(chan *buffer, f.o.QueueLength), last: make(chan struct{}),
 		slots: make(chan struct{}, maxPipeCalls),
 	}
@@ -78,6 +78,7 @@ type pipe struct {
 	f         *Frontend
 	principal *gateway.Principal
 	key       sessionKey
+	at        string                  // the transport, in records
 	fail      context.CancelCauseFunc // ends the pipe
 	lines     chan *buffer            // to write; never closed
 	last      chan struct{}           // closed when lines holds the last of them
@@ -131,39 +132,40 @@ func (c *pipe) handle(requests, streams context.Context, line *buffer) {
 	if len(bytes.TrimSpace(line.b)) == 0 {
 		return
 	}
-	m, err := c.f.parse(line.b)
-	if err != nil {
-		c.respond(m.ID, err)
+	req := &request{principal: c.principal, key: c.key, at: c.at}
+	var err *wireError
+	if req.message, err = c.f.parse(line.b); err != nil {
+		c.respond(requests, req, err)
 		return
 	}
-	req := &request{message: m, principal: c.principal, params: readParams(m.Params), key: c.key}
-	if !m.isRequest() {
+	req.params = readParams(req.Params)
+	if !req.isRequest() {
 		c.note(streams, req)
 		return
 	}
 	serve, err := c.admit(req)
 	if err != nil {
-		c.respond(m.ID, err)
+		c.respond(requests, req, err)
 		return
 	}
-	if m.Method == "initialize" {
-		c.initialize(req)
+	if req.Method == "initialize" {
+		c.initialize(requests, req)
 		return
 	}
 	parent := requests
 	if serve == nil {
 		parent = streams
 	}
-	ctx, done, ok := c.f.calls.begin(parent, parent, callKey{c.key, string(m.ID)})
+	ctx, done, ok := c.f.calls.begin(parent, parent, callKey{c.key, string(req.ID)})
 	if !ok {
-		c.respond(m.ID, invalidRequest("a request with this id is running"))
+		c.respond(requests, req, invalidRequest("a request with this id is running"))
 		return
 	}
 	select {
 	case c.slots <- struct{}{}:
 	default:
 		done()
-		c.respond(m.ID, exhausted("too many requests at once"))
+		c.respond(requests, req, exhausted("too many requests at once"))
 		return
 	}
 	kept = true
@@ -215,9 +217,9 @@ func (c *pipe) admit(req *request) (method, *wireError) {
 }
 
 // initialize begins the pipe's one session.
-func (c *pipe) initialize(req *request) {
+func (c *pipe) initialize(ctx context.Context, req *request) {
 	if c.session != nil {
-		c.respond(req.ID, invalidRequest("the session is already initialized"))
+		c.respond(ctx, req, invalidRequest("the session is already initialized"))
 		return
 	}
 	out := c.f.buffer()
@@ -225,7 +227,7 @@ func (c *pipe) initialize(req *request) {
 	rev, err := c.f.agree(req, out)
 	if err != nil {
 		c.f.release(out)
-		c.respond(req.ID, err)
+		c.respond(ctx, req, err)
 		return
 	}
 	c.rev = rev
@@ -274,7 +276,7 @@ func (c *pipe) answer(ctx context.Context, req *request, serve method) {
 		return
 	}
 	if err != nil {
-		out.b = appendError(out.b[:0], req.ID, err)
+		out.b = c.f.refuse(ctx, out.b[:0], req, err)
 	} else {
 		out.b = append(out.b, '}')
 	}
@@ -285,13 +287,13 @@ func (c *pipe) answer(ctx context.Context, req *request, serve method) {
 func (c *pipe) listen(ctx context.Context, req *request) {
 	leave, err := c.f.streams.enter(c.principal.ID)
 	if err != nil {
-		c.respond(req.ID, err)
+		c.respond(ctx, req, err)
 		return
 	}
 	defer leave()
 	l, err := c.f.openListen(ctx, req)
 	if err != nil {
-		c.respond(req.ID, err)
+		c.respond(ctx, req, err)
 		return
 	}
 	defer l.feed.close()

@@ -1,0 +1,74 @@
+package mcp
+
+import (
+	"context"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// door names this door in calls and in the refusals that it makes itself.
+const door = "mcp"
+
+// refuse appends the error response to a request. Every error leaves the door
+// here, so that each leaves one record: what the road refused has one already,
+// and the door's own refusals are shown to the observers now.
+func (f *Frontend) refuse(ctx context.Context, b []byte, r *request, e *wireError) []byte {
+	if !e.recorded {
+		call := r.known()
+		f.gw.Refuse(ctx, &call, &gateway.Error{Code: e.gatewayCode(), By: door, Msg: e.message})
+	}
+	return appendError(b, r.ID, e)
+}
+
+// known is what is known of a request that did not become a call.
+func (r *request) known() gateway.Call {
+	call := gateway.Call{Via: door, Principal: r.principal, Name: r.Method}
+	switch r.Method {
+	case "":
+		call.Name = r.at
+	case "tools/call":
+		call.Op = gateway.OpCall
+	case "resources/read":
+		call.Op = gateway.OpRead
+	case "prompts/get":
+		call.Op = gateway.OpGet
+	}
+	if name, ok := r.subject(); ok && name != "" {
+		call.Name = name
+	}
+	call.Name = clip(call.Name)
+	return call
+}
+
+// clip bounds what a record quotes of a request.
+func clip(text string) string {
+	const most = 256
+	if len(text) <= most {
+		return text
+	}
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
+}
+
+// gatewayCode is the code that an error has in records.
+func (e *wireError) gatewayCode() gateway.Code {
+	switch {
+	case e.cause != 0:
+		return e.cause
+	case e.code == codeMethodNotFound, e.status == http.StatusMethodNotAllowed:
+		return gateway.Unimplemented
+	case e.status == http.StatusRequestEntityTooLarge:
+		return gateway.ResourceExhausted
+	case e.status == http.StatusNotFound:
+		return gateway.NotFound
+	case e.code == codeInternal:
+		return gateway.Internal
+	default:
+		return gateway.InvalidArgument
+	}
+}
