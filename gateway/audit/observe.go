@@ -60,7 +60,7 @@ func (l *Log) Observe(ctx context.Context, call *gateway.Call) (context.Context,
 func (o *observation) end(res *gateway.Result, err error) {
 	l, call := o.log, o.call
 	r := Record{
-		Time: o.start, Type: TypeCall, Node: l.o.Node, ID: hex.EncodeToString(o.id[:]),
+		Time: o.start, Type: TypeCall, Node: l.o.Node, ID: hex.EncodeToString(o.id[:]), Parent: CallID(o.Context),
 		Via: call.Via, Op: call.Op.String(), Kind: call.Kind.String(), Name: call.Name, Object: call.Object,
 		Code: "OK", DurationUS: l.o.Now().Sub(o.start).Microseconds(), BytesIn: int64(len(call.Args)),
 	}

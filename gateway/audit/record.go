@@ -37,6 +37,7 @@ type Record struct {
 	Node string    `json:"node"` // the gateway node that wrote the log
 
 	ID         string          `json:"id,omitzero"`          // random identifier of the call, 32 hex digits
+	Parent     string          `json:"parent,omitzero"`      // id of the call that made this one, such as a toolset's call_tool
 	Via        string          `json:"via,omitzero"`         // the door: "mcp", "graphql", "grpc" or "rest"
 	Op         string          `json:"op,omitzero"`          // "call", "read", "get", "complete" or "subscribe"
 	Kind       string          `json:"kind,omitzero"`        // "tool", "resource", "template" or "prompt"
@@ -122,6 +123,7 @@ func (r *Record) appendTail(b []byte) []byte {
 	b = append(b, `,"node":`...)
 	b = appendQuote(b, r.Node, maxWord)
 	b = appendText(b, "id", r.ID, maxWord)
+	b = appendText(b, "parent", r.Parent, maxWord)
 	b = appendText(b, "via", r.Via, maxWord)
 	b = appendText(b, "op", r.Op, maxWord)
 	b = appendText(b, "kind", r.Kind, maxWord)
