@@ -23,11 +23,11 @@ const (
 
 // Conformance adds the fixtures that MCP's official conformance suite asks a
 // server for, under the suite's own names: tools, resources and prompts of all
-// kinds of content. Fixtures that ask the client something (sampling,
-// elicitation, roots) and those of the tasks extension are not among them.
+// kinds of content, and those that ask the client something: sampling,
+// elicitation, roots.
 func Conformance(f *gateway.Funcs) error {
 	for _, add := range []func(*gateway.Funcs) error{
-		addContentTools, addReportingTools, addSchemaTools, addTriggerTools, addTestResources, addTestPrompts,
+		addContentTools, addReportingTools, addSchemaTools, addTriggerTools, addTestResources, addTestPrompts, addAskingTools, addInputTools,
 	} {
 		if err := add(f); err != nil {
 			return fmt.Errorf("conformance: %w", err)
@@ -100,7 +100,6 @@ func addReportingTools(f *gateway.Funcs) error {
 		{"test_tool_with_logging", "Writes three log lines.", logThrice},
 		{"test_logging_tool", "Writes three log lines.", logThrice},
 		{"test_tool_with_progress", "Reports progress three times.", progressThrice},
-		{"test_streaming_elicitation", "Reports progress and asks nothing.", progressThrice},
 	} {
 		if err := gateway.AddTool(f, t.name, t.description, t.run); err != nil {
 			return err

@@ -99,6 +99,9 @@ func TestConformanceReports(t *testing.T) {
 			Op: gateway.OpCall, Name: tt.name, Principal: &gateway.Principal{ID: "test"},
 			Progress: func(p gateway.Progress) { got = append(got, p.Progress.String()+"/"+p.Total.String()) },
 			Log:      func(m gateway.LogMessage) { got = append(got, string(m.Data)) },
+			Ask: func(context.Context, gateway.Question) (json.RawMessage, error) {
+				return json.RawMessage(`{"action":"decline"}`), nil
+			},
 		})
 		if err != nil || !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, %v", tt.name, got, err)

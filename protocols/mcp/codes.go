@@ -116,6 +116,12 @@ func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 	if missing && !modern {
 		w.code = codeResourceNotFound
 	}
+	if e.Needs != nil {
+		w.data = append(append([]byte(`{"requiredCapabilities":`), e.Needs...), '}')
+		if modern {
+			w.code, w.status = codeMissingCapability, http.StatusBadRequest
+		}
+	}
 	if w.data != nil {
 		return w
 	}

@@ -22,6 +22,8 @@ const (
 // are nil.
 type params struct {
 	name, uri, arguments, cursor, level, ref, argument, context, notifications, version, requestID, meta json.RawMessage
+
+	capabilities, inputResponses, requestState json.RawMessage
 }
 
 // readParams reads params in one pass. Members it does not know are ignored.
@@ -50,6 +52,12 @@ func readParams(raw json.RawMessage) params {
 			p.notifications = o.value
 		case "protocolVersion":
 			p.version = o.value
+		case "capabilities":
+			p.capabilities = o.value
+		case "inputResponses":
+			p.inputResponses = o.value
+		case "requestState":
+			p.requestState = o.value
 		case "requestId":
 			p.requestID = o.value
 		case "_meta":

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // An exchange is a POST on its way to its answer: JSON, or events from the
@@ -28,6 +29,9 @@ func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Re
 	x := exchange{f: f, w: w}
 	if accepts(r.Header, "text/event-stream") {
 		req.notify = x.notify
+		if !req.modern() {
+			req.send = x.send
+		}
 	}
 	out := f.buffer()
 	defer f.release(out)
@@ -45,19 +49,32 @@ func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Re
 	x.finish(status, out.b)
 }
 
-// notify queues a notification and returns at once. The first one turns the
-// answer into a stream, which a goroutine of its own writes from then on.
+// notify queues a notification and returns at once.
 func (x *exchange) notify(n []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	switch {
-	case x.closed || x.failed:
-		return
-	case len(x.queue) >= x.f.o.QueueLength:
+	if len(x.queue) >= x.f.o.QueueLength {
 		x.dropped++
 		return
 	}
-	x.queue = append(x.queue, n)
+	x.put(n)
+}
+
+// send queues a request to the client, for which there is always room, since
+// the number of open ones is bounded. It reports whether the client still reads.
+func (x *exchange) send(request []byte) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.put(request)
+}
+
+// put queues a message. The first one turns the answer into a stream, which a
+// goroutine of its own writes from then on. x.mu is held.
+func (x *exchange) put(message []byte) bool {
+	if x.closed || x.failed {
+		return false
+	}
+	x.queue = append(x.queue, message)
 	if x.wake == nil {
 		x.wake, x.done = make(chan struct{}, 1), make(chan struct{})
 		go x.pump()
@@ -66,6 +83,7 @@ func (x *exchange) notify(n []byte) {
 	case x.wake <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // pump writes what is queued until finish closes the queue and it is empty, or
@@ -74,8 +92,15 @@ func (x *exchange) pump() {
 	defer close(x.done)
 	out, err := newSSE(x.w, x.f.o.WriteTimeout)
 	x.out = out
+	quiet := time.NewTicker(x.f.o.KeepAlive)
+	defer quiet.Stop()
 	for err == nil {
-		<-x.wake
+		select {
+		case <-x.wake:
+		case <-quiet.C:
+			err = out.idle()
+			continue
+		}
 		x.mu.Lock()
 		queue, dropped, closed := x.queue, x.dropped, x.closed
 		x.queue, x.dropped = nil, 0

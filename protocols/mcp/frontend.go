@@ -2,6 +2,8 @@ package mcp
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -29,10 +31,13 @@ type FrontendOptions struct {
 	KeepAlive    time.Duration // between comments on a quiet stream; 25 seconds
 	WriteTimeout time.Duration // for one write to a client that does not read; 10 seconds
 
-	SessionsPerPrincipal int // legacy sessions that hold state; 64
-	StreamsPerPrincipal  int // standing streams; 64
-	QueueLength          int // messages waiting for one slow reader; 64
-	PageSize             int // entries on one page of a list; 500
+	AnswerTimeout time.Duration // for a client to answer a question, and for the state of one that is asked to come back; 15 minutes
+
+	QuestionsPerPrincipal int // calls that wait for their client to answer; 64
+	SessionsPerPrincipal  int // legacy sessions that hold state; 64
+	StreamsPerPrincipal   int // standing streams; 64
+	QueueLength           int // messages waiting for one slow reader; 64
+	PageSize              int // entries on one page of a list; 500
 
 	Logger *slog.Logger // for the operator; nil discards
 }
@@ -59,6 +64,8 @@ func (o FrontendOptions) withDefaults() FrontendOptions {
 	orTime(&o.IdleTimeout, 30*time.Minute)
 	orTime(&o.KeepAlive, 25*time.Second)
 	orTime(&o.WriteTimeout, 10*time.Second)
+	orTime(&o.AnswerTimeout, 15*time.Minute)
+	orInt(&o.QuestionsPerPrincipal, 64)
 	orInt(&o.SessionsPerPrincipal, 64)
 	orInt(&o.StreamsPerPrincipal, 64)
 	orInt(&o.QueueLength, 64)
@@ -72,13 +79,18 @@ func (o FrontendOptions) withDefaults() FrontendOptions {
 // A Frontend is the door for MCP clients. It is an http.Handler for the one
 // endpoint of streamable HTTP, and serves stdio. It is safe for concurrent use.
 type Frontend struct {
-	gw       *gateway.Gateway
-	o        FrontendOptions
-	sealer   sealer
-	sessions *sessions
-	streams  *streams
-	calls    *calls
-	buffers  sync.Pool // *buffer
+	gw        *gateway.Gateway
+	o         FrontendOptions
+	sealer    sealer
+	sessions  *sessions
+	streams   *streams
+	calls     *calls
+	questions *questions
+	suspended *suspended
+	states    inputSealer
+	buffers   sync.Pool // *buffer
+
+	declared [abilityCount]json.RawMessage // ClientCapabilities of legacy sessions
 
 	// Header values and parts of results that never change.
 	typeJSON []string
@@ -92,12 +104,20 @@ type Frontend struct {
 // NewFrontend returns the MCP door of a gateway.
 func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 	o = o.withDefaults()
+	if o.SessionKey == [32]byte{} {
+		rand.Read(o.SessionKey[:])
+	}
 	seal, err := newSealer(o.SessionKey)
 	if err != nil {
 		panic(err) // AES takes every key of 32 bytes.
 	}
-	f := &Frontend{gw: gw, o: o, sealer: seal, streams: newStreams(o.StreamsPerPrincipal), calls: newCalls()}
+	f := &Frontend{gw: gw, o: o, states: newInputSealer(o.SessionKey), sealer: seal, streams: newStreams(o.StreamsPerPrincipal), calls: newCalls()}
+	waiting := newTally(o.QuestionsPerPrincipal)
+	f.questions, f.suspended = newQuestions(waiting), newSuspended(waiting)
 	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
+	for can := range abilityCount {
+		f.declared[can] = can.declared()
+	}
 	f.typeJSON, f.noStore = []string{"application/json"}, []string{"no-store"}
 	f.buffers.New = func() any { return &buffer{b: make([]byte, 0, 4096)} }
 
@@ -129,9 +149,11 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 // subscriptions/listen, a legacy one by closing it. It waits until they have
 // ended, which takes no longer than WriteTimeout, and forgets all sessions.
 // Later streams are refused; other requests are still served, and running calls
-// go on for as long as their clients wait.
+// go on for as long as their clients wait. Calls that wait for a client to come
+// back with answers are cancelled.
 func (f *Frontend) Close() error {
 	f.calls.close()
+	f.suspended.close()
 	f.streams.close()
 	f.sessions.close()
 	return nil

@@ -128,7 +128,7 @@ func FuzzTicket(f *testing.F) {
 		f.Fatal(err)
 	}
 	now := time.Unix(1_800_000_000, 0)
-	good := seal.seal(rev20250618, "alice", now)
+	good := seal.seal(rev20250618, 0, "alice", now)
 	f.Add(good, "alice")
 	f.Add(good, "bob")
 	f.Add(good[1:], "alice")

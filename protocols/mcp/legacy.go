@@ -24,7 +24,7 @@ func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *reque
 		f.fail(w, r, req, err)
 		return
 	}
-	req.rev, req.key = t.rev, t.key
+	req.rev, req.key, req.can = t.rev, t.key, t.can
 	req.session, _ = f.sessions.find(t.key) // Ended sessions were refused by ticket.
 	switch {
 	case req.Method == "initialize":
@@ -48,6 +48,7 @@ func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *reque
 		if req.Method == "notifications/cancelled" && req.params.requestID != nil {
 			f.calls.cancel(callKey{t.key, string(req.params.requestID)})
 		}
+		f.questions.take(req)
 		w.WriteHeader(http.StatusAccepted)
 	}
 }
@@ -82,7 +83,7 @@ func (f *Frontend) initialize(w http.ResponseWriter, r *http.Request, req *reque
 		f.fail(w, r, req, err)
 		return
 	}
-	w.Header().Set(headerSession, f.sealer.seal(rev, req.principal.ID, time.Now()))
+	w.Header().Set(headerSession, f.sealer.seal(rev, abilities(req.params.capabilities), req.principal.ID, time.Now()))
 	out.b = append(out.b, '}')
 	f.write(w, http.StatusOK, out.b)
 }

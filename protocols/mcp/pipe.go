@@ -26,6 +26,16 @@ func (c *pipe) post(line *buffer) {
 	}
 }
 
+// put queues a line as post does and reports whether it did.
+func (c *pipe) put(line []byte) bool {
+	select {
+	case c.lines <- &buffer{line}:
+		return true
+	case <-c.stopped:
+		return false
+	}
+}
+
 // offer queues a notification if there is room.
 func (c *pipe) offer(n []byte) {
 	select {

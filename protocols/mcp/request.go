@@ -20,11 +20,14 @@ type request struct {
 	meta      requestMeta
 	rev       string
 	principal *gateway.Principal
-	key       sessionKey   // legacy: names the session
-	session   *session     // legacy: what the session holds, or nil for nothing yet
-	at        string       // where it arrived, which stands for it in records while it has no method
-	body      *buffer      // what the message is a part of, given back by free; nil where another owns it
-	notify    func([]byte) // sends a notification about this request, never blocks; nil where the client cannot read it
+	key       sessionKey        // legacy: names the session
+	session   *session          // legacy: what the session holds, or nil for nothing yet
+	at        string            // where it arrived, which stands for it in records while it has no method
+	body      *buffer           // what the message is a part of, given back by free; nil where another owns it
+	can       ability           // legacy: which questions the client answers
+	notify    func([]byte)      // sends a notification about this request, never blocks; nil where the client cannot read it
+	send      func([]byte) bool // legacy: sends a request to the client on the stream of this one, and reports whether there is one; nil where there is none
+	life      context.Context   //nolint:containedctx // modern, stdio: what a call that waits for its client to come back ends with; nil for none
 }
 
 func (r *request) modern() bool { return isModern(r.rev) }
@@ -215,7 +218,22 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 	if r.notify != nil {
 		f.listenTo(r, call)
 	}
-	res, err := f.gw.Do(ctx, call)
+	var res *gateway.Result
+	var waiting suspension
+	var err error
+	switch {
+	case asks(call.Op) && r.modern():
+		res, waiting, err = f.doModern(ctx, r, call)
+	case asks(call.Op) && r.send != nil:
+		res, err = f.doLegacy(ctx, r, call)
+	default:
+		res, err = f.gw.Do(ctx, call)
+	}
+	if err == nil && res.Input != nil && r.modern() {
+		if err = f.appendInput(r, res.Input, waiting, out); err == nil {
+			return nil
+		}
+	}
 	var raw json.RawMessage
 	if err == nil {
 		if raw = res.Raw[skipSpace(res.Raw, 0):]; !isObject(raw) {

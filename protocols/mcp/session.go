@@ -15,7 +15,8 @@ type sessionKey [16]byte
 
 // A ticket is what a sealed session id says.
 type ticket struct {
-	rev    string // the revision that initialize agreed on
+	rev    string  // the revision that initialize agreed on
+	can    ability // what the client declared
 	issued time.Time
 	key    sessionKey
 }
@@ -45,15 +46,16 @@ func newSealer(key [32]byte) (sealer, error) {
 	return sealer{aead}, nil
 }
 
-// ticketSize is one byte of revision, eight of time and the key.
-const ticketSize = 1 + 8 + 16
+// ticketSize is a byte of revision, one of abilities, eight of time and the key.
+const ticketSize = 1 + 1 + 8 + 16
 
 // seal returns a new session id for a principal.
-func (s sealer) seal(rev, principal string, now time.Time) string {
+func (s sealer) seal(rev string, can ability, principal string, now time.Time) string {
 	var b [ticketSize]byte
-	b[0] = byte(revisionIndex(rev))                       //nolint:gosec // a few revisions.
-	binary.BigEndian.PutUint64(b[1:], uint64(now.Unix())) //nolint:gosec // the time is after 1970.
-	rand.Read(b[9:])
+	b[0] = byte(revisionIndex(rev)) //nolint:gosec // a few revisions.
+	b[1] = byte(can)
+	binary.BigEndian.PutUint64(b[2:], uint64(now.Unix())) //nolint:gosec // the time is after 1970.
+	rand.Read(b[10:])
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, b[:], []byte(principal)))
 }
 
@@ -74,8 +76,8 @@ func (s sealer) open(id, principal string, now time.Time) (ticket, bool) {
 	if err != nil || len(b) != ticketSize || int(b[0]) >= len(all) {
 		return ticket{}, false
 	}
-	t := ticket{rev: all[b[0]], issued: time.Unix(int64(binary.BigEndian.Uint64(b[1:])), 0)} //nolint:gosec // written by seal.
-	copy(t.key[:], b[9:])
+	t := ticket{rev: all[b[0]], can: ability(b[1]), issued: time.Unix(int64(binary.BigEndian.Uint64(b[2:])), 0)} //nolint:gosec // written by seal.
+	copy(t.key[:], b[10:])
 	if now.Sub(t.issued) > sessionLifetime || now.Before(t.issued.Add(-time.Minute)) {
 		return ticket{}, false
 	}

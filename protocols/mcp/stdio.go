@@ -88,6 +88,7 @@ type pipe struct {
 
 	// Used by serve alone.
 	rev     string   // that initialize agreed on
+	can     ability  // what the client declared there
 	session *session // nil until then
 	telling bool     // whether the session's changes are being told
 
@@ -152,6 +153,7 @@ func (c *pipe) handle(requests, streams context.Context, line *buffer) {
 		c.initialize(requests, req)
 		return
 	}
+	req.life = requests
 	parent := requests
 	if serve == nil {
 		parent = streams
@@ -207,7 +209,7 @@ func (c *pipe) admit(req *request) (method, *wireError) {
 	case c.session == nil && req.Method != "ping":
 		return nil, invalidRequest("the session begins with initialize")
 	default:
-		req.rev, req.session = c.rev, c.session
+		req.rev, req.can, req.session = c.rev, c.can, c.session
 	}
 	serve := methodOf(req.Method, modern)
 	if serve == nil {
@@ -230,16 +232,17 @@ func (c *pipe) initialize(ctx context.Context, req *request) {
 		c.respond(ctx, req, err)
 		return
 	}
-	c.rev = rev
+	c.rev, c.can = rev, abilities(req.params.capabilities)
 	c.session = &session{key: c.key, owner: c.principal.ID, level: defaultLevel, feed: c.f.legacyFeed(c.principal)}
 	out.b = append(out.b, '}')
 	c.post(out)
 }
 
-// note takes a notification; clients send no responses, since this server asks
-// them nothing.
+// note takes a notification or a response.
 func (c *pipe) note(streams context.Context, req *request) {
 	switch {
+	case req.Method == "":
+		c.f.questions.take(req)
 	case req.Method == "notifications/cancelled" && req.params.requestID != nil:
 		c.f.calls.cancel(callKey{c.key, string(req.params.requestID)})
 	case req.Method == "notifications/initialized" && c.session != nil && !c.telling:
@@ -265,6 +268,7 @@ func (c *pipe) answer(ctx context.Context, req *request, serve method) {
 			c.offer(n)
 		}
 	}
+	req.send = c.put
 	out := c.f.buffer()
 	out.b = appendResponse(out.b, req.ID)
 	err := serve(c.f, ctx, req, out)
