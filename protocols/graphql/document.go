@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -115,16 +114,19 @@ func quietRules() *rules.Rules {
 // withCode returns a copy of the library's error with our code and none of its own extensions. Its message quotes
 // the document, so the record has only the code, the rule and the place.
 func withCode(err error, code string) *gqlerror.Error {
-	out, cause := fault(code, code), ""
+	out, cause := fault(code, code), code
 	if e, ok := errors.AsType[*gqlerror.Error](err); ok {
 		out.Message, out.Locations, out.Path = clip(e.Message, maxMessage), e.Locations, e.Path
-		if cause = e.Rule; len(e.Locations) > 0 {
+		if e.Rule != "" {
+			cause += " " + e.Rule
+		}
+		if len(e.Locations) > 0 {
 			cause += " at " + e.Locations[0].String()
 		}
 	} else {
 		out.Message = clip(err.Error(), maxMessage)
 	}
-	out.Err = invalidArgument(strings.TrimSpace(code + " " + cause))
+	out.Err = invalidArgument(cause)
 	return out
 }
 

@@ -32,6 +32,7 @@ type fixture struct {
 	waiting  chan struct{} // a call of demo.wait has begun
 	hidden   *hiddenTools  // the policy
 	lastArgs func() string // of demo.echo
+	records  *records      // of all calls and refusals
 }
 
 // hiddenTools is a policy: some tools do not exist for some principals.
@@ -74,6 +75,7 @@ func newFixture(t *testing.T, o Options) *fixture {
 	f := &fixture{
 		funcs: &gateway.Funcs{}, registry: &gateway.Registry{}, log: &bytes.Buffer{}, ready: make(chan string, 16),
 		release: make(chan struct{}), waiting: make(chan struct{}, 16), hidden: &hiddenTools{from: map[string]string{}},
+		records: &records{},
 	}
 	var mu sync.Mutex
 	var last string
@@ -144,7 +146,7 @@ func newFixture(t *testing.T, o Options) *fixture {
 		return gateway.NewResult(json.RawMessage(`{"completion":{"values":["go","groovy"],"total":2,"hasMore":false}}`))
 	})
 	must(f.attach())
-	gw, err := gateway.New(f.registry, nil, []gateway.Gate{f.hidden, gateway.ValidateArgs{}})
+	gw, err := gateway.New(f.registry, []gateway.Observer{f.records}, []gateway.Gate{f.hidden, gateway.ValidateArgs{}})
 	must(err)
 	o.Logger = slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, nil))
 	f.Frontend, err = NewFrontend(gw, o)

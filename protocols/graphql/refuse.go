@@ -28,7 +28,7 @@ func (f *Frontend) record(ctx context.Context, call gateway.Call, err error) {
 		return
 	}
 	call.Via, call.Name = door, clip(call.Name, maxName)
-	f.gw.Refuse(ctx, &call, e)
+	_ = f.gw.Refuse(ctx, &call, e) // The answer is made of err.
 }
 
 // refuse answers a request that was not executed. The operation's name may be "".

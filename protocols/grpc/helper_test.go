@@ -32,15 +32,16 @@ type world struct {
 	registry *gateway.Registry
 	funcs    *gateway.Funcs
 	hidden   *hide
+	records  *records
 	running  sync.WaitGroup
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{registry: &gateway.Registry{}, funcs: &gateway.Funcs{}, hidden: &hide{}}
+	w := &world{registry: &gateway.Registry{}, funcs: &gateway.Funcs{}, hidden: &hide{}, records: &records{}}
 	w.fill(t)
 	var err error
-	if w.gw, err = gateway.New(w.registry, nil, []gateway.Gate{w.hidden, gateway.ValidateArgs{}}); err != nil {
+	if w.gw, err = gateway.New(w.registry, []gateway.Observer{w.records}, []gateway.Gate{w.hidden, gateway.ValidateArgs{}}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -29,7 +29,7 @@ func (f *Frontend) record(ctx context.Context, via, name string, err error) *cal
 	call.Name = clip(call.Name, maxName)
 	refusal := *e.err
 	refusal.By = via
-	f.gw.Refuse(ctx, &call, &refusal)
+	_ = f.gw.Refuse(ctx, &call, &refusal) // The answer is made of e.
 	return e
 }
 
