@@ -25,10 +25,10 @@ type pipeTransport struct {
 	garbage int // lines that were no message; used by read alone
 
 	mu      sync.Mutex
-	waiting map[uint64]chan<- answer // each of capacity 1
+	waiting map[uint64]chan<- arrival // each of capacity 1
 }
 
-type answer struct {
+type arrival struct {
 	m   message
 	err error
 }
@@ -39,7 +39,7 @@ func startProcess(ctx context.Context, c *client) error {
 	if err != nil {
 		return &lostError{err}
 	}
-	t := &pipeTransport{c: c, p: p, out: make(chan []byte, 64), waiting: map[uint64]chan<- answer{}}
+	t := &pipeTransport{c: c, p: p, out: make(chan []byte, 64), waiting: map[uint64]chan<- arrival{}}
 	c.t = t // Before anything can arrive.
 	t.writer.Go(t.write)
 	t.wg.Go(t.read)
@@ -47,7 +47,7 @@ func startProcess(ctx context.Context, c *client) error {
 }
 
 func (t *pipeTransport) roundTrip(ctx context.Context, r *outgoing) (message, error) {
-	ch := make(chan answer, 1)
+	ch := make(chan arrival, 1)
 	t.mu.Lock()
 	t.waiting[r.id] = ch
 	t.mu.Unlock()
@@ -73,7 +73,7 @@ func (t *pipeTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 
 // take removes and returns who waits for a response, or nil: it came late, or
 // twice.
-func (t *pipeTransport) take(id []byte) chan<- answer {
+func (t *pipeTransport) take(id []byte) chan<- arrival {
 	n, err := strconv.ParseUint(string(id), 10, 64)
 	if err != nil {
 		return nil
@@ -215,7 +215,7 @@ func (t *pipeTransport) handle(line []byte, whole bool) {
 		t.c.asked(&m)
 	default:
 		if ch := t.take(m.ID); ch != nil {
-			ch <- answer{m: m}
+			ch <- arrival{m: m}
 		}
 	}
 }
@@ -227,7 +227,7 @@ func (t *pipeTransport) tooLarge(begin []byte) {
 	for o.next() {
 		if string(o.name) == "id" {
 			if ch := t.take(o.value); ch != nil {
-				ch <- answer{err: errTooLarge}
+				ch <- arrival{err: errTooLarge}
 				return
 			}
 		}
@@ -242,7 +242,7 @@ func (t *pipeTransport) broken(line []byte, err error) {
 		for o.next() {
 			if string(o.name) == "id" {
 				if ch := t.take(o.value); ch != nil {
-					ch <- answer{err: err}
+					ch <- arrival{err: err}
 					return
 				}
 			}
