@@ -160,9 +160,21 @@ func fits(q gateway.Question, answer json.RawMessage) bool {
 	}
 }
 
+// maxQuestions bounds what is asked at once.
+const maxQuestions = 32
+
+// checkInput refuses what an upstream must not ask for (basic, multi round-trip
+// requests, server requirements).
+func checkInput(in *gateway.InputRequest) error {
+	if len(in.State) > maxUpstreamState || len(in.Questions) > maxQuestions || len(in.Questions) == 0 && in.State == "" {
+		return &gateway.Error{Code: gateway.Internal, By: door, Msg: "the upstream asks for input in a way that is not valid"}
+	}
+	return nil
+}
+
 // appendParams appends a question's params member; roots/list may have none.
 func appendParams(b []byte, params json.RawMessage) []byte {
-	if isObject(params) {
+	if params = bytes.TrimSpace(params); isObject(params) {
 		return append(append(b, `,"params":`...), params...)
 	}
 	return append(b, `,"params":{}`...)
@@ -231,6 +243,9 @@ func (a *asker) ask(ctx context.Context, q gateway.Question) (json.RawMessage, e
 
 // answers asks what a call needs before it can go on.
 func (a *asker) answers(ctx context.Context, in *gateway.InputRequest, round int) (*gateway.Resume, error) {
+	if err := checkInput(in); err != nil {
+		return nil, err
+	}
 	resume := &gateway.Resume{Answers: map[string]json.RawMessage{}, State: in.State}
 	if len(in.Questions) == 0 {
 		return resume, pause(ctx, round)
@@ -307,7 +322,7 @@ func withElicitationID(q gateway.Question, id string) json.RawMessage {
 		return q.Params
 	}
 	b := quote([]byte(`{"elicitationId":`), id)
-	return append(append(b, ','), q.Params[1:]...) // A mode stands after the brace.
+	return append(append(b, ','), bytes.TrimSpace(q.Params)[1:]...) // The mode stands after the brace.
 }
 
 // clientError is a client's error response as the asker sees it.

@@ -86,6 +86,18 @@ func (q *questions) close(o *openQuestion) {
 	q.waiting.leave(o.owner)
 }
 
+// end ends the questions of a session that has ended: nobody will answer them.
+func (q *questions) end(session sessionKey) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for id, o := range q.byID {
+		if o.session == session {
+			delete(q.byID, id)
+			o.answer <- reply{err: &gateway.Error{Code: gateway.Unavailable, By: door, Msg: "the client can no longer be asked"}}
+		}
+	}
+}
+
 // take takes a client's response. What does not answer an open question of this
 // principal in this session is ignored, as late answers are; so is a message
 // that is no response.

@@ -108,7 +108,8 @@ func gatewayCode(code int) gateway.Code {
 
 // refusal returns the error of a call as the client sees it. The cause stays
 // here. Data is the upstream's own, or names the code, the time after which
-// trying again may help, and the resource that was not found.
+// trying again may help, the resource that was not found, and the capabilities
+// that the client lacks.
 func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 	w := &wireError{message: e.Msg, data: e.Data, cause: e.Code, recorded: call != nil}
 	w.code, w.status = wireCodes(e.Code)
@@ -116,13 +117,10 @@ func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 	if missing && !modern {
 		w.code = codeResourceNotFound
 	}
-	if e.Needs != nil {
-		w.data = append(append([]byte(`{"requiredCapabilities":`), e.Needs...), '}')
-		if modern {
-			w.code, w.status = codeMissingCapability, http.StatusBadRequest
-		}
+	if e.Needs != nil && modern {
+		w.code, w.status = codeMissingCapability, http.StatusBadRequest
 	}
-	if w.data != nil {
+	if w.data != nil && e.Needs == nil {
 		return w
 	}
 	data := []byte(`{"code":"`)
@@ -135,6 +133,9 @@ func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 	if missing {
 		data = append(data, `,"uri":`...)
 		data = quote(data, call.Name)
+	}
+	if e.Needs != nil {
+		data = append(append(data, `,"requiredCapabilities":`...), e.Needs...)
 	}
 	w.data = append(data, '}')
 	return w

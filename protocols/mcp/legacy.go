@@ -146,6 +146,7 @@ func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, req *request) 
 		return
 	}
 	f.sessions.end(t.key)
+	f.questions.end(t.key)
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -54,6 +54,7 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 	streams, hangUp := context.WithCancel(requests)
 	err := c.serve(requests, streams, read, ended)
 	hangUp()
+	f.questions.end(c.key)
 	if err == nil {
 		c.await(f.o.WriteTimeout)
 	}

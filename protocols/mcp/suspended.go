@@ -34,6 +34,7 @@ type dialog struct {
 	res    *gateway.Result
 	err    error
 	rounds int // used by the request that waits
+	number int // of questions, used by who has the turn
 }
 
 // An asked question, under the key that the client answers it with.
@@ -269,7 +270,8 @@ func (d *dialog) ask(ctx context.Context, q gateway.Question) (json.RawMessage, 
 	case <-d.life.Done():
 		return nil, d.life.Err()
 	}
-	a := &asked{q, "q" + strconv.Itoa(d.rounds+1), make(chan reply, 1)}
+	d.number++
+	a := &asked{q, "q" + strconv.Itoa(d.number), make(chan reply, 1)}
 	a.Params = bytes.Clone(a.Params)
 	select {
 	case d.asked <- a:
@@ -291,8 +293,8 @@ func (d *dialog) ask(ctx context.Context, q gateway.Question) (json.RawMessage, 
 // appendInput appends the result that asks a modern client, with a state to
 // bring back.
 func (f *Frontend) appendInput(r *request, in *gateway.InputRequest, waiting suspension, out *buffer) error {
-	if len(in.State) > maxUpstreamState || len(in.Questions) == 0 && in.State == "" {
-		return &gateway.Error{Code: gateway.Internal, By: door, Msg: "the upstream asks for input in a way that is not valid"}
+	if err := checkInput(in); err != nil {
+		return err
 	}
 	can := abilities(r.meta.capabilities)
 	for _, q := range in.Questions {
