@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -35,18 +36,19 @@ func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Re
 	}
 	out := f.buffer()
 	defer f.release(out)
-	out.b = appendResponse(out.b, req.ID)
+	x.finish(f.respond(ctx, req, serve, out), out.b)
+}
+
+// respond serves a request, makes out its response and returns the status.
+func (f *Frontend) respond(ctx context.Context, req *request, serve method, out *buffer) (status int) {
+	out.b = appendResponse(out.b[:0], req.ID)
 	err := serve(f, ctx, req, out)
-	status := http.StatusOK
 	if err == nil {
 		out.b = append(out.b, '}')
-	} else {
-		out.b = f.refuse(ctx, out.b[:0], req, err)
-		if err.status != 0 {
-			status = err.status
-		}
+		return http.StatusOK
 	}
-	x.finish(status, out.b)
+	out.b = f.refuse(ctx, out.b[:0], req, err)
+	return cmp.Or(err.status, http.StatusOK)
 }
 
 // notify queues a notification and returns at once.

@@ -67,6 +67,10 @@ func (f *Frontend) post(w http.ResponseWriter, r *http.Request, req *request) {
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // Requests without deadlines are those of tests.
 	err := f.readBody(w, r, req.body)
 	_ = rc.SetReadDeadline(time.Time{}) // From here on, reading only finds out that the client has gone.
+	if err == nil && isBatch(req.body.b) {
+		f.postBatch(w, r, req)
+		return
+	}
 	if err == nil {
 		req.message, err = f.parse(req.body.b)
 	}
@@ -166,9 +170,14 @@ func (f *Frontend) tooLarge() *wireError {
 // parse makes the one strict pass over a text and reads the envelope.
 func (f *Frontend) parse(data []byte) (message, *wireError) {
 	if err := schema.Check(data, f.o.Bounds); err != nil {
-		return message{}, &wireError{code: codeParse, status: http.StatusBadRequest, message: "Parse error: " + err.Error()}
+		return message{}, malformed(err)
 	}
 	return readMessage(data)
+}
+
+// malformed is the answer to a text that is no JSON, or more than is read.
+func malformed(err error) *wireError {
+	return &wireError{code: codeParse, status: http.StatusBadRequest, message: "Parse error: " + err.Error()}
 }
 
 // postModern serves a message of a stateless revision.

@@ -49,7 +49,7 @@ func readEnvelope(data []byte) (e envelope, ok bool) {
 func readMessage(data []byte) (message, *wireError) {
 	e, ok := readEnvelope(data)
 	if !ok {
-		return message{}, invalidRequest("a message is a JSON object; batches are not supported")
+		return message{}, invalidRequest("a message is a JSON object")
 	}
 	m := message{Params: e.params, Result: e.result, Error: e.err}
 	if isID(e.id) {

@@ -24,33 +24,59 @@ func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *reque
 		f.fail(w, r, req, err)
 		return
 	}
-	req.rev, req.key, req.can = t.rev, t.key, t.can
-	req.session, _ = f.sessions.find(t.key) // Ended sessions were refused by ticket.
+	f.join(req, t)
 	switch {
 	case req.Method == "initialize":
 		f.fail(w, r, req, invalidRequest("the session is already initialized"))
 	case req.isRequest():
-		serve := methodOf(req.Method, false)
-		if serve == nil {
-			f.fail(w, r, req, methodNotFound(req.Method, false))
+		call, err := f.beginLegacy(r, req)
+		if err != nil {
+			f.fail(w, r, req, err)
 			return
 		}
-		// A disconnect is no cancellation before 2026-07-28 (2025-11-25,
-		// transports, sending messages): the client says so by name.
-		ctx, done, ok := f.calls.begin(context.WithoutCancel(r.Context()), r.Context(), callKey{t.key, string(req.ID)})
-		if !ok {
-			f.fail(w, r, req, invalidRequest("a request with this id is running"))
-			return
-		}
-		defer done()
-		f.answer(ctx, w, r, req, serve)
+		defer call.done()
+		f.answer(call.ctx, w, r, req, call.serve)
 	default:
-		if req.Method == "notifications/cancelled" && req.params.requestID != nil {
-			f.calls.cancel(callKey{t.key, string(req.params.requestID)})
-		}
-		f.questions.take(req)
+		f.noteLegacy(req)
 		w.WriteHeader(http.StatusAccepted)
 	}
+}
+
+// join makes a request one of a session that is alive.
+func (f *Frontend) join(req *request, t ticket) {
+	req.rev, req.key, req.can = t.rev, t.key, t.can
+	req.session, _ = f.sessions.find(t.key)
+}
+
+// noteLegacy takes a notification or a response.
+func (f *Frontend) noteLegacy(req *request) {
+	if req.Method == "notifications/cancelled" && req.params.requestID != nil {
+		f.calls.cancel(callKey{req.key, string(req.params.requestID)})
+	}
+	f.questions.take(req)
+}
+
+// A legacyCall is a request of a session that runs, or is about to.
+type legacyCall struct {
+	ctx   context.Context //nolint:containedctx // that of the call.
+	serve method          // nil for nothing to run
+	done  func()
+}
+
+// beginLegacy finds what serves a legacy request and makes it one of the running
+// calls.
+func (f *Frontend) beginLegacy(r *http.Request, req *request) (c legacyCall, err *wireError) {
+	serve := methodOf(req.Method, false)
+	if serve == nil {
+		return c, methodNotFound(req.Method, false)
+	}
+	// A disconnect is no cancellation before 2026-07-28 (2025-11-25,
+	// transports, sending messages): the client says so by name.
+	ctx, done, ok := f.calls.begin(context.WithoutCancel(r.Context()), r.Context(), callKey{req.key, string(req.ID)})
+	if !ok {
+		return c, invalidRequest("a request with this id is running")
+	}
+	return legacyCall{ctx, serve, done}, nil
 }
 
 // ticket opens a request's session id.
