@@ -103,17 +103,31 @@ func (s *Server) readPolicy(cfg *config.Config) (*policy.Policy, error) {
 	return policy.Parse("empty policy", nil)
 }
 
-// joinRoad makes the road. Observers see everything; gates are asked in this
-// order: whoever may not use a capability learns nothing of its schema.
+// joinRoad makes the road.
 func (s *Server) joinRoad(context.Context, *config.Config) (err error) {
-	s.gateway, err = gateway.New(s.registry,
-		[]gateway.Observer{s.audit},
-		[]gateway.Gate{s.audit.Gate(), s.policy, gateway.ValidateArgs{}})
+	s.gateway, err = s.road()
 	return err
 }
 
+// road returns a gateway over the registry. Observers see everything; gates are
+// asked in this order: whoever may not use a capability learns nothing of its
+// schema. Narrower gates stand after the policy.
+func (s *Server) road(narrower ...gateway.Gate) (*gateway.Gateway, error) {
+	gates := append([]gateway.Gate{s.audit.Gate(), s.policy}, narrower...)
+	return gateway.New(s.registry, s.observers(), append(gates, gateway.ValidateArgs{}))
+}
+
+// observers see every call, the outermost first.
+func (s *Server) observers() []gateway.Observer { return []gateway.Observer{s.audit} }
+
 // endpoints are the paths that are OAuth resources of their own.
-func endpoints() []string { return []string{"/mcp", "/graphql"} }
+func endpoints(cfg *config.Config) []string {
+	paths := []string{"/mcp", "/graphql"}
+	for _, t := range cfg.Toolsets {
+		paths = append(paths, toolsetPath(t.Name))
+	}
+	return paths
+}
 
 // openIdentity makes the one Door that stands before every frontend.
 func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
@@ -128,7 +142,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 		})
 	}
 	door := auth.DoorOptions{
-		Resource: s.base, Endpoints: endpoints(), Origins: cfg.Listen.AllowedOrigins,
+		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins,
 		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refused, Logger: s.log,
 	}
 	if s.options.Dev != nil {
@@ -138,7 +152,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 		}
 		s.issuer = is
 		issuers = append(issuers, auth.IssuerOptions{
-			Name: "dev", URL: is.URL(), Audiences: auth.Resources(s.base, endpoints()...), RequireType: true, Keys: is.PublicKeys(),
+			Name: "dev", URL: is.URL(), Audiences: auth.Resources(s.base, endpoints(cfg)...), RequireType: true, Keys: is.PublicKeys(),
 		})
 		door.Public = append(door.Public, "/grpc.reflection.")
 	}
@@ -158,6 +172,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	if s.options.Dev != nil && s.options.Dev.Conformance {
 		door.Anonymous = principal("anonymous", &config.Principal{Subject: "conformance", Roles: []string{"conformance"}})
 	}
+	s.doorOptions = door
 	var err error
 	s.door, err = auth.NewDoor(door)
 	return err
@@ -209,10 +224,11 @@ func (s *Server) refused(ctx context.Context, a auth.Attempt) {
 // openDoors makes the frontends and mounts them behind the Door.
 func (s *Server) openDoors(_ context.Context, cfg *config.Config) (err error) {
 	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
-	s.mcp = mcp.NewFrontend(s.gateway, mcp.FrontendOptions{
+	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
 		SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
-	})
+	}
+	s.mcp = mcp.NewFrontend(s.gateway, s.mcpOptions)
 	s.onClose(s.mcp.Close)
 	if s.options.Local {
 		return nil
@@ -239,6 +255,9 @@ func (s *Server) openDoors(_ context.Context, cfg *config.Config) (err error) {
 		options = append(options, grpc.Creds(credentials.NewTLS(creds)))
 	}
 	s.grpcS = s.grpc.Server(options...)
+	if err := s.openToolsets(cfg); err != nil {
+		return err
+	}
 	s.onClose(func() error { s.grpcS.Stop(); return nil })
 	s.http = s.newHTTP(creds)
 	s.onClose(s.http.Close)

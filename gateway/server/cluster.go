@@ -68,8 +68,12 @@ func (s *Server) followCapabilities(ctx context.Context) {
 	}
 }
 
-// openNodes returns the bucket in which nodes say what they enforce.
+// openNodes returns the bucket in which nodes say what they enforce. The end of
+// ctx does not interrupt it: an embedded engine that is closed while it makes a
+// bucket leaves goroutines behind.
 func (s *Server) openNodes(ctx context.Context) (*state.Bucket[node], error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
 	return state.OpenBucket[node](ctx, s.state, state.BucketOptions{Name: "nodes"})
 }
 

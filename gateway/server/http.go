@@ -21,14 +21,15 @@ import (
 func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", s.door.Handler(s.mcp))
+	mux.Handle(toolsetPath("{toolset}"), s.toolsets)
 	mux.Handle("/graphql", s.door.Sockets(s.graphql))
 	mux.Handle("/v1/", s.door.Handler(s.grpc.REST()))
 	mux.Handle("/v1:complete", s.door.Handler(s.grpc.REST()))
 	mux.Handle("/openapi.json", s.door.Handler(s.grpc.REST()))
 
 	mux.Handle("GET /graphql/ui/", s.door.Guard(http.StripPrefix("/graphql/ui", s.graphql.UI())))
-	mux.Handle("GET /.well-known/oauth-protected-resource", s.door.Metadata())
-	mux.Handle("GET /.well-known/oauth-protected-resource/", s.door.Metadata())
+	mux.HandleFunc("GET /.well-known/oauth-protected-resource", s.toolsets.serveMetadata)
+	mux.HandleFunc("GET /.well-known/oauth-protected-resource/", s.toolsets.serveMetadata)
 	mux.Handle("GET /livez", s.door.Guard(http.HandlerFunc(live)))
 	mux.Handle("GET /readyz", s.door.Guard(http.HandlerFunc(s.readyz)))
 	mux.Handle("GET /{$}", s.door.Guard(http.HandlerFunc(s.index)))

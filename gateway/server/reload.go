@@ -8,8 +8,9 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/config"
 )
 
-// Reload puts a new configuration in force, all of it or nothing: policy and
-// sources at once, and the rest, which is named in the log, at the next start.
+// Reload puts a new configuration in force, all of it or nothing: policy,
+// sources and toolsets at once, and the rest, which is named in the log, at the
+// next start.
 // On an error everything stays as it was.
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.reload.Lock()
@@ -17,6 +18,10 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	p, err := s.readPolicy(cfg)
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
+	}
+	sets, err := s.makeToolsets(cfg)
+	if err != nil {
+		return err
 	}
 	next, err := s.makeSources(cfg, s.sources.current)
 	if err != nil {
@@ -31,6 +36,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	}
 	s.setPolicy(ctx, p)
 	s.sources.replace(next)
+	s.toolsets.replace(sets)
 	s.event(ctx, "reload", "configuration")
 	return nil
 }

@@ -65,11 +65,16 @@ type Server struct {
 	issuer   *issuer.Issuer // only in development mode
 	door     *auth.Door
 	mcp      *mcp.Frontend
+
+	doorOptions auth.DoorOptions    // of door, and of those of the toolsets
+	mcpOptions  mcp.FrontendOptions // of mcp, and of those of the toolsets
+
 	graphql  *graphqldoor.Frontend
 	grpc     *grpcdoor.Frontend
 	http     *http.Server
 	grpcS    *grpc.Server
 	sources  *sources
+	toolsets *toolsets // nil in local mode
 	serving  atomic.Bool
 	ready    chan struct{} // closed when everything serves
 	closers  []func() error
@@ -143,7 +148,7 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() { failed <- s.grpcS.Serve(s.grpcL) }()
 	}
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.sources.run, s.followEvents, s.announceEvents, s.watchPolicy} {
+	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.followEvents, s.announceEvents, s.watchPolicy} {
 		tasks.Go(func() { task(ctx) })
 	}
 	tasks.Go(func() {
@@ -181,7 +186,7 @@ func (s *Server) drain(ctx context.Context) {
 	var doors sync.WaitGroup
 	doors.Go(func() { s.grpc.Shutdown(ctx) })
 	doors.Go(func() {
-		for _, end := range []func() error{s.mcp.Close, s.graphql.Close} {
+		for _, end := range []func() error{s.mcp.Close, s.toolsets.close, s.graphql.Close} {
 			if err := end(); err != nil {
 				s.log.WarnContext(ctx, "end streams", slog.Any("cause", err))
 			}

@@ -80,7 +80,7 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
-		o := gateway.Options{}
+		o := gateway.Options{Tags: c.Tags}
 		if c.Prefix {
 			o.Prefix = c.Name + "."
 		}

@@ -90,6 +90,9 @@ func (r reach) View(p *gateway.Principal, s *gateway.Snapshot) *gateway.Snapshot
 	}).(*gateway.Snapshot)
 }
 
+// Instructions say how to use the two tools, for models.
+const Instructions = "The tools of this server are found by words: call search_tools to find those for a task, then call_tool to call one."
+
 const (
 	defaultLimit = 5
 	maxAnswer    = 128 << 10 // bytes of an answer of search_tools, unless the best hit alone is longer
