@@ -80,6 +80,7 @@ type toolDefinition struct {
 	InputSchema  json.RawMessage `json:"inputSchema"`
 	OutputSchema json.RawMessage `json:"outputSchema,omitempty"`
 	Annotations  json.RawMessage `json:"annotations,omitempty"`
+	Execution    json.RawMessage `json:"execution,omitempty"`
 }
 
 // A ToolOption adds to the definition that [AddTool] makes.
@@ -93,6 +94,18 @@ func ReadOnly() ToolOption {
 	return func(d *toolDefinition) {
 		d.Annotations = json.RawMessage(`{"readOnlyHint":true,"idempotentHint":true,"openWorldHint":false}`)
 	}
+}
+
+// MayRunAsTask says that calls may take so long that doors which can let their
+// clients come back for the result.
+func MayRunAsTask() ToolOption {
+	return func(d *toolDefinition) { d.Execution = json.RawMessage(`{"taskSupport":"optional"}`) }
+}
+
+// MustRunAsTask says that calls take so long that the MCP door refuses clients
+// that cannot come back for the result. Other doors wait.
+func MustRunAsTask() ToolOption {
+	return func(d *toolDefinition) { d.Execution = json.RawMessage(`{"taskSupport":"required"}`) }
 }
 
 func structured[Out any]() bool {

@@ -27,7 +27,7 @@ const (
 // elicitation, roots.
 func Conformance(f *gateway.Funcs) error {
 	for _, add := range []func(*gateway.Funcs) error{
-		addContentTools, addReportingTools, addSchemaTools, addTriggerTools, addTestResources, addTestPrompts, addAskingTools, addInputTools,
+		addContentTools, addReportingTools, addSchemaTools, addTriggerTools, addTestResources, addTestPrompts, addAskingTools, addInputTools, addTaskTools,
 	} {
 		if err := add(f); err != nil {
 			return fmt.Errorf("conformance: %w", err)

@@ -39,6 +39,8 @@ type FrontendOptions struct {
 	QueueLength           int // messages waiting for one slow reader; 64
 	PageSize              int // entries on one page of a list; 500
 
+	Tasks TaskOptions // for calls that outlive their requests
+
 	Logger *slog.Logger // for the operator; nil discards
 }
 
@@ -70,6 +72,7 @@ func (o FrontendOptions) withDefaults() FrontendOptions {
 	orInt(&o.StreamsPerPrincipal, 64)
 	orInt(&o.QueueLength, 64)
 	orInt(&o.PageSize, 500)
+	o.Tasks = o.Tasks.withDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -88,6 +91,7 @@ type Frontend struct {
 	questions *questions
 	suspended *suspended
 	states    inputSealer
+	tasks     *tasks
 	buffers   sync.Pool // *buffer
 
 	declared [abilityCount]json.RawMessage // ClientCapabilities of legacy sessions
@@ -114,6 +118,7 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 	f := &Frontend{gw: gw, o: o, states: newInputSealer(o.SessionKey), sealer: seal, streams: newStreams(o.StreamsPerPrincipal), calls: newCalls()}
 	waiting := newTally(o.QuestionsPerPrincipal)
 	f.questions, f.suspended = newQuestions(waiting), newSuspended(waiting)
+	f.tasks = newTasks(gw, o.Tasks, o.Logger)
 	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
 	for can := range abilityCount {
 		f.declared[can] = can.declared()
@@ -140,7 +145,8 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 		}
 		f.discover = quote(f.discover, rev)
 	}
-	f.discover = append(append(f.discover, "],"+capabilities...), instructions...)
+	const extensions = `,"extensions":` + `{"` + extensionTasks + `":{}}}`
+	f.discover = append(append(f.discover, "],"+capabilities[:len(capabilities)-1]+extensions...), instructions...)
 	f.discover = append(f.discover, f.tail...)
 	return f
 }
@@ -150,10 +156,11 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 // ended, which takes no longer than WriteTimeout, and forgets all sessions.
 // Later streams are refused; other requests are still served, and running calls
 // go on for as long as their clients wait. Calls that wait for a client to come
-// back with answers are cancelled.
+// back with answers are cancelled, and so are tasks, which then have failed.
 func (f *Frontend) Close() error {
 	f.calls.close()
 	f.suspended.close()
+	f.tasks.close(f.o.WriteTimeout)
 	f.streams.close()
 	f.sessions.close()
 	return nil

@@ -28,6 +28,7 @@ type request struct {
 	notify    func([]byte)      // sends a notification about this request, never blocks; nil where the client cannot read it
 	send      func([]byte) bool // legacy: sends a request to the client on the stream of this one, and reports whether there is one; nil where there is none
 	life      context.Context   //nolint:containedctx // modern, stdio: what a call that waits for its client to come back ends with; nil for none
+	task      []byte            // modern: what the client is told of the task that its call became; nil for none
 }
 
 func (r *request) modern() bool { return isModern(r.rev) }
@@ -51,8 +52,15 @@ func methodOf(name string, modern bool) method {
 		return (*Frontend).complete
 	}
 	if modern {
-		if name == "server/discover" {
+		switch name {
+		case "server/discover":
 			return (*Frontend).serverDiscover
+		case "tasks/get":
+			return (*Frontend).getTask
+		case "tasks/update":
+			return (*Frontend).updateTask
+		case "tasks/cancel":
+			return (*Frontend).cancelTask
 		}
 		return nil
 	}
@@ -79,6 +87,8 @@ func (r *request) subject() (string, bool) {
 	case "resources/read":
 		uri, ok := unquote(r.params.uri)
 		return uri, ok && uri != ""
+	case "tasks/get", "tasks/update", "tasks/cancel":
+		return r.taskID()
 	}
 	return "", true
 }
@@ -130,6 +140,9 @@ func (f *Frontend) callTool(ctx context.Context, r *request, out *buffer) *wireE
 		args = nil
 	} else if !isObject(args) {
 		return invalidParams("arguments must be an object")
+	}
+	if f.supportsTask(r, name) == taskRequired && !r.declaresTasks() {
+		return refusal(missingTasks(), nil, r.modern())
 	}
 	return f.do(ctx, r, &gateway.Call{Op: gateway.OpCall, Name: name, Args: args}, out)
 }
@@ -228,6 +241,10 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 		res, err = f.doLegacy(ctx, r, call)
 	default:
 		res, err = f.gw.Do(ctx, call)
+	}
+	if r.task != nil {
+		f.appendTask(out, r.task)
+		return nil
 	}
 	if err == nil && res.Input != nil && r.modern() {
 		if err = f.appendInput(r, res.Input, waiting, out); err == nil {

@@ -134,6 +134,9 @@ func (f *Frontend) doModern(ctx context.Context, r *request, call *gateway.Call)
 		}
 		call.Resume = &gateway.Resume{Answers: readAnswers(r.params.inputResponses), State: state.upstream}
 	}
+	if res, done, err := f.doTask(ctx, r, call); done {
+		return res, suspension{}, err
+	}
 	can := abilities(call.Capabilities)
 	if can == 0 {
 		res, err := f.gw.Do(ctx, call)
@@ -307,15 +310,13 @@ func (f *Frontend) appendInput(r *request, in *gateway.InputRequest, waiting sus
 		state.node = f.suspended.node
 	}
 	out.b = append(append(out.b, `{"resultType":"input_required","_meta":`...), f.info...)
-	for i, key := range slices.Sorted(maps.Keys(in.Questions)) {
-		out.b = append(out.b, []string{`,"inputRequests":{`, `,`}[min(i, 1)]...)
+	out.b = append(out.b, `,"inputRequests":{`...) // Even if empty: there are clients that do not come back without it.
+	for _, key := range slices.Sorted(maps.Keys(in.Questions)) {
 		q := in.Questions[key]
 		out.b = quote(append(quote(out.b, key), `:{"method":`...), q.Method)
-		out.b = append(appendParams(out.b, q.Params), '}')
+		out.b = append(appendParams(out.b, q.Params), "},"...)
 	}
-	if len(in.Questions) > 0 {
-		out.b = append(out.b, '}')
-	}
-	out.b = append(quote(append(out.b, `,"requestState":`...), f.states.seal(r, state)), '}')
+	out.b = append(trimComma(out.b), `},"requestState":`...)
+	out.b = append(quote(out.b, f.states.seal(r, state)), '}')
 	return nil
 }
