@@ -36,7 +36,9 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	}
 	s.setPolicy(ctx, p)
 	s.sources.replace(next)
-	s.toolsets.replace(sets)
+	if s.toolsets.replace(sets) {
+		s.registry.Refresh() // The snapshot keeps the views of the toolsets that ended.
+	}
 	s.event(ctx, "reload", "configuration")
 	return nil
 }

@@ -183,10 +183,11 @@ func (t *toolsets) start(table *toolsetTable) {
 }
 
 // replace serves the next toolsets, then ends the streams of those that are no
-// longer there or have changed: their clients connect again.
-func (t *toolsets) replace(next *toolsetTable) {
+// longer there or have changed: their clients connect again. It reports whether
+// there were any.
+func (t *toolsets) replace(next *toolsetTable) (ended bool) {
 	if t == nil {
-		return
+		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,12 +200,14 @@ func (t *toolsets) replace(next *toolsetTable) {
 		if next.sets[name] == e {
 			continue
 		}
+		ended = true
 		if e.cancel != nil {
 			e.cancel()
 		}
 		ending.Go(func() { _ = e.mcp.Close() }) // It never fails, but waits for slow readers.
 	}
 	ending.Wait()
+	return ended
 }
 
 // close ends the streams of all toolsets.

@@ -247,9 +247,12 @@ func TestToolsetAudit(t *testing.T) {
 	}
 	const via = "tool/toolset:find/call_tool"
 	want := []line{
-		{"demo.echo", "tool/demo/echo", "OK", "", "Gus Guest"}, {"call_tool", via, "OK", "", "Gus Guest"},
-		{"lab.raw", "tool/lab/raw", "NOT_FOUND", "policy", "Gus Guest"}, {"call_tool", via, "NOT_FOUND", "policy", "Gus Guest"},
-		{"demo.echo", "tool/demo/echo", "INVALID_ARGUMENT", "arguments", "Gus Guest"}, {"call_tool", via, "INVALID_ARGUMENT", "arguments", "Gus Guest"},
+		{"demo.echo", "tool/demo/echo", "OK", "", "Gus Guest"},
+		{"call_tool", via, "OK", "", "Gus Guest"},
+		{"lab.raw", "tool/lab/raw", "NOT_FOUND", "policy", "Gus Guest"},
+		{"call_tool", via, "NOT_FOUND", "policy", "Gus Guest"},
+		{"demo.echo", "tool/demo/echo", "INVALID_ARGUMENT", "arguments", "Gus Guest"},
+		{"call_tool", via, "INVALID_ARGUMENT", "arguments", "Gus Guest"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("records (-want +got):\n%s", diff)
@@ -274,6 +277,14 @@ func TestToolsetPaths(t *testing.T) {
 	} {
 		if code, answer := r.send(t, "dev", http.MethodPost, path, h(), initialize); code != want {
 			t.Errorf("POST %s: %d %s, want %d", path, code, answer, want)
+		}
+	}
+	// A session belongs to the endpoint that began it.
+	e := (&endpoint{rig: r, persona: "dev", path: "/mcp/some", legacy: true}).open(t)
+	for _, path := range []string{"/mcp/safe", "/mcp"} {
+		e.path = path
+		if result, failure := e.ask(t, "tools/list", ""); result != nil || !strings.Contains(string(failure), "Session not found") {
+			t.Errorf("%s takes the session of another endpoint: %s %s", path, result, failure)
 		}
 	}
 	// Who has no token does not learn which toolsets there are.

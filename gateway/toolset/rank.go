@@ -67,7 +67,7 @@ func rank(tools []*gateway.Tool) *ranking {
 		read(parameters(t), parameterWeight, maxTextWords)
 		total += float64(lengths[i])
 		for stem, n := range counts {
-			r.postings[stem] = append(r.postings[stem], posting{int32(i), n}) //nolint:gosec // at most maxTools.
+			r.postings[stem] = append(r.postings[stem], posting{int32(i), n})
 		}
 	}
 	average := float32(total / float64(max(1, len(tools))))

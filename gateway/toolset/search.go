@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -43,7 +44,7 @@ func NewSearch(name string, inner *gateway.Gateway, x *Index, observers []gatewa
 	if err := s.registry.Attach("toolset:"+name, gateway.Func(s.do), offer, gateway.Options{}); err != nil {
 		return nil, err
 	}
-	gates = append(gates[:len(gates):len(gates)], reach{inner}, gateway.ValidateArgs{})
+	gates = append(slices.Clip(gates), reach{inner}, gateway.ValidateArgs{})
 	var err error
 	s.outer, err = gateway.New(&s.registry, observers, gates)
 	return s, err
