@@ -32,7 +32,11 @@ type Search struct {
 func NewSearch(name string, inner *gateway.Gateway, x *Index, observers []gateway.Observer, gates ...gateway.Gate) (*Search, error) {
 	s := &Search{inner: inner, index: x}
 	var offer gateway.Catalog
-	for _, def := range []string{searchTools, callTool} {
+	for _, text := range []string{searchTools, callTool} {
+		def := jsontext.Value(text)
+		if err := def.Compact(); err != nil {
+			return nil, err
+		}
 		t, err := gateway.ParseTool(json.RawMessage(def))
 		if err != nil {
 			return nil, err
@@ -193,11 +197,10 @@ func (s *Search) call(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	if err := jsonv2.Unmarshal(call.Args, &in); err != nil {
 		return nil, badArguments(err)
 	}
-	return s.inner.Do(ctx, &gateway.Call{
-		Op: gateway.OpCall, Name: in.Name, Args: json.RawMessage(in.Arguments), Meta: call.Meta,
-		Principal: call.Principal, Via: call.Via,
-		Progress: call.Progress, Log: call.Log, Ask: call.Ask, Capabilities: call.Capabilities, Resume: call.Resume,
-	})
+	inner := *call
+	inner.Name, inner.Args = in.Name, json.RawMessage(in.Arguments)
+	inner.Kind, inner.Object, inner.Target, inner.Tool = 0, "", nil, nil
+	return s.inner.Do(ctx, &inner)
 }
 
 // badArguments is the refusal of what passed the schema but cannot be read.

@@ -122,6 +122,53 @@ func TestSearch(t *testing.T) {
 	})
 }
 
+// TestCallToolPassesOn holds that the real tool sees the caller as it would
+// without call_tool: its callbacks, its capabilities, its answers.
+func TestCallToolPassesOn(t *testing.T) {
+	var got *gateway.Call
+	r := new(gateway.Registry)
+	def, err := gateway.ParseTool(json.RawMessage(`{"name":"t","inputSchema":{"type":"object"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := gateway.Func(func(ctx context.Context, c *gateway.Call) (*gateway.Result, error) {
+		got = c
+		c.Progress(gateway.Progress{Progress: "1"})
+		c.Log(gateway.LogMessage{Level: "info"})
+		if _, err := c.Ask(ctx, gateway.Question{Method: "roots/list"}); err != nil {
+			return nil, err
+		}
+		return &gateway.Result{Input: &gateway.InputRequest{State: "s"}}, nil
+	})
+	if err := r.Attach("a", up, gateway.Catalog{Tools: []*gateway.Tool{def}}, gateway.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	var heard []string
+	outer := &gateway.Call{
+		Op: gateway.OpCall, Name: "call_tool", Args: json.RawMessage(`{"name":"t"}`), Principal: caller, Via: "mcp",
+		Capabilities: json.RawMessage(`{"roots":{}}`), Resume: &gateway.Resume{State: "r"},
+		Progress: func(p gateway.Progress) { heard = append(heard, "progress "+p.Progress.String()) },
+		Log:      func(m gateway.LogMessage) { heard = append(heard, "log "+m.Level) },
+		Ask: func(_ context.Context, q gateway.Question) (json.RawMessage, error) {
+			heard = append(heard, "ask "+q.Method)
+			return json.RawMessage(`{}`), nil
+		},
+	}
+	res, err := seek(t, r, toolset.Options{Sources: []string{"a"}}).Do(t.Context(), outer)
+	if err != nil || res.Input == nil || res.Input.State != "s" {
+		t.Fatalf("answer %v %v", res, err)
+	}
+	if diff := cmp.Diff([]string{"progress 1", "log info", "ask roots/list"}, heard); diff != "" {
+		t.Errorf("heard (-want +got):\n%s", diff)
+	}
+	if got.Resume != outer.Resume || string(got.Capabilities) != string(outer.Capabilities) || got.Principal != caller || got.Object != "tool/a/t" || got.Tool == nil {
+		t.Errorf("the tool was called with %+v", got)
+	}
+	if outer.Name != "call_tool" || outer.Object != "tool/toolset:test/call_tool" {
+		t.Errorf("the outer call became %+v", outer)
+	}
+}
+
 // TestSearchFollows changes the tools: the index and those who watch follow.
 func TestSearchFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
