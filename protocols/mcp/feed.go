@@ -36,7 +36,8 @@ type feed struct {
 	since   *gateway.Snapshot // legacy: seen when the last stream began; nil before the first
 	told    []update          // legacy: sent on that stream, one for each follow
 	follows map[string]*follow
-	lost    bool // modern: a follow has ended by itself
+	lost    bool            // modern: a follow has ended by itself
+	tasks   []*followedTask // modern: set before the feed runs
 	closed  bool
 	wg      sync.WaitGroup
 }
@@ -170,7 +171,7 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 	if lost {
 		return errFollowLost
 	}
-	return nil
+	return d.tellTasks(out)
 }
 
 func sees(view *gateway.Snapshot, uri string) bool {
@@ -179,6 +180,7 @@ func sees(view *gateway.Snapshot, uri string) bool {
 
 // close ends every follow, for good, and waits for their calls.
 func (d *feed) close() {
+	d.leaveTasks()
 	d.mu.Lock()
 	d.closed = true
 	for uri, fl := range d.follows {

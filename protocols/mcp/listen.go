@@ -30,17 +30,22 @@ func (f *Frontend) openListen(ctx context.Context, req *request) (*listener, *wi
 		Prompts   bool     `json:"promptsListChanged"`
 		Resources bool     `json:"resourcesListChanged"`
 		URIs      []string `json:"resourceSubscriptions"`
+		Tasks     []string `json:"taskIds"`
 	}
 	if !isObject(req.params.notifications) || jsonv2.Unmarshal(req.params.notifications, &want) != nil {
 		return nil, invalidParams("notifications must be a filter")
 	}
-	if len(want.URIs) > maxFollows {
-		return nil, invalidParams("too many resourceSubscriptions")
+	if len(want.URIs) > maxFollows || len(want.Tasks) > maxFollows {
+		return nil, invalidParams("too many resourceSubscriptions or taskIds")
 	}
 	id := bytes.Clone(req.ID)
 	d := newFeed(f.gw, req.principal, filter{want.Tools, want.Prompts, want.Resources}, f.o.QueueLength)
 	d.modern = true
 	d.tag = append(append([]byte(`"_meta":{"`+metaSubscription+`":`), id...), '}')
+	tasks, werr := f.followTasks(ctx, req, d, want.Tasks)
+	if werr != nil {
+		return nil, werr
+	}
 
 	followed := make([]bool, len(want.URIs))
 	var wg sync.WaitGroup
@@ -52,7 +57,7 @@ func (f *Frontend) openListen(ctx context.Context, req *request) (*listener, *wi
 	l := &listener{feed: d, principal: req.principal}
 	l.ack = append(appendNotification(nil, "notifications/subscriptions/acknowledged"), d.tag...)
 	l.ack = append(l.ack, `,"notifications":`...)
-	l.ack = append(acknowledged(l.ack, d.want, want.URIs, followed), "}}"...)
+	l.ack = append(acknowledged(l.ack, d.want, want.URIs, followed, tasks), "}}"...)
 	l.result = append(appendResponse(nil, id), `{"resultType":"complete",`...)
 	l.result = append(append(l.result, d.tag[:len(d.tag)-1]...), ',')
 	l.result = append(append(l.result, f.info[1:]...), "}}"...)
@@ -60,14 +65,15 @@ func (f *Frontend) openListen(ctx context.Context, req *request) (*listener, *wi
 }
 
 // acknowledged appends the filter that is honoured.
-func acknowledged(b []byte, want filter, uris []string, followed []bool) []byte {
+func acknowledged(b []byte, want filter, uris []string, followed []bool, tasks []string) []byte {
 	var a struct {
 		Tools     bool     `json:"toolsListChanged,omitzero"`
 		Prompts   bool     `json:"promptsListChanged,omitzero"`
 		Resources bool     `json:"resourcesListChanged,omitzero"`
 		URIs      []string `json:"resourceSubscriptions,omitempty"`
+		Tasks     []string `json:"taskIds,omitempty"`
 	}
-	a.Tools, a.Prompts, a.Resources = want.tools, want.prompts, want.resources
+	a.Tools, a.Prompts, a.Resources, a.Tasks = want.tools, want.prompts, want.resources, tasks
 	for i, uri := range uris {
 		if followed[i] {
 			a.URIs = append(a.URIs, uri)

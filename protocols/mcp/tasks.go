@@ -23,10 +23,12 @@ const needsTasks = `{"extensions":{"` + extensionTasks + `":{}}}`
 // values take the defaults named with each field.
 type TaskOptions struct {
 	// Store keeps tasks where clients that come again find them: in memory by
-	// default. Nodes that share a store answer tasks/get for each other.
+	// default. Nodes that share a store answer tasks/get for each other. Two
+	// frontends of one node share none.
 	Store TaskStore
 	// Node names this node among those that share the store, the same after each
-	// start: its tasks from before are known at once to have ended with it.
+	// start: its tasks from before are known at once to have ended with it. A
+	// node that is silent for a minute has ended too.
 	Node string
 
 	After time.Duration // a call that takes no longer is answered at once, without a task; 500 ms
@@ -149,7 +151,9 @@ func (t *task) attend(ctx context.Context, r *request) (*gateway.Result, error) 
 	case <-t.returned:
 	case <-t.asking:
 	case <-patience.C:
-	case <-ctx.Done(): // The client left, and nobody else knows of the call.
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // The client left, and nobody else knows of the call.
 		t.cancel(context.Cause(ctx))
 		<-t.returned
 	}
@@ -164,7 +168,7 @@ func (t *task) attend(ctx context.Context, r *request) (*gateway.Result, error) 
 		return t.res, t.err
 	}
 	r.task = head
-	return nil, nil
+	return nil, nil //nolint:nilnil // the task stands for the result.
 }
 
 // appendTask appends the result that tells a client of a task.

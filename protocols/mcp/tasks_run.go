@@ -17,7 +17,7 @@ import (
 
 // The causes with which a task's call ends early.
 var (
-	errTaskCancelled = errors.New("the task was cancelled by tasks/cancel")
+	errTaskCancelled = errors.New("the client cancelled the task")
 	errTaskExpired   = errors.New("the task has expired")
 	errTaskLost      = errors.New("the task could not be stored")
 	errTaskStopped   = errors.New("the gateway stops")
@@ -88,7 +88,7 @@ type task struct {
 	watchers map[*func()]struct{}
 }
 
-// An taskQuestion waits for tasks/update.
+// A taskQuestion waits for tasks/update.
 type taskQuestion struct {
 	key    string
 	asks   gateway.Question
@@ -395,7 +395,7 @@ func (t *task) askAll(ctx context.Context, questions map[string]gateway.Question
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, ctx.Err()
 		}
 	}
 	t.saved(ctx)
@@ -418,7 +418,7 @@ func (t *task) pose(q gateway.Question) (*taskQuestion, error) {
 	defer t.mu.Unlock()
 	switch {
 	case isFinal(t.status) || t.ended:
-		return nil, errTaskCancelled
+		return nil, gateway.AsError(context.Canceled)
 	case len(t.open) >= taskQuestions:
 		return nil, &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "too many questions at once"}
 	}
@@ -441,13 +441,13 @@ func (t *task) await(ctx context.Context, o *taskQuestion) (json.RawMessage, err
 	case a := <-o.answer:
 		return a, nil
 	case <-t.over:
-		return nil, errTaskCancelled
+		return nil, gateway.AsError(context.Canceled)
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closeQuestion(o)
-	return nil, context.Cause(ctx)
+	return nil, ctx.Err()
 }
 
 // closeQuestion takes a question off the task. t.mu is held.
