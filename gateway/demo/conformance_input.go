@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -53,11 +54,17 @@ type elicited struct {
 	Content json.RawMessage `json:"content"`
 }
 
+type promptArgs struct {
+	Prompt string `json:"prompt" jsonschema:"the prompt to send to the model"`
+}
+
+type messageArgs struct {
+	Message string `json:"message" jsonschema:"the message to show the user"`
+}
+
 func addAskingTools(f *gateway.Funcs) error {
 	err := gateway.AddTool(f, "test_sampling", "Puts a prompt to the client's model.",
-		func(ctx context.Context, call *gateway.Call, in struct {
-			Prompt string `json:"prompt"`
-		}) (string, error) {
+		func(ctx context.Context, call *gateway.Call, in promptArgs) (string, error) {
 			raw, err := ask(ctx, call, sample(in.Prompt, 100))
 			if err != nil {
 				return "", err
@@ -70,9 +77,7 @@ func addAskingTools(f *gateway.Funcs) error {
 	}
 	const user = `{"username":{"type":"string","description":"User's response"},"email":{"type":"string","description":"User's email address"}}`
 	err = gateway.AddTool(f, "test_elicitation", "Asks the user who they are.",
-		func(ctx context.Context, call *gateway.Call, in struct {
-			Message string `json:"message"`
-		}) (string, error) {
+		func(ctx context.Context, call *gateway.Call, in messageArgs) (string, error) {
 			return elicit(ctx, call, "User response:", form(in.Message, user, "username", "email"))
 		})
 	if err != nil {
@@ -199,7 +204,7 @@ func (s *states) open(state, text string) bool {
 	return hmac.Equal([]byte(state), []byte(s.seal(text)))
 }
 
-var errState = &gateway.Error{Code: gateway.InvalidArgument, By: "upstream/demo", Msg: "requestState is not one of this tool"} //nolint:gochecknoglobals // a constant error.
+var errState = &gateway.Error{Code: gateway.InvalidArgument, By: "upstream/demo", Msg: "requestState is not one of this tool"}
 
 const (
 	nameField = `{"name":{"type":"string"}}`
@@ -258,11 +263,11 @@ func listed(raw json.RawMessage) (string, bool) {
 	if jsonv2.Unmarshal(raw, &answer) != nil || answer.Roots == nil {
 		return "", false
 	}
-	text := "Roots:"
+	uris := []string{"Roots:"}
 	for _, r := range answer.Roots {
-		text += " " + r.URI
+		uris = append(uris, r.URI)
 	}
-	return text, true
+	return strings.Join(uris, " "), true
 }
 
 func inputRoots(_ context.Context, call *gateway.Call) (*gateway.Result, error) {

@@ -113,7 +113,8 @@ func (a ability) declared() json.RawMessage {
 // lacks returns the refusal of a question that a client with these abilities
 // cannot be asked, or nil.
 func (a ability) lacks(q gateway.Question) *gateway.Error {
-	need, capability, part := ability(0), q.Capability(), ""
+	var need ability
+	var part string
 	switch q.Method {
 	case methodElicit:
 		need = canElicit
@@ -133,6 +134,7 @@ func (a ability) lacks(q gateway.Question) *gateway.Error {
 	if a&need == need {
 		return nil
 	}
+	capability := q.Capability()
 	e := gateway.NeedsCapability(capability)
 	if part != "" {
 		e.Needs = json.RawMessage(`{"` + capability + `":{"` + part + `":{}}}`)
@@ -231,7 +233,7 @@ func (a *asker) ask(ctx context.Context, q gateway.Question) (json.RawMessage, e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(a.call, cancel)() // The asker's context may have nothing to do with the call's.
+	defer context.AfterFunc(a.call, cancel)() //nolint:contextcheck // The asker's context may have nothing to do with the call's.
 	select {
 	case a.turn <- struct{}{}:
 		defer func() { <-a.turn }()

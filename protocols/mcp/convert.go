@@ -50,21 +50,29 @@ func readParams(raw json.RawMessage) params {
 			p.context = o.value
 		case "notifications":
 			p.notifications = o.value
-		case "protocolVersion":
-			p.version = o.value
-		case "capabilities":
-			p.capabilities = o.value
-		case "inputResponses":
-			p.inputResponses = o.value
-		case "requestState":
-			p.requestState = o.value
-		case "requestId":
-			p.requestID = o.value
 		case "_meta":
 			p.meta = o.value
+		default:
+			p.readRare(string(o.name), o.value)
 		}
 	}
 	return p
+}
+
+// readRare reads the members that few requests have.
+func (p *params) readRare(name string, value json.RawMessage) {
+	switch name {
+	case "protocolVersion":
+		p.version = value
+	case "capabilities":
+		p.capabilities = value
+	case "inputResponses":
+		p.inputResponses = value
+	case "requestState":
+		p.requestState = value
+	case "requestId":
+		p.requestID = value
+	}
 }
 
 // A requestMeta is what a request's _meta says to this server.

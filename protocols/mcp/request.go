@@ -231,17 +231,7 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 	if r.notify != nil {
 		f.listenTo(r, call)
 	}
-	var res *gateway.Result
-	var waiting suspension
-	var err error
-	switch {
-	case asks(call.Op) && r.modern():
-		res, waiting, err = f.doModern(ctx, r, call)
-	case asks(call.Op) && r.send != nil:
-		res, err = f.doLegacy(ctx, r, call)
-	default:
-		res, err = f.gw.Do(ctx, call)
-	}
+	res, waiting, err := f.carry(ctx, r, call)
 	if r.task != nil {
 		f.appendTask(out, r.task)
 		return nil
@@ -272,6 +262,21 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 		out.b = append(out.b, raw...)
 	}
 	return nil
+}
+
+// carry sends a call down the road, with the way to ask its client that the
+// request's era has. Where the call waits for answers it returns its suspension.
+func (f *Frontend) carry(ctx context.Context, r *request, call *gateway.Call) (*gateway.Result, suspension, error) {
+	switch {
+	case asks(call.Op) && r.modern():
+		return f.doModern(ctx, r, call)
+	case asks(call.Op) && r.send != nil:
+		res, err := f.doLegacy(ctx, r, call)
+		return res, suspension{}, err
+	default:
+		res, err := f.gw.Do(ctx, call)
+		return res, suspension{}, err
+	}
 }
 
 // listenTo lets a call report progress and log lines where its client asked

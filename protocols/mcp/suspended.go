@@ -147,7 +147,7 @@ func (f *Frontend) doModern(ctx context.Context, r *request, call *gateway.Call)
 		turn: make(chan struct{}, 1), asked: make(chan *asked), done: make(chan struct{}),
 	}
 	d.life, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	d.begin(f, r.life, call)
+	d.begin(f, r, call) //nolint:contextcheck // The call outlives its first request.
 	return f.attend(ctx, d)
 }
 
@@ -167,8 +167,8 @@ func readAnswers(raw json.RawMessage) map[string]json.RawMessage {
 }
 
 // begin makes the call in a goroutine. The call outlives the request, whose
-// bytes it therefore owns. It ends with life, if there is one.
-func (d *dialog) begin(f *Frontend, life context.Context, call *gateway.Call) {
+// bytes it therefore owns. It ends with the request's life, if there is one.
+func (d *dialog) begin(f *Frontend, r *request, call *gateway.Call) {
 	d.hear(call)
 	c := *call
 	c.Args, c.Meta, c.Capabilities = bytes.Clone(c.Args), bytes.Clone(c.Meta), bytes.Clone(c.Capabilities)
@@ -188,7 +188,7 @@ func (d *dialog) begin(f *Frontend, life context.Context, call *gateway.Call) {
 		}
 	}
 	stop := func() bool { return true }
-	if life != nil {
+	if life := r.life; life != nil {
 		stop = context.AfterFunc(life, func() { d.cancel(context.Cause(life)) })
 	}
 	go func() {
