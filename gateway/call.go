@@ -71,6 +71,12 @@ type Call struct {
 	Progress func(Progress)
 	Log      func(LogMessage)
 
+	// Detach tells the door that the call will take long, so that it may end the
+	// caller's connection and keep the result until the caller comes back for it.
+	// It is nil where the protocol has no such way, and may be called by any
+	// goroutine until Do returns, more than once.
+	Detach func()
+
 	// Ask puts a question to the caller while the call runs and waits for the
 	// answer, the client's result object. It is nil where the caller cannot be
 	// asked anything. Capabilities say which questions the client can answer:

@@ -28,6 +28,7 @@ const (
 func Conformance(f *gateway.Funcs) error {
 	for _, add := range []func(*gateway.Funcs) error{
 		addContentTools, addReportingTools, addSchemaTools, addTriggerTools, addTestResources, addTestPrompts, addAskingTools, addInputTools, addTaskTools,
+		addTransportTools,
 	} {
 		if err := add(f); err != nil {
 			return fmt.Errorf("conformance: %w", err)

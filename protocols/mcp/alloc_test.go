@@ -15,7 +15,7 @@ func TestAllocations(t *testing.T) {
 	}{
 		{"modern call", benchModernCall, "", 12},
 		{"modern list", benchModernList, "", 10},
-		{"legacy call", benchLegacyCall, session, 18},
+		{"legacy call", benchLegacyCall, session, 26},
 		{"legacy list", benchLegacyList, session, 16},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,14 +12,19 @@ import (
 // An exchange is a POST on its way to its answer: JSON, or events from the
 // first notification on.
 type exchange struct {
-	f *Frontend
-	w http.ResponseWriter
+	f     *Frontend
+	w     http.ResponseWriter
+	later *request // whose answer can be fetched later; nil for none
+
+	released chan struct{} // later: closed to let the connection end
+	once     sync.Once     // later: guards released
 
 	mu      sync.Mutex
 	queue   [][]byte
 	dropped int // notifications for which there was no room
 	closed  bool
 	out     *sseWriter
+	end     func() // later: gives up being the stream's connection
 	failed  bool
 	wake    chan struct{} // nil until the first notification
 	done    chan struct{}
@@ -77,10 +82,7 @@ func (x *exchange) put(message []byte) bool {
 		return false
 	}
 	x.queue = append(x.queue, message)
-	if x.wake == nil {
-		x.wake, x.done = make(chan struct{}, 1), make(chan struct{})
-		go x.pump()
-	}
+	x.begin()
 	select {
 	case x.wake <- struct{}{}:
 	default:
@@ -88,12 +90,26 @@ func (x *exchange) put(message []byte) bool {
 	return true
 }
 
+// begin turns the answer into a stream, once. x.mu is held.
+func (x *exchange) begin() {
+	if x.wake != nil {
+		return
+	}
+	x.wake, x.done = make(chan struct{}, 1), make(chan struct{})
+	x.out = &sseWriter{w: x.w, rc: http.NewResponseController(x.w), timeout: x.f.o.WriteTimeout}
+	if x.later != nil {
+		x.out.log, x.out.outlive = x.f.eventLog(x.later, ""), true
+		x.end = x.f.carriers.take(x.out.log.key, x.yield)
+	}
+	go x.pump()
+}
+
 // pump writes what is queued until finish closes the queue and it is empty, or
 // the client no longer reads.
 func (x *exchange) pump() {
 	defer close(x.done)
-	out, err := newSSE(x.w, x.f.o.WriteTimeout)
-	x.out = out
+	out := x.out
+	err := out.begin()
 	quiet := time.NewTicker(x.f.o.KeepAlive)
 	defer quiet.Stop()
 	for err == nil {
@@ -128,8 +144,11 @@ func (x *exchange) pump() {
 func (x *exchange) finish(status int, response []byte) {
 	x.mu.Lock()
 	x.closed = true
-	wake := x.wake
+	wake, left := x.wake, x.failed
 	x.mu.Unlock()
+	if wake == nil && left {
+		return
+	}
 	if wake == nil {
 		x.f.write(x.w, status, response)
 		return
@@ -139,7 +158,17 @@ func (x *exchange) finish(status int, response []byte) {
 	default:
 	}
 	<-x.done
-	if !x.failed && x.out.send(flatten(response)) == nil {
+	if x.failed {
+		return
+	}
+	if x.later != nil {
+		defer x.end()
+		if x.out.last(x.later.ID, flatten(response)) == nil {
+			x.out.detach()
+		}
+		return
+	}
+	if x.out.send(flatten(response)) == nil {
 		x.out.end()
 	}
 }

@@ -34,6 +34,7 @@ type feed struct {
 	seen    *gateway.Snapshot // what the client has been told of
 	pending []update
 	since   *gateway.Snapshot // legacy: seen when the last stream began; nil before the first
+	whole   bool              // legacy: the next stream need not tell that again
 	told    []update          // legacy: sent on that stream, one for each follow
 	follows map[string]*follow
 	lost    bool            // modern: a follow has ended by itself
@@ -100,11 +101,22 @@ func (d *feed) run(ctx context.Context, p *gateway.Principal, out stream, keepAl
 	}
 }
 
+// replayed says that the new stream has told again what the one before it told.
+func (d *feed) replayed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.whole = d.since != nil
+}
+
 // begin makes the new stream tell again what the one before it told: nobody
 // knows how much of that arrived before its connection broke.
 func (d *feed) begin() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.whole {
+		d.whole = false
+		return
+	}
 	if d.since != nil {
 		d.seen = d.since
 	}
@@ -149,11 +161,12 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 			}
 			b := append(appendNotification(nil, n.method), d.tag...)
 			if err := out.send(append(b, "}}"...)); err != nil {
+				d.untold(seen, pending)
 				return err
 			}
 		}
 	}
-	for _, u := range pending {
+	for i, u := range pending {
 		if !sees(view, u.by.uri) { // The right to see it was withdrawn meanwhile.
 			d.unfollow(u.by.uri)
 			continue
@@ -165,6 +178,7 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 		}
 		b = quote(append(b, `"uri":`...), u.uri)
 		if err := out.send(append(b, "}}"...)); err != nil {
+			d.untold(view, pending[i:])
 			return err
 		}
 	}
@@ -172,6 +186,18 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 		return errFollowLost
 	}
 	return d.tellTasks(out)
+}
+
+// untold takes back what could not be sent.
+func (d *feed) untold(seen *gateway.Snapshot, updates []update) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen = seen
+	for _, u := range updates {
+		if d.follows[u.by.uri] == u.by && !slices.Contains(d.pending, u) {
+			d.pending = append(d.pending, u)
+		}
+	}
 }
 
 func sees(view *gateway.Snapshot, uri string) bool {

@@ -41,6 +41,8 @@ type FrontendOptions struct {
 
 	Tasks TaskOptions // for calls that outlive their requests
 
+	Events EventStore // keeps the streams of sessions for clients that come back; new MemoryEvents
+
 	Logger *slog.Logger // for the operator; nil discards
 }
 
@@ -73,6 +75,9 @@ func (o FrontendOptions) withDefaults() FrontendOptions {
 	orInt(&o.QueueLength, 64)
 	orInt(&o.PageSize, 500)
 	o.Tasks = o.Tasks.withDefaults()
+	if o.Events == nil {
+		o.Events = new(MemoryEvents)
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -88,6 +93,7 @@ type Frontend struct {
 	sessions  *sessions
 	streams   *streams
 	calls     *calls
+	carriers  carriers
 	questions *questions
 	suspended *suspended
 	states    inputSealer

@@ -34,6 +34,10 @@ func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *reque
 			f.fail(w, r, req, err)
 			return
 		}
+		if outlives(r, req) {
+			f.answerLater(w, r, req, call)
+			return
+		}
 		defer call.done()
 		f.answer(call.ctx, w, r, req, call.serve)
 	default:
@@ -127,7 +131,8 @@ func (f *Frontend) agree(req *request, out *buffer) (string, *wireError) {
 }
 
 // get serves the stream of a legacy session: what changes, told once (2025-11-25,
-// transports, listening for messages).
+// transports, listening for messages). With the id of an event it goes on after
+// that, on whichever stream it was.
 func (f *Frontend) get(w http.ResponseWriter, r *http.Request, req *request) {
 	p := req.principal
 	if !accepts(r.Header, "text/event-stream") {
@@ -139,13 +144,31 @@ func (f *Frontend) get(w http.ResponseWriter, r *http.Request, req *request) {
 		f.fail(w, r, req, err)
 		return
 	}
+	f.join(req, t)
+	stream, after := standalone, uint64(0)
+	if last, ok := one(r.Header, headerLastEvent); !ok || last != "" {
+		if stream, after, ok = readEventID(last); !ok {
+			f.fail(w, r, req, invalidRequest("Last-Event-ID is none of this server"))
+			return
+		}
+	}
 	leave, err := f.streams.enter(p.ID)
 	if err != nil {
 		f.fail(w, r, req, err)
 		return
 	}
 	defer leave()
-	se, err := f.holds(&request{key: t.key, principal: p})
+	if log := f.eventLog(req, stream); stream != standalone {
+		f.resume(w, r, req, log, after)
+	} else {
+		f.standalone(w, r, req, log, after)
+	}
+}
+
+// standalone serves the stream that belongs to no request.
+func (f *Frontend) standalone(w http.ResponseWriter, r *http.Request, req *request, log *eventLog, after uint64) {
+	p := req.principal
+	se, err := f.holds(req)
 	if err != nil {
 		err.status = max(err.status, http.StatusTooManyRequests)
 		f.fail(w, r, req, err)
@@ -153,12 +176,15 @@ func (f *Frontend) get(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 	ctx, cancel := auth.Until(r.Context(), p)
 	defer cancel()
-	ctx, detach := se.attach(ctx)
+	ctx, detach := se.attach(ctx, log)
 	defer detach()
-	out, failed := newSSE(w, f.o.WriteTimeout)
-	defer out.end()
-	if failed != nil {
+	out := &sseWriter{w: w, rc: http.NewResponseController(w), timeout: f.o.WriteTimeout, log: log}
+	defer out.detach()
+	if out.begin() != nil {
 		return
+	}
+	if after > 0 && log.replay(ctx, out, after) {
+		se.feed.replayed()
 	}
 	se.feed.resume(ctx, p)
 	_ = se.feed.run(ctx, p, out, f.o.KeepAlive, f.streams.ending) // However it ends, the client comes again.

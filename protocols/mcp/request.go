@@ -25,6 +25,7 @@ type request struct {
 	at        string            // where it arrived, which stands for it in records while it has no method
 	body      *buffer           // what the message is a part of, given back by free; nil where another owns it
 	can       ability           // legacy: which questions the client answers
+	detach    func()            // lets the client go while the call runs, and come back for the answer; nil where it would not
 	notify    func([]byte)      // sends a notification about this request, never blocks; nil where the client cannot read it
 	send      func([]byte) bool // legacy: sends a request to the client on the stream of this one, and reports whether there is one; nil where there is none
 	life      context.Context   //nolint:containedctx // modern, stdio: what a call that waits for its client to come back ends with; nil for none
@@ -228,6 +229,7 @@ func readReference(raw json.RawMessage) reference {
 // request's revision.
 func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *buffer) *wireError {
 	call.Principal, call.Via, call.Meta = r.principal, "mcp", r.meta.rest
+	call.Detach = r.detach
 	if r.notify != nil {
 		f.listenTo(r, call)
 	}

@@ -17,6 +17,7 @@ type session struct {
 
 	mu       sync.Mutex
 	level    string             // the least severe log line to send
+	log      *eventLog          // of the stream; nil before the first
 	detach   context.CancelFunc // ends the stream that serves the session now; nil for none
 	detached chan struct{}      // closed when that stream has ended
 	used     time.Time
@@ -39,12 +40,12 @@ func (s *session) logLevel() string {
 // attach makes a stream the only one of the session: the one before it, which
 // may hang on a dead connection, is ended first. The stream runs until the
 // context ends and then calls leave.
-func (s *session) attach(ctx context.Context) (_ context.Context, leave func()) {
+func (s *session) attach(ctx context.Context, log *eventLog) (_ context.Context, leave func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	s.mu.Lock()
 	before, gone := s.detach, s.detached
-	s.detach, s.detached = cancel, done
+	s.detach, s.detached, s.log = cancel, done, log
 	s.mu.Unlock()
 	if before != nil {
 		before()
@@ -76,8 +77,12 @@ func (s *session) end() {
 	if s.detach != nil {
 		s.detach()
 	}
+	log := s.log
 	s.mu.Unlock()
 	s.feed.close()
+	if log != nil {
+		log.drop()
+	}
 }
 
 // maxEnded bounds the memory of sessions that were ended before their sealed id

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -108,7 +109,8 @@ func (p *player) play(t *testing.T, request string) string {
 		}
 	}
 	if w.Body.Len() > 0 {
-		fmt.Fprintf(&b, "\n%s", strings.TrimRight(w.Body.String(), "\n")+"\n")
+		body := regexp.MustCompile(`(?m)^id: [0-9a-f]{16}-`).ReplaceAllString(w.Body.String(), "id: {stream}-")
+		fmt.Fprintf(&b, "\n%s", strings.TrimRight(body, "\n")+"\n")
 	}
 	return b.String()
 }

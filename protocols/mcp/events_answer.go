@@ -1,0 +1,98 @@
+package mcp
+
+import (
+	"net/http"
+	"time"
+)
+
+// quietTime is how long a call of a session stays silent before its answer
+// becomes a stream, which survives its connection.
+const quietTime = time.Second
+
+// outlives reports whether a request is one whose answer can be fetched later:
+// a call on the road whose client reads streams.
+func outlives(r *http.Request, req *request) bool {
+	switch req.Method {
+	case "tools/call", "prompts/get", "resources/read":
+		return req.rev >= rev20250326 && accepts(r.Header, "text/event-stream")
+	}
+	return false
+}
+
+// answerLater is answer for a request of a session whose answer can be fetched
+// later: the call goes on when the connection ends, and what comes of it is kept
+// once the client knows an id to come back with.
+func (f *Frontend) answerLater(w http.ResponseWriter, r *http.Request, req *request, call legacyCall) {
+	x := &exchange{f: f, w: w, later: req, released: make(chan struct{})}
+	req.notify, req.send = x.notify, x.send
+	if req.rev >= rev20251125 {
+		req.detach = x.release
+	}
+	body := req.body
+	req.body = nil // It is the call's.
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		defer f.release(body)
+		defer call.done()
+		out := f.buffer()
+		defer f.release(out)
+		x.finish(f.respond(call.ctx, req, call.serve, out), out.b)
+	}()
+	var quiet <-chan time.Time
+	if req.rev >= rev20251125 { // Clients before it do not know events without a message.
+		t := time.NewTimer(quietTime)
+		defer t.Stop()
+		quiet = t.C
+	}
+	for {
+		select {
+		case <-finished:
+			return
+		case <-quiet:
+			x.stream()
+			continue
+		case <-x.released:
+		case <-r.Context().Done():
+		}
+		if !x.leave() {
+			<-finished
+		}
+		return
+	}
+}
+
+// stream turns the answer into a stream, where it has not begun.
+func (x *exchange) stream() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.closed && !x.failed {
+		x.begin()
+	}
+}
+
+// release lets the connection end while the call goes on.
+func (x *exchange) release() {
+	x.stream()
+	x.once.Do(func() { close(x.released) })
+}
+
+// leave takes the exchange off its connection. It reports false where the
+// answer is being written, which takes no longer than a write may.
+func (x *exchange) leave() bool {
+	x.mu.Lock()
+	out, closed := x.out, x.closed
+	x.failed = x.failed || out == nil && !closed // The client knows no id to come back with.
+	x.mu.Unlock()
+	if out != nil && !closed {
+		_ = out.begin() // Or the client would not know where to go on.
+		out.detach()
+	}
+	return !closed
+}
+
+// yield gives the stream up to another connection.
+func (x *exchange) yield() {
+	x.leave()
+	x.release()
+}
