@@ -3,10 +3,8 @@ package state
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -74,30 +72,25 @@ func OpenBucket[T any](ctx context.Context, s *State, o BucketOptions) (*Bucket[
 	if err := s.check(&o); err != nil {
 		return nil, fail(ctx, op, err)
 	}
-	retryCtx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
-		kv, err := s.openStore(ctx, o)
-		if err == nil {
-			return &Bucket[T]{s: s, name: o.Name, ttl: o.TTL, maxValue: o.MaxValueBytes, kv: kv}, nil
+	b := &Bucket[T]{s: s, name: o.Name, ttl: o.TTL, maxValue: o.MaxValueBytes}
+	err := s.retry(ctx, op, func(ctx context.Context) error {
+		if _, err := s.ensureStream(ctx, s.streamConfig(o)); err != nil {
+			return err
 		}
-		if err = fail(ctx, op, err); errors.Is(err, errClosed) || !errors.Is(err, ErrUnavailable) {
-			return nil, err
-		}
-		select {
-		case <-time.After(retryWait):
-		case <-retryCtx.Done():
-			return nil, err
-		case <-s.life.Done():
-			return nil, fail(ctx, op, errClosed)
-		}
+		var err error
+		b.kv, err = s.js.KeyValue(ctx, prefix+o.Name)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return b, nil
 }
 
 // check fills in defaults and refuses what cannot work.
 func (s *State) check(o *BucketOptions) error {
-	if o.Name == "" || len(o.Name) > 32 || strings.Trim(o.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		return fmt.Errorf("%w: a name is 1 to 32 of a-z, 0-9, '-' and '_'", ErrInvalid)
+	if err := checkName(o.Name); err != nil {
+		return err
 	}
 	if o.History == 0 {
 		o.History = 1
@@ -117,39 +110,6 @@ func (s *State) check(o *BucketOptions) error {
 	return nil
 }
 
-// openStore makes one attempt to find, create or adjust the bucket's stream.
-func (s *State) openStore(ctx context.Context, o BucketOptions) (jetstream.KeyValue, error) {
-	ctx, done, err := s.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	want := s.streamConfig(o)
-	stream, err := s.js.Stream(ctx, want.Name)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		_, err = s.js.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return nil, fmt.Errorf("%w: created by another node meanwhile", ErrUnavailable) // The next attempt adjusts it.
-		}
-	case err == nil:
-		have := stream.CachedInfo().Config
-		if have.PersistMode != want.PersistMode {
-			s.log.Warn("state bucket keeps the durability it was created with",
-				slog.String("bucket", o.Name), slog.String("mode", have.PersistMode.String()))
-		}
-		if have.MaxAge != want.MaxAge || have.MaxMsgsPerSubject != want.MaxMsgsPerSubject ||
-			have.MaxMsgSize != want.MaxMsgSize || have.Replicas != want.Replicas {
-			want.Storage, want.PersistMode = have.Storage, have.PersistMode // The engine cannot change these.
-			_, err = s.js.UpdateStream(ctx, want)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.js.KeyValue(ctx, prefix+o.Name)
-}
-
 // streamConfig lays a bucket out as NATS key-value buckets are, so that the nats command can inspect it.
 func (s *State) streamConfig(o BucketOptions) jetstream.StreamConfig {
 	cfg := jetstream.StreamConfig{
@@ -158,24 +118,12 @@ func (s *State) streamConfig(o BucketOptions) jetstream.StreamConfig {
 		MaxMsgsPerSubject: int64(o.History),
 		MaxAge:            o.TTL,
 		MaxMsgSize:        int32(o.MaxValueBytes + headerBytes), //nolint:gosec // At most max_payload, an int32.
-		MaxMsgs:           -1,
 		MaxBytes:          -1,
-		MaxConsumers:      -1,
 		Discard:           jetstream.DiscardNew,
-		Duplicates:        2 * time.Minute,
-		Storage:           s.storage,
-		Replicas:          s.replicas,
 		AllowRollup:       true,
 		DenyDelete:        true,
-		// With several replicas a direct read may be answered by one that is behind; without it the leader answers.
-		AllowDirect: s.replicas == 1,
 	}
-	if o.TTL > 0 {
-		cfg.Duplicates = min(cfg.Duplicates, o.TTL)
-	}
-	if o.Async && s.engine != nil && s.storage == jetstream.FileStorage {
-		cfg.PersistMode = jetstream.AsyncPersistMode
-	}
+	s.place(&cfg, o.Async)
 	return cfg
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,7 +15,7 @@ import (
 var (
 	// ErrNotFound: the key has no value: it was never written, was deleted or has expired.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: the key exists already, or its revision is no longer the one the caller saw.
+	// ErrConflict: the key exists already, its revision is no longer the one the caller saw, or the topic is served.
 	ErrConflict = errors.New("revision conflict")
 	// ErrTooLarge: a key or value is longer than its bound. Repeating is useless.
 	ErrTooLarge = errors.New("too large")
@@ -24,8 +25,16 @@ var (
 	ErrCorrupt = errors.New("stored value does not decode")
 	// ErrUnavailable: the engine is away, busy or closed. A write that ended so may or may not have been stored.
 	ErrUnavailable = errors.New("state engine unavailable")
+	// ErrGone: entries of a log that follow the one the caller named may have been dropped, or it never existed.
+	ErrGone = errors.New("entries dropped")
+	// ErrNoNode: no running State has the instance, or it does not serve the topic. Repeating is useless.
+	ErrNoNode = errors.New("no such node")
 	// ErrLocked: another process, or another State of this one, uses the same directory.
 	ErrLocked = errors.New("state directory is in use")
+
+	sentinels = [...]error{
+		ErrNotFound, ErrConflict, ErrTooLarge, ErrInvalid, ErrCorrupt, ErrUnavailable, ErrGone, ErrNoNode, ErrLocked,
+	}
 
 	errDisabled = fmt.Errorf("%w: JetStream is not enabled on the NATS server", ErrUnavailable)
 
@@ -79,12 +88,8 @@ func classify(err error) error {
 	return nil
 }
 
-// isOurs tells whether err carries one of the package's sentinels already.
+// isOurs tells whether err carries one of the package's sentinels already, or another node's word.
 func isOurs(err error) bool {
-	for _, s := range []error{ErrNotFound, ErrConflict, ErrTooLarge, ErrInvalid, ErrCorrupt, ErrUnavailable, ErrLocked} {
-		if errors.Is(err, s) {
-			return true
-		}
-	}
-	return false
+	var remote *RemoteError
+	return errors.As(err, &remote) || slices.ContainsFunc(sentinels[:], func(s error) bool { return errors.Is(err, s) })
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +64,8 @@ type State struct {
 
 	mu     sync.Mutex
 	closed bool
-	busy   sync.WaitGroup // Requests and goroutines that Close waits for.
+	topics map[string]bool // What Serve answers, encoded.
+	busy   sync.WaitGroup  // Requests and goroutines that Close waits for.
 	once   sync.Once
 	result error
 }
@@ -83,7 +85,7 @@ func Open(ctx context.Context, o Options) (*State, error) {
 }
 
 func newState(ctx context.Context, o Options) (*State, error) {
-	s := &State{name: o.Name, instance: rand.Text(), log: o.Logger, replicas: max(o.Replicas, 1)}
+	s := &State{name: o.Name, instance: rand.Text(), log: o.Logger, replicas: max(o.Replicas, 1), topics: make(map[string]bool)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -177,7 +179,10 @@ func (s *State) connOptions() []nats.Option {
 			s.link.beat()
 			s.log.Info("state engine is back")
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrSlowConsumer) && strings.HasPrefix(sub.Subject, livePrefix) {
+				return // Log.Follow notices and reads what it missed.
+			}
 			s.log.Warn("state engine", slog.Any("cause", err))
 		}),
 	}
@@ -185,6 +190,10 @@ func (s *State) connOptions() []nats.Option {
 
 // Name returns this node's name, the Origin of its notices.
 func (s *State) Name() string { return s.name }
+
+// Instance returns the id of this State, new with every Open and used by no other: 26 letters and digits. It is where
+// Request finds what this State serves; it is no secret.
+func (s *State) Instance() string { return s.instance }
 
 // Healthy asks the engine for a sign of life, for readiness probes. It fails with ErrUnavailable.
 func (s *State) Healthy(ctx context.Context) error {
@@ -202,8 +211,8 @@ func (s *State) Healthy(ctx context.Context) error {
 	return nil
 }
 
-// Close ends watches, mirrors and subscriptions, waits for requests on their way (each takes five seconds at most),
-// disconnects and stops the embedded engine. Further calls return the same result; other methods fail with
+// Close ends watches, mirrors, followers and subscriptions, waits for requests to the engine (each takes five seconds at
+// most) and for the handlers of Serve, whose contexts it ends, disconnects and stops the embedded engine. Further calls return the same result; other methods fail with
 // ErrUnavailable from then on.
 func (s *State) Close() error {
 	s.once.Do(func() {
