@@ -9,36 +9,48 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// maxWaiting bounds the calls that wait for answers, of all principals.
-const maxWaiting = 1 << 13
+// Bounds on the calls that wait for answers: of all principals, and on the
+// bytes of arguments that those of one and of all keep while no request does.
+const (
+	maxWaiting   = 1 << 13
+	maxKept      = 16 << 20
+	maxKeptByAll = 256 << 20
+)
 
 // A tally counts the calls of each principal that wait for answers.
 type tally struct {
-	most  int // of one principal
-	mu    sync.Mutex
-	all   int
-	count map[string]int
+	most int // of one principal
+	mu   sync.Mutex
+	all  waiting
+	of   map[string]waiting
 }
 
-func newTally(most int) *tally { return &tally{most: most, count: map[string]int{}} }
+type waiting struct{ calls, kept int }
 
-func (t *tally) enter(principal string) *gateway.Error {
+func newTally(most int) *tally { return &tally{most: most, of: map[string]waiting{}} }
+
+// enter admits one more call, which keeps so many bytes.
+func (t *tally) enter(principal string, kept int) *gateway.Error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.count[principal] >= t.most || t.all >= maxWaiting {
+	own := t.of[principal]
+	if own.calls >= t.most || own.kept+kept > maxKept || t.all.calls >= maxWaiting || t.all.kept+kept > maxKeptByAll {
 		return &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "too many calls wait for answers"}
 	}
-	t.all++
-	t.count[principal]++
+	t.all = waiting{t.all.calls + 1, t.all.kept + kept}
+	t.of[principal] = waiting{own.calls + 1, own.kept + kept}
 	return nil
 }
 
-func (t *tally) leave(principal string) {
+func (t *tally) leave(principal string, kept int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.all--
-	if t.count[principal]--; t.count[principal] == 0 {
-		delete(t.count, principal)
+	t.all = waiting{t.all.calls - 1, t.all.kept - kept}
+	own := t.of[principal]
+	if own = (waiting{own.calls - 1, own.kept - kept}); own.calls == 0 {
+		delete(t.of, principal)
+	} else {
+		t.of[principal] = own
 	}
 }
 
@@ -69,7 +81,7 @@ func newQuestions(waiting *tally) *questions {
 
 // open makes room for a question on behalf of a request.
 func (q *questions) open(r *request) (*openQuestion, error) {
-	if err := q.waiting.enter(r.principal.ID); err != nil {
+	if err := q.waiting.enter(r.principal.ID, 0); err != nil {
 		return nil, err
 	}
 	o := &openQuestion{id: rand.Text(), session: r.key, owner: r.principal.ID, answer: make(chan reply, 1)}
@@ -83,7 +95,7 @@ func (q *questions) close(o *openQuestion) {
 	q.mu.Lock()
 	delete(q.byID, o.id)
 	q.mu.Unlock()
-	q.waiting.leave(o.owner)
+	q.waiting.leave(o.owner, 0)
 }
 
 // end ends the questions of a session that has ended: nobody will answer them.

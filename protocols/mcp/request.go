@@ -239,9 +239,11 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 		return nil
 	}
 	if err == nil && res.Input != nil && r.modern() {
-		if err = f.appendInput(r, res.Input, waiting, out); err == nil {
+		refused := f.appendInput(r, res.Input, waiting, out)
+		if refused == nil {
 			return nil
 		}
+		err = f.gw.Refuse(ctx, call, refused)
 	}
 	var raw json.RawMessage
 	if err == nil {

@@ -33,7 +33,9 @@ const maxUpstreamState = 64 << 10
 // An inputSealer seals requestStates, which come back from an attacker's hands
 // (basic, multi round-trip requests, security). What a state belongs to is
 // authenticated with it: another principal's, another method's, another
-// target's or other arguments' state does not open, just like a forged one.
+// target's or other arguments' state does not open, just like a forged one. Its
+// owner may bring a state back more than once until it expires; what must happen
+// once is the upstream's to guard, or that of the call that waits.
 type inputSealer struct{ aead cipher.AEAD }
 
 // newInputSealer derives the sealer from the frontend's key, apart from the use

@@ -25,6 +25,7 @@ var errAbandoned = errors.New("the client did not come back with answers")
 type dialog struct {
 	owner  string // the principal's ID
 	can    ability
+	kept   int             // bytes of the request that the call keeps
 	life   context.Context //nolint:containedctx // of the call, which outlives its requests.
 	cancel context.CancelCauseFunc
 	heard  atomic.Pointer[gateway.Call] // where progress and log lines go now
@@ -70,13 +71,13 @@ func (s *suspended) put(d *dialog, q *asked, most time.Duration) (suspension, er
 	if d.rounds++; d.rounds > maxRounds {
 		return suspension{}, errTooManyRounds()
 	}
-	if err := s.waiting.enter(d.owner); err != nil {
+	if err := s.waiting.enter(d.owner, d.kept); err != nil {
 		return suspension{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		s.waiting.leave(d.owner)
+		s.waiting.leave(d.owner, d.kept)
 		return suspension{}, &gateway.Error{Code: gateway.Unavailable, By: door, Msg: "the server is shutting down"}
 	}
 	name := newSuspension()
@@ -96,7 +97,7 @@ func (s *suspended) take(name suspension) *suspendedDialog {
 	if d != nil {
 		delete(s.byName, name)
 		d.expiry.Stop()
-		s.waiting.leave(d.owner)
+		s.waiting.leave(d.owner, d.kept)
 	}
 	return d
 }
@@ -110,7 +111,7 @@ func (s *suspended) close() {
 	s.mu.Unlock()
 	for _, d := range all {
 		d.expiry.Stop()
-		s.waiting.leave(d.owner)
+		s.waiting.leave(d.owner, d.kept)
 		d.cancel(errAbandoned)
 	}
 }
@@ -172,6 +173,7 @@ func (d *dialog) begin(f *Frontend, r *request, call *gateway.Call) {
 	d.hear(call)
 	c := *call
 	c.Args, c.Meta, c.Capabilities = bytes.Clone(c.Args), bytes.Clone(c.Meta), bytes.Clone(c.Capabilities)
+	d.kept = len(c.Args) + len(c.Meta) + len(c.Capabilities)
 	c.Ask = d.ask
 	if c.Progress != nil {
 		c.Progress = func(p gateway.Progress) {

@@ -201,6 +201,20 @@ func TestTooManySuspended(t *testing.T) {
 	a.wantInput(t, "q1")
 }
 
+// TestLargeSuspended holds that what waits keeps only so much memory.
+func TestLargeSuspended(t *testing.T) {
+	f, _ := newAsking(t, mcp.FrontendOptions{})
+	large := `{"a":"` + strings.Repeat("x", 900<<10) + `"}`
+	for i := range 20 {
+		a := f.ask(t.Context(), t, "alice", "ask", large, ``)
+		if i < 18 {
+			a.wantInput(t, "q1")
+		} else {
+			a.wantError(t, "one too many", -32000)
+		}
+	}
+}
+
 // TestDroppedSuspensions leaves calls waiting that nobody comes back to. The
 // leak check of the package sees what they would leave.
 func TestDroppedSuspensions(t *testing.T) {
