@@ -130,3 +130,92 @@ func TestConformanceTriggers(t *testing.T) {
 		}
 	}
 }
+
+// TestConformanceRounds comes back with answers until the fixtures that
+// remember nothing are done.
+func TestConformanceRounds(t *testing.T) {
+	g, _ := conformance(t)
+	answers := map[string]string{
+		"user_name": `{"action":"accept","content":{"name":"Ann"}}`, "step1": `{"action":"accept","content":{"name":"Ann"}}`,
+		"step2":            `{"action":"accept","content":{"color":"red"}}`,
+		"confirm":          `{"action":"accept","content":{"ok":true}}`,
+		"user_context":     `{"action":"accept","content":{"context":"a test"}}`,
+		"capital_question": `{"role":"assistant","model":"m","content":{"type":"text","text":"Paris"}}`,
+		"greeting":         `{"role":"assistant","model":"m","content":{"type":"text","text":"Hi"}}`,
+		"client_roots":     `{"roots":[{"uri":"file:///home"}]}`,
+	}
+	for _, tt := range []struct {
+		op     gateway.Op
+		name   string
+		rounds int
+		want   string
+	}{
+		{gateway.OpCall, "elicitation", 1, "Hello, Ann!"},
+		{gateway.OpCall, "sampling", 1, "Paris"},
+		{gateway.OpCall, "list_roots", 1, "file:///home"},
+		{gateway.OpCall, "request_state", 1, "state-ok"},
+		{gateway.OpCall, "tampered_state", 1, "genuine"},
+		{gateway.OpCall, "multiple_inputs", 1, "Hi Ann. Roots: file:///home"},
+		{gateway.OpCall, "multi_round", 2, "red"},
+		{gateway.OpCall, "capabilities", 1, "answered"},
+		{gateway.OpGet, "prompt", 1, "a test"},
+	} {
+		call := gateway.Call{
+			Op: tt.op, Name: "test_input_required_result_" + tt.name, Principal: &gateway.Principal{ID: "test"},
+			Capabilities: json.RawMessage(`{"elicitation":{},"sampling":{},"roots":{}}`),
+		}
+		for round := 0; ; round++ {
+			again := call
+			res, err := g.Do(t.Context(), &call)
+			if err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+				break
+			}
+			if res.Input == nil {
+				if round != tt.rounds || !strings.Contains(string(res.Raw), tt.want) {
+					t.Errorf("%s: %s after %d rounds", tt.name, res.Raw, round)
+				}
+				break
+			}
+			given := map[string]json.RawMessage{}
+			for key := range res.Input.Questions {
+				given[key] = json.RawMessage(answers[key])
+			}
+			forged := again
+			forged.Resume = &gateway.Resume{Answers: given, State: res.Input.State + "x"}
+			if _, err := g.Do(t.Context(), &forged); err == nil && res.Input.State != "" {
+				t.Errorf("%s: took a forged state", tt.name)
+			}
+			again.Resume = &gateway.Resume{Answers: given, State: res.Input.State}
+			call = again
+		}
+	}
+}
+
+// TestConformanceQuestions answers the fixtures that wait.
+func TestConformanceQuestions(t *testing.T) {
+	g, _ := conformance(t)
+	for _, tt := range []struct{ name, args, question, answer, want string }{
+		{"test_sampling", `{"prompt":"Why?"}`, `"text":"Why?"`, `{"role":"assistant","content":{"type":"text","text":"So."}}`, "LLM response: So."},
+		{"test_elicitation", `{"message":"Who?"}`, `"required":["username","email"]`, `{"action":"decline"}`, "action=decline, content={}"},
+		{"test_elicitation_sep1034_defaults", ``, `"default":95.5`, `{"action":"accept","content":{"age":1}}`, `action=accept, content={\"age\":1}`},
+		{"test_elicitation_sep1330_enums", ``, `"enumNames"`, `{"action":"cancel"}`, "action=cancel"},
+		{"test_missing_capability", ``, `"maxTokens":10`, `{}`, "has a model"},
+	} {
+		call := gateway.Call{Op: gateway.OpCall, Name: tt.name, Args: json.RawMessage(tt.args), Principal: &gateway.Principal{ID: "test"}}
+		deaf := call
+		if _, err := g.Do(t.Context(), &deaf); gateway.AsError(err) == nil || gateway.AsError(err).Needs == nil {
+			t.Errorf("%s without a client that answers: %v", tt.name, err)
+		}
+		call.Ask = func(_ context.Context, q gateway.Question) (json.RawMessage, error) {
+			if !strings.Contains(string(q.Params), tt.question) {
+				t.Errorf("%s asks %s", tt.name, q.Params)
+			}
+			return json.RawMessage(tt.answer), nil
+		}
+		res, err := g.Do(t.Context(), &call)
+		if err != nil || !strings.Contains(string(res.Raw), tt.want) {
+			t.Errorf("%s: %v, %+v", tt.name, err, res)
+		}
+	}
+}
