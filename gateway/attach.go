@@ -24,6 +24,7 @@ type attachment struct {
 	options  Options
 	taken    map[string]*Capability // by key; what this source registers is added
 	problems []error
+	clashed  bool // one of the problems is that another source has a name
 }
 
 func (a *attachment) register(c Catalog) Catalog {
@@ -79,6 +80,7 @@ func (a *attachment) admit(c *Capability, name string) bool {
 		}
 	}
 	if other := a.taken[c.key()]; other != nil {
+		a.clashed = a.clashed || other.Source != a.name
 		a.problem("source %q: %s %s is taken by source %q", a.name, c.Kind, quoteName(c.label()), other.Source)
 		return false
 	}

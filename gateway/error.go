@@ -57,7 +57,7 @@ func (c Code) String() string {
 // A tool that ran and failed is not an Error but a [Result] with IsError.
 type Error struct {
 	Code  Code
-	By    string          // who refused: "policy", "arguments", "registry" or "upstream/<source>"
+	By    string          // who refused: a gate ("policy", "arguments", …), "registry", "upstream/<source>", a door, "caller" or "gateway"
 	Msg   string          // one line, safe to show to the caller
 	Data  json.RawMessage // what an upstream said beyond its message, or nil
 	Retry time.Duration   // when trying again may help; 0 says nothing

@@ -69,7 +69,11 @@ func AddTool[In, Out any](f *Funcs, name, description string, run func(context.C
 		if err != nil {
 			return failed(ctx, err)
 		}
-		return answer(out)
+		res, err := answer(out)
+		if err != nil {
+			return ErrorResult("the answer cannot be written as JSON: " + err.Error()), nil
+		}
+		return res, nil
 	})
 }
 
@@ -126,7 +130,7 @@ func answer(out any) (*Result, error) {
 	default:
 		raw, err := json.Marshal(v)
 		if err != nil {
-			return nil, fmt.Errorf("marshal result: %w", err)
+			return nil, err
 		}
 		return StructuredResult(raw), nil
 	}

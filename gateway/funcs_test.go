@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 
@@ -69,6 +70,7 @@ func TestAddToolAnswers(t *testing.T) {
 	add(gateway.AddTool(&f, "result", "", func(context.Context, *gateway.Call, none) (*gateway.Result, error) {
 		return gateway.NewResult(json.RawMessage(`{"content":[],"isError":true,"x":9007199254740993}`))
 	}))
+	add(gateway.AddTool(&f, "infinite", "", func(context.Context, *gateway.Call, none) (float64, error) { return math.Inf(1), nil }))
 	add(gateway.AddTool(&f, "fails", "", func(context.Context, *gateway.Call, none) (total, error) { return total{}, errors.New("disk is full") }))
 	add(gateway.AddTool(&f, "refuses", "", func(context.Context, *gateway.Call, none) (total, error) { return total{}, refusal }))
 	g, err := gateway.New(registry(t, &f), nil, []gateway.Gate{gateway.ValidateArgs{}})
@@ -78,10 +80,11 @@ func TestAddToolAnswers(t *testing.T) {
 		isError bool
 		code    gateway.Code
 	}{
-		"demo.text":    {raw: `{"content":[{"type":"text","text":"<&>` + "\ufffd" + `"}]}`},
-		"demo.result":  {raw: `{"content":[],"isError":true,"x":9007199254740993}`, isError: true},
-		"demo.fails":   {raw: `{"content":[{"type":"text","text":"disk is full"}],"isError":true}`, isError: true},
-		"demo.refuses": {code: gateway.FailedPrecondition},
+		"demo.text":     {raw: `{"content":[{"type":"text","text":"<&>` + "\ufffd" + `"}]}`},
+		"demo.result":   {raw: `{"content":[],"isError":true,"x":9007199254740993}`, isError: true},
+		"demo.fails":    {raw: `{"content":[{"type":"text","text":"disk is full"}],"isError":true}`, isError: true},
+		"demo.infinite": {raw: `{"content":[{"type":"text","text":"the answer cannot be written as JSON: json: unsupported value: +Inf"}],"isError":true}`, isError: true},
+		"demo.refuses":  {code: gateway.FailedPrecondition},
 	} {
 		res, err := g.Do(t.Context(), &gateway.Call{Op: gateway.OpCall, Name: name, Principal: anyone})
 		if want.code != 0 {

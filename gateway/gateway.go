@@ -102,7 +102,7 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	if call.Principal == nil {
 		return nil, &Error{Code: Unauthenticated, By: "gateway", Msg: "authentication required"}
 	}
-	up, err := g.registry.Snapshot().resolve(call)
+	up, err := g.resolve(call)
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +115,22 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 		err = errors.New("upstream returned neither a result nor an error")
 	}
 	return res, err
+}
+
+// resolve finds the call's target and its upstream. Where the templates of
+// several sources match a URI, one that the principal sees comes first: what is
+// listed can be read.
+func (g *Gateway) resolve(call *Call) (Upstream, error) {
+	s := g.registry.Snapshot()
+	up, err := s.resolve(call)
+	if err != nil || call.Target.Kind != KindTemplate || call.Op == OpComplete || len(s.Templates) < 2 {
+		return up, err
+	}
+	if t := g.View(call.Principal).templateOf(call.Name); t != nil && s.upstreams[t.Source] != nil {
+		call.target(&t.Capability)
+		up = s.upstreams[t.Source]
+	}
+	return up, nil
 }
 
 // Refuse is for a door that cannot make a call of a request: observers see it

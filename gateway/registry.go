@@ -45,6 +45,10 @@ type source struct {
 	Catalog // as registered
 	up      Upstream
 	cause   error // why it is withdrawn, or nil
+
+	offered Catalog // as the source said it
+	options Options
+	clashed bool // some of it is left out because another source has the name
 }
 
 // Options say how a source's capabilities enter the registry.
@@ -75,12 +79,12 @@ func (r *Registry) load() *registryState {
 func (r *Registry) Attach(name string, up Upstream, c Catalog, o Options) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a := attachment{name: name, options: o, taken: r.owners(name)}
 	next := maps.Clone(r.sources)
 	if next == nil {
 		next = map[string]*source{}
 	}
-	next[name] = &source{Catalog: a.register(c), up: up}
+	a := attachment{name: name, options: o, taken: owners(next, name)}
+	next[name] = &source{Catalog: a.register(c), up: up, offered: c, options: o, clashed: a.clashed}
 	r.publish(next)
 	return errors.Join(a.problems...)
 }
@@ -97,7 +101,9 @@ func (r *Registry) Withdraw(name string, cause error) {
 		return
 	}
 	next := maps.Clone(r.sources)
-	next[name] = &source{Catalog: old.Catalog, up: away{name, cause}, cause: cause}
+	gone := *old
+	gone.up, gone.cause = away{name, cause}, cause
+	next[name] = &gone
 	r.publish(next)
 }
 
@@ -118,7 +124,7 @@ func (r *Registry) Detach(name string) {
 func (r *Registry) Refresh() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.publish(r.sources)
+	r.publish(maps.Clone(r.sources))
 }
 
 // Follow keeps the named source as its upstream says: attached with each
@@ -142,8 +148,10 @@ func (r *Registry) Follow(ctx context.Context, name string, up Upstream, o Optio
 	}
 }
 
-// publish swaps in the snapshot made of the sources. r.mu is held.
+// publish swaps in the snapshot made of the sources. r.mu is held; sources is
+// the caller's own map.
 func (r *Registry) publish(sources map[string]*source) {
+	readmit(sources)
 	var here, gone Catalog
 	ups, downs := map[string]Upstream{}, map[string]Upstream{}
 	for name, s := range sources {
@@ -169,10 +177,26 @@ func (r *Registry) publish(sources map[string]*source) {
 	close(old.changed)
 }
 
+// readmit registers anew what was left out of a source because another one
+// had the name, now that the other one may have gone.
+func readmit(sources map[string]*source) {
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		s := sources[name]
+		if !s.clashed {
+			continue
+		}
+		a := attachment{name: name, options: s.options, taken: owners(sources, name)}
+		again := *s
+		again.Catalog = a.register(s.offered)
+		again.clashed = a.clashed
+		sources[name] = &again
+	}
+}
+
 // owners returns who has each key, without the named source.
-func (r *Registry) owners(without string) map[string]*Capability {
+func owners(sources map[string]*source, without string) map[string]*Capability {
 	taken := map[string]*Capability{}
-	for name, s := range r.sources {
+	for name, s := range sources {
 		if name == without {
 			continue
 		}

@@ -188,3 +188,60 @@ func TestSame(t *testing.T) {
 		t.Error("a removed tool went unnoticed, or a prompt changed")
 	}
 }
+
+func TestWhatClashedComesInWhenTheOtherGoes(t *testing.T) {
+	var r gateway.Registry
+	if err := r.Attach("first", gateway.Func(ok), tools(t, "same"), gateway.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Attach("second", gateway.Func(ok), tools(t, "same", "fine"), gateway.Options{}); err == nil {
+		t.Fatal("the clash was not reported")
+	}
+	r.Detach("first")
+	if diff := cmp.Diff([]string{"fine tool/second/fine", "same tool/second/same"}, names(r.Snapshot())); diff != "" {
+		t.Errorf("after the first has gone (-want +got):\n%s", diff)
+	}
+	if err := r.Attach("first", gateway.Func(ok), tools(t, "same"), gateway.Options{}); err == nil {
+		t.Error("the clash was not reported the other way round")
+	}
+}
+
+type onlySource struct {
+	gateway.Gate
+	source string
+}
+
+func (o onlySource) View(_ *gateway.Principal, s *gateway.Snapshot) *gateway.Snapshot {
+	return s.Filter(func(c *gateway.Capability) bool { return c.Source == o.source })
+}
+
+func TestTemplatesThatAreSeenComeFirst(t *testing.T) {
+	var r gateway.Registry
+	for source, uriTemplate := range map[string]string{"a": "file:///{+all}", "b": "file:///{path}"} {
+		tmpl, err := gateway.ParseTemplate(json.RawMessage(`{"uriTemplate":"` + uriTemplate + `","name":"x"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Attach(source, gateway.Func(ok), gateway.Catalog{Templates: []*gateway.Template{tmpl}}, gateway.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for source, uri := range map[string]string{"a": "file:///x", "b": "file:///x"} {
+		g, err := gateway.New(&r, nil, []gateway.Gate{onlySource{admit(), source}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := &gateway.Call{Op: gateway.OpRead, Name: uri, Principal: anyone}
+		if _, err := g.Do(t.Context(), call); err != nil || call.Object != "resource/"+source+"/"+uri {
+			t.Errorf("who sees only source %s reads %s, %v", source, call.Object, err)
+		}
+	}
+	g, err := gateway.New(&r, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := "file:///" + strings.Repeat("x", 1<<20)
+	if _, err := g.Do(t.Context(), &gateway.Call{Op: gateway.OpRead, Name: long, Principal: anyone}); gateway.AsError(err).Code != gateway.NotFound {
+		t.Errorf("a URI of 1 MiB: %v", err)
+	}
+}

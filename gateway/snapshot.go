@@ -134,17 +134,35 @@ func same(a, b *Capability) bool {
 // in the templates, in their order.
 func (s *Snapshot) resolve(call *Call) (Upstream, error) {
 	if c := s.find(call); c != nil {
-		call.Target = c
-		call.Object = c.Object
-		if c.Kind == KindTemplate && call.Op != OpComplete {
-			call.Object = KindResource.String() + "/" + c.Source + "/" + call.Name
-		}
+		call.target(c)
 		return s.upstreams[c.Source], nil
 	}
 	if s.away != nil {
 		return s.away.resolve(call)
 	}
 	return nil, NotFoundError(call, "registry", nil)
+}
+
+// templateOf returns the first template that the URI can have come from, or
+// nil. URIs that no registry would list are not looked at.
+func (s *Snapshot) templateOf(uri string) *Template {
+	if len(uri) > maxURI {
+		return nil
+	}
+	for _, t := range s.Templates {
+		if t.Matches(uri) {
+			return t
+		}
+	}
+	return nil
+}
+
+// target sets what the call is about.
+func (call *Call) target(c *Capability) {
+	call.Target, call.Object = c, c.Object
+	if c.Kind == KindTemplate && call.Op != OpComplete {
+		call.Object = KindResource.String() + "/" + c.Source + "/" + call.Name
+	}
 }
 
 // find returns the capability that the call names, or nil, and sets the
@@ -162,10 +180,8 @@ func (s *Snapshot) find(call *Call) *Capability {
 		if r := s.resources[call.Name]; r != nil {
 			return &r.Capability
 		}
-		for _, t := range s.Templates {
-			if t.Matches(call.Name) {
-				return &t.Capability
-			}
+		if t := s.templateOf(call.Name); t != nil {
+			return &t.Capability
 		}
 	case OpGet:
 		call.Kind = KindPrompt

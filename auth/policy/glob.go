@@ -196,7 +196,7 @@ func normalize(text string) string {
 	}
 	source, uri, _ := strings.Cut(rest, "/")
 	path, query := uri, ""
-	if i := strings.IndexAny(uri, "?#"); i >= 0 {
+	if i := strings.IndexAny(uri, "?#"); i >= 0 && !climbs(uri[i:]) {
 		path, query = uri[:i], uri[i:]
 	}
 	path = strings.ReplaceAll(decode(path), `\`, "/")
@@ -208,6 +208,18 @@ func normalize(text string) string {
 		head = path[:i+1]
 	}
 	return "resource/" + source + "/" + head + cleanPath(path[len(head):]) + decode(query)
+}
+
+// climbs reports whether a query or fragment has a segment that leads up: a
+// server that takes the whole for a path, as many do for files, would follow
+// it, and so the normal form does too.
+func climbs(query string) bool {
+	for segment := range strings.SplitSeq(strings.ReplaceAll(decode(query), `\`, "/"), "/") {
+		if segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // cleanPath removes empty segments and dot segments, but keeps a slash at
