@@ -137,7 +137,7 @@ func TestEndOfSessionEndsQuestions(t *testing.T) {
 	if err := receive(t, ended); err == nil {
 		t.Error("the cancelled call went on")
 	}
-	call = openTap(t, srv, "POST", h, callOf("ask"))
+	call = openTap(t, srv, "POST", h, strings.Replace(callOf("ask"), `"id":1`, `"id":2`, 1))
 	call.question("elicitation/create")
 	if end := openTap(t, srv, "DELETE", h, ""); end.res.StatusCode != http.StatusNoContent {
 		t.Errorf("DELETE: %d", end.res.StatusCode)
@@ -152,9 +152,8 @@ func TestTooManyLegacyQuestions(t *testing.T) {
 	srv := f.serve(t)
 	for i := range 3 {
 		h := open(t, srv, "alice", "2025-11-25", `{"elicitation":{}}`)
-		call := openTap(t, srv, "POST", h, callOf("ask"))
 		if i < 2 {
-			call.question("elicitation/create")
+			openTap(t, srv, "POST", h, callOf("ask")).question("elicitation/create")
 		} else if status, text := post(t, srv, h, callOf("ask")); status != http.StatusOK || !strings.Contains(text, "RESOURCE_EXHAUSTED") {
 			t.Errorf("one too many: %d %s", status, text)
 		}
