@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // check finds what is wrong with values that are right by themselves.
@@ -84,6 +85,29 @@ func (r *report) checkSources(sources []Source) {
 			}
 			r.add(path+".mcp.url", ip.String()+" is not on the public internet and would be refused", hint)
 		}
+		if s.MCP.OAuth != nil {
+			r.checkOAuth(path+".mcp", s.MCP)
+		}
+	}
+}
+
+// checkOAuth finds credentials that would not be sent.
+func (r *report) checkOAuth(path string, m *MCP) {
+	for name := range m.Headers {
+		if strings.EqualFold(name, "Authorization") {
+			r.add(path+".oauth", "the header Authorization contradicts oauth", "keep one of them")
+		}
+	}
+	for _, u := range []struct{ key, value string }{
+		{"url", m.URL},
+		{"oauth.issuer", m.OAuth.Issuer},
+		{"oauth.token_url", m.OAuth.TokenURL},
+	} {
+		parsed, err := url.Parse(u.value)
+		if err != nil || parsed.Scheme != "http" || isLoopback(parsed.Hostname()) {
+			continue
+		}
+		r.add(path+"."+u.key, "credentials do not go over http", "use https")
 	}
 }
 

@@ -47,6 +47,10 @@ type MCP struct {
 	// Headers sent with every request to the server.
 	Headers map[string]Secret `yaml:"headers" with:"url" keys:"header" max:"64"`
 
+	// The gateway's own OAuth credentials at the server, used with the client
+	// credentials grant.
+	OAuth *OAuth `yaml:"oauth" with:"url"`
+
 	// Networks off the public internet to which `url` may lead, in CIDR form. By
 	// default loopback, private and link-local addresses are refused.
 	AllowPrivate []netip.Prefix `yaml:"allow_private" format:"cidr" with:"url" max:"64"`
@@ -57,4 +61,37 @@ type MCP struct {
 	// Generation of MCP to speak: `modern` is revision 2026-07-28 and later,
 	// `legacy` everything before, `auto` asks the server.
 	Era string `yaml:"era" default:"auto" enum:"auto modern legacy"`
+}
+
+// OAuth is how the gateway itself authenticates to an MCP server that is
+// protected by OAuth: a client id and either a secret or a private key. The
+// authorization server is found through the MCP server's metadata, and the
+// credentials stay with the first one that is found.
+type OAuth struct {
+	// Client id that the authorization server knows the gateway by.
+	ClientID string `yaml:"client_id" required:"true"`
+
+	// Client secret.
+	ClientSecret Secret `yaml:"client_secret" oneof:"authentication"`
+
+	// Private key in PEM form, with which the gateway signs assertions instead of
+	// sending a secret.
+	PrivateKey Secret `yaml:"private_key" oneof:"authentication"`
+
+	// Id of the private key, if the authorization server wants one.
+	KeyID string `yaml:"key_id" with:"private_key"`
+
+	// Scopes to ask for, and no others. By default those that the server names.
+	Scopes []string `yaml:"scopes" max:"64"`
+
+	// Issuer that the authorization server has to be. By default the MCP server's
+	// word is taken for it.
+	Issuer string `yaml:"issuer" format:"url"`
+
+	// Token endpoint. By default it is found through metadata.
+	TokenURL string `yaml:"token_url" format:"url"`
+
+	// Resource to ask tokens for (RFC 8707). By default what the MCP server's
+	// metadata says, or its URL.
+	Resource string `yaml:"resource" format:"url"`
 }

@@ -137,11 +137,34 @@ func (s *Server) makeMCP(name string, c *config.MCP) (gateway.Upstream, error) {
 	if command != "" && filepath.Base(command) != command && !filepath.IsAbs(command) {
 		command = filepath.Join(c.Dir, command)
 	}
+	oauth, err := resolveOAuth(c.OAuth, lookup)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
 	return mcp.NewUpstream(mcp.UpstreamOptions{
-		Name: name, URL: c.URL, Headers: headers, AllowPrivate: c.AllowPrivate,
+		Name: name, URL: c.URL, Headers: headers, OAuth: oauth, AllowPrivate: c.AllowPrivate,
 		Command: command, Args: c.Args, Env: env, Dir: c.Dir,
 		Timeout: c.Timeout, Era: c.Era, Version: s.options.Version, Logger: s.log,
 	})
+}
+
+// resolveOAuth returns the credentials of one source, or nil without.
+func resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAuthOptions, error) {
+	if c == nil {
+		return nil, nil //nolint:nilnil // There are none.
+	}
+	secret, err := c.ClientSecret.Resolve(lookup)
+	if err != nil {
+		return nil, fmt.Errorf("client_secret: %w", err)
+	}
+	key, err := c.PrivateKey.Resolve(lookup)
+	if err != nil {
+		return nil, fmt.Errorf("private_key: %w", err)
+	}
+	return &mcp.OAuthOptions{
+		ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID, Scopes: c.Scopes,
+		Issuer: c.Issuer, TokenURL: c.TokenURL, Resource: c.Resource,
+	}, nil
 }
 
 // run starts every source and ends with the context, when all have ended.

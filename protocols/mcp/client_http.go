@@ -195,10 +195,13 @@ func (t *httpTransport) post(ctx context.Context, body []byte, h http.Header) (*
 }
 
 func (t *httpTransport) do(req *http.Request) (*http.Response, error) {
-	res, err := t.c.u.http.Do(req)
+	res, err := t.c.u.authorized(req)
 	if err != nil {
 		if cause := context.Cause(req.Context()); cause != nil {
 			return nil, cause
+		}
+		if _, ok := errors.AsType[*authError](err); ok {
+			return nil, err
 		}
 		return nil, &lostError{err}
 	}

@@ -30,6 +30,11 @@ type UpstreamOptions struct {
 	Headers      http.Header
 	AllowPrivate []netip.Prefix
 
+	// Credentials for the URL, beyond what Headers hold: the gateway's own at an
+	// authorization server, or what an Authorizer gives. At most one is set.
+	OAuth      *OAuthOptions
+	Authorizer Authorizer
+
 	// A server that is a program, spoken to through its standard input and
 	// output. Beyond Env ("NAME=value") it gets only what programs need to run:
 	// PATH, HOME and the like. What it writes to standard error is logged.
@@ -97,7 +102,8 @@ type Upstream struct {
 	by   string // who failed, in errors
 	url  *url.URL
 	http *http.Client
-	info []byte // clientInfo, an object
+	auth Authorizer // nil without
+	info []byte     // clientInfo, an object
 
 	// ctx is the life of the Upstream, which begins no work of its own but
 	// connects for many callers.
@@ -151,6 +157,9 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 			return fail("%w", err)
 		}
 		u.http = guardedClient(o.AllowPrivate)
+	}
+	if err := u.setAuth(); err != nil {
+		return fail("%w", err)
 	}
 	for _, e := range o.Env {
 		if name, _, ok := strings.Cut(e, "="); !ok || name == "" || strings.ContainsRune(e, 0) {

@@ -29,8 +29,9 @@ const (
 
 // What callers are told where the server said nothing.
 const (
-	msgAway   = "the upstream is not available now"
-	msgBroken = "the upstream's answer is not valid"
+	msgAway       = "the upstream is not available now"
+	msgBroken     = "the upstream's answer is not valid"
+	msgNotAllowed = "the gateway may not use the upstream"
 )
 
 // An rpcError is an error response.
@@ -97,7 +98,10 @@ func (u *Upstream) fault(ctx context.Context, call *gateway.Call, err error) err
 	e := &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: msgAway, Err: err}
 	rpc, isRPC := errors.AsType[*rpcError](err)
 	status, isStatus := errors.AsType[*statusError](err)
+	_, isAuth := errors.AsType[*authError](err)
 	switch {
+	case isAuth && ctx.Err() == nil:
+		e.Msg = msgNotAllowed
 	case isRPC:
 		rpc.describe(e, call)
 	case isStatus:
@@ -169,7 +173,7 @@ func (e *statusError) describe(g *gateway.Error) {
 	g.Retry = e.retry
 	switch e.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		g.Msg = "the gateway may not use the upstream"
+		g.Msg = msgNotAllowed
 	case http.StatusTooManyRequests:
 		g.Code, g.Msg = gateway.ResourceExhausted, "the upstream takes no more calls now"
 	case http.StatusRequestEntityTooLarge:

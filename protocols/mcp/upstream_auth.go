@@ -1,0 +1,108 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+)
+
+// An Authorizer gives the credentials of requests to one upstream. They go to
+// the upstream's URL and nowhere else. Its methods are safe for concurrent use.
+type Authorizer interface {
+	// Authorization returns the value of the Authorization header, or "" to send
+	// none: the server then says what it wants. An error fails the request and is
+	// the operator's to read.
+	Authorization(ctx context.Context) (string, error)
+	// Challenged is told that a request was answered 401 or 403, and reports
+	// whether to send it once more. The body of the answer is the caller's.
+	Challenged(ctx context.Context, req *http.Request, res *http.Response) (again bool, err error)
+}
+
+// maxChallenges bounds how often one request is sent again: once for a token
+// and once for one with more scope.
+const maxChallenges = 2
+
+// An authError is a failure to obtain a credential.
+type authError struct{ cause error }
+
+func (e *authError) Error() string { return "authorization: " + e.cause.Error() }
+func (e *authError) Unwrap() error { return e.cause }
+
+// setAuth makes the Authorizer that the options ask for.
+func (u *Upstream) setAuth() error {
+	o := &u.o
+	if o.OAuth == nil && o.Authorizer == nil {
+		return nil
+	}
+	switch {
+	case u.url == nil:
+		return errors.New("a program takes no credentials; use the environment")
+	case o.OAuth != nil && o.Authorizer != nil:
+		return errors.New("credentials come either from OAuth or from an Authorizer")
+	}
+	for name := range o.Headers {
+		if http.CanonicalHeaderKey(name) == "Authorization" {
+			return errors.New("credentials come either from OAuth or from the header Authorization")
+		}
+	}
+	u.auth = o.Authorizer
+	if o.OAuth != nil {
+		t, err := newTokens(u, *o.OAuth)
+		if err != nil {
+			return err
+		}
+		u.auth = t
+	}
+	return nil
+}
+
+// spawn runs f in a goroutine that Close waits for, with the upstream's own
+// context. It reports false, and does nothing, where the upstream is closed.
+func (u *Upstream) spawn(f func(context.Context)) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return false
+	}
+	u.wg.Go(func() { f(u.ctx) })
+	return true
+}
+
+// authorized sends a request with the upstream's credential, and again where
+// the Authorizer has an answer to the server's challenge (authorization, access
+// token usage and error handling).
+func (u *Upstream) authorized(req *http.Request) (*http.Response, error) {
+	if u.auth == nil {
+		return u.http.Do(req)
+	}
+	ctx := req.Context()
+	for challenges := 0; ; challenges++ {
+		value, err := u.auth.Authorization(ctx)
+		if err != nil {
+			return nil, &authError{err}
+		}
+		if delete(req.Header, "Authorization"); value != "" {
+			req.Header["Authorization"] = []string{value}
+		}
+		res, err := u.http.Do(req)
+		if err != nil || challenges == maxChallenges ||
+			res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusForbidden {
+			return res, err
+		}
+		again, err := u.auth.Challenged(ctx, req, res)
+		if err == nil && !again {
+			return res, nil
+		}
+		_, _ = io.CopyN(io.Discard, res.Body, maxErrorBody) // So that the connection can be used again.
+		_ = res.Body.Close()                                // It has been read.
+		if err != nil {
+			return nil, &authError{err}
+		}
+		if req = req.Clone(ctx); req.GetBody != nil {
+			if req.Body, err = req.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
