@@ -12,13 +12,13 @@
 // port. An external server must be NATS 2.9 or newer with JetStream enabled, for replicas 2.11 or newer.
 //
 // Durability. An acknowledged write survives the end of the process in every mode but in memory. The embedded server
-// also syncs each write to disk before it acknowledges, unless Async in the options of a bucket or log says that
-// it may lose up to ten seconds of writes to a power cut. On an external cluster both are decided by the configuration of its servers:
-// set sync_interval to always, or keep three replicas in different zones of failure, or both.
+// also syncs each write to disk before it acknowledges, unless Async in the options of a bucket or log says that it may
+// lose up to ten seconds of writes to a power cut. On an external cluster both are decided by the configuration of its
+// servers: set sync_interval to always, or keep three replicas in different zones of failure, or both.
 //
 // Reads on the road of a call must not touch the engine: keep a Mirror, or build a snapshot of your own from Watch.
 //
 // What it is not: a queue or a place for large values. Its logs drop their oldest entries to stay within their bounds,
-// and say so to a reader whom it concerns; the audit log keeps its own files. It is never the only
-// copy of anything that matters either; whoever owns such data exports it.
+// and say so to a reader whom it concerns; the audit log keeps its own files. It is never the only copy of anything that
+// matters either; whoever owns such data exports it.
 package state

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,14 +26,11 @@ var (
 	ErrUnavailable = errors.New("state engine unavailable")
 	// ErrGone: entries of a log that follow the one the caller named may have been dropped, or it never existed.
 	ErrGone = errors.New("entries dropped")
-	// ErrNoNode: no running State has the instance, or it does not serve the topic. Repeating is useless.
+	// ErrNoNode: no running State has the instance, it does not serve the topic, or its node has lost the
+	// engine. A node that started anew has another instance.
 	ErrNoNode = errors.New("no such node")
 	// ErrLocked: another process, or another State of this one, uses the same directory.
 	ErrLocked = errors.New("state directory is in use")
-
-	sentinels = [...]error{
-		ErrNotFound, ErrConflict, ErrTooLarge, ErrInvalid, ErrCorrupt, ErrUnavailable, ErrGone, ErrNoNode, ErrLocked,
-	}
 
 	errDisabled = fmt.Errorf("%w: JetStream is not enabled on the NATS server", ErrUnavailable)
 
@@ -88,8 +84,17 @@ func classify(err error) error {
 	return nil
 }
 
-// isOurs tells whether err carries one of the package's sentinels already, or another node's word.
+// isOurs tells whether err carries one of the package's sentinels already, or is another node's word.
 func isOurs(err error) bool {
-	var remote *RemoteError
-	return errors.As(err, &remote) || slices.ContainsFunc(sentinels[:], func(s error) bool { return errors.Is(err, s) })
+	if remote := new(RemoteError); errors.As(err, &remote) {
+		return true
+	}
+	for _, s := range []error{
+		ErrNotFound, ErrConflict, ErrTooLarge, ErrInvalid, ErrCorrupt, ErrUnavailable, ErrGone, ErrNoNode, ErrLocked,
+	} {
+		if errors.Is(err, s) {
+			return true
+		}
+	}
+	return false
 }

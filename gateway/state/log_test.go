@@ -236,8 +236,11 @@ func testFollow(t *testing.T, s *State) {
 	for _, err := range l.Follow(t.Context(), "", 0) {
 		wantErr(t, ErrInvalid, "empty key", err)
 	}
+}
 
-	// Many writers, and followers that begin at any moment: each tells all, in the order of the numbers.
+// testFollowTogether has many writers, and followers that begin at any moment: each tells all, in the order of the numbers.
+func testFollowTogether(t *testing.T, s *State) {
+	l := openLog(t, s, LogOptions{Name: "together", Async: true})
 	const writers, each = 4, 50
 	var wg sync.WaitGroup
 	counts := make([][]uint64, 3)
@@ -315,8 +318,31 @@ func testFollowSlowly(t *testing.T, s *State) {
 	}
 }
 
-// TestLogAcrossNodes: what one node appends another one replays and follows, also over an interruption.
-func TestLogAcrossNodes(t *testing.T) {
+// testLogAcrossNodes: what one node appends another one replays and follows.
+func testLogAcrossNodes(t *testing.T, a, b *State) {
+	o := LogOptions{Name: "nodes", Async: true}
+	la, lb := openLog(t, a, o), openLog(t, b, o)
+	f := follow(t, lb, "session", 0)
+	var first uint64
+	var rest []string
+	for i := range 100 {
+		seq := appendTo(t, la, "session", fmt.Sprint(i))
+		if i == 0 {
+			first = seq
+		} else {
+			rest = append(rest, fmt.Sprint(i))
+		}
+	}
+	wantRead(t, lb, "session", first, 1000, rest...)
+	f.want(t, append([]string{"0"}, rest...)...)
+	appendTo(t, lb, "session", "b's")
+	f.want(t, "b's")
+	must(t, la.Drop(t.Context(), "session"))
+	wantErr(t, ErrGone, "Read of what the other node dropped", errOf(lb.Read(t.Context(), "session", first, 1)))
+}
+
+// TestLogInterrupted: a follower goes on after an interruption without a gap.
+func TestLogInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, n := t.Context(), startNATS(t)
 	a, b := open(t, Options{URL: n.url, Name: "a"}), open(t, Options{URL: n.url, Name: "b"})
@@ -351,6 +377,7 @@ func TestLogAcrossNodes(t *testing.T) {
 
 // TestFollowerLooks: what a server never told a follower, it finds.
 func TestFollowerLooks(t *testing.T) {
+	t.Parallel()
 	s := open(t, Options{})
 	l := openLog(t, s, LogOptions{Name: "deaf"})
 	cfg := s.streamConfigOf(t, l)

@@ -18,9 +18,10 @@ const (
 	MaxErrorBytes = 1 << 10
 	// MaxServing is how many requests a topic's handler answers at a time; more are refused with ErrUnavailable.
 	MaxServing = 1024
-	// DefaultRequestTime bounds a request whose context has no deadline, MaxRequestTime every other.
+	// DefaultRequestTime bounds a request whose context has no deadline.
 	DefaultRequestTime = 30 * time.Second
-	MaxRequestTime     = time.Hour
+	// MaxRequestTime bounds every request.
+	MaxRequestTime = time.Hour
 
 	requestPrefix = "trilith.request."
 	// probeInterval is how often a request that takes its time asks whether the node still runs, probeTimeout how long it
@@ -259,7 +260,7 @@ func (s *State) request(ctx context.Context, instance, topic string, data []byte
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(s.life, func() { cancel(errClosed) })()
+	defer context.AfterFunc(s.life, func() { cancel(errClosed) })() //nolint:contextcheck // The State's life.
 	link := s.link.next()
 	defer time.AfterFunc(probeInterval, func() {
 		if s.enter() {

@@ -90,6 +90,7 @@ func TestSuite(t *testing.T) {
 		{"log age", testLogAge},
 		{"log options", testLogOptions},
 		{"follow", testFollow},
+		{"follow together", testFollowTogether},
 		{"follow gone", testFollowGone},
 		{"follow slowly", testFollowSlowly},
 		{"requests", testRequests},
@@ -101,10 +102,18 @@ func TestSuite(t *testing.T) {
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t, m.open(t))
+			o := m.open(t)
+			s := open(t, o)
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) { c.run(t, s) })
 			}
+			if o.URL == "" {
+				return // One node.
+			}
+			o.Name, o.URL = "b", o.URL[strings.LastIndexByte(o.URL, ',')+1:]
+			other := open(t, o)
+			t.Run("log across nodes", func(t *testing.T) { testLogAcrossNodes(t, s, other) })
+			t.Run("request across nodes", func(t *testing.T) { testRequestAcrossNodes(t, s, other) })
 		})
 	}
 }
