@@ -94,6 +94,7 @@ type Frontend struct {
 	streams   *streams
 	calls     *calls
 	carriers  carriers
+	inboxes   inboxes
 	questions *questions
 	suspended *suspended
 	states    inputSealer

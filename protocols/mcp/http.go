@@ -27,6 +27,8 @@ func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	modern := isModern(r.Header.Get(headerVersion))
 	switch {
+	case isUpgrade(r):
+		f.socket(w, r, req)
 	case r.Method == http.MethodPost:
 		f.post(w, r, req)
 	case r.Method == http.MethodGet && !modern:
@@ -61,12 +63,8 @@ func (f *Frontend) post(w http.ResponseWriter, r *http.Request, req *request) {
 		f.fail(w, r, req, err)
 		return
 	}
-	req.body = f.buffer()
+	err := f.receive(w, r, req)
 	defer f.free(req)
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // Requests without deadlines are those of tests.
-	err := f.readBody(w, r, req.body)
-	_ = rc.SetReadDeadline(time.Time{}) // From here on, reading only finds out that the client has gone.
 	if err == nil && isBatch(req.body.b) {
 		f.postBatch(w, r, req)
 		return
@@ -130,6 +128,16 @@ func accepts(h http.Header, media string) bool {
 		}
 	}
 	return len(values) == 0
+}
+
+// receive reads a request's body, which free gives back.
+func (f *Frontend) receive(w http.ResponseWriter, r *http.Request, req *request) *wireError {
+	req.body = f.buffer()
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // Requests without deadlines are those of tests.
+	err := f.readBody(w, r, req.body)
+	_ = rc.SetReadDeadline(time.Time{}) // From here on, reading only finds out that the client has gone.
+	return err
 }
 
 // readBody reads a request's body, which may be as long as one message.

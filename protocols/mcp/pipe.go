@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // respond writes an error response.
@@ -45,24 +48,36 @@ func (c *pipe) offer(n []byte) {
 	}
 }
 
-// write writes lines until the last. After an error the pipe is given up, and
-// the rest is thrown away.
-func (c *pipe) write(out io.Writer) {
+// writeLines writes lines until the last. After an error the pipe is given up,
+// and the rest is thrown away.
+func (c *pipe) writeLines() {
 	failed := false
+	check := func(err error) {
+		if err != nil && !failed {
+			failed = true
+			c.fail(fmt.Errorf("write: %w", err))
+		}
+	}
 	line := func(b *buffer) {
 		if !failed {
-			b.b = append(flatten(b.b), '\n')
-			if _, err := out.Write(b.b); err != nil {
-				failed = true
-				c.fail(fmt.Errorf("write: %w", err))
-			}
+			check(c.write(flatten(b.b)))
 		}
 		c.f.release(b)
+	}
+	var quiet <-chan time.Time
+	if c.idle != nil {
+		t := time.NewTicker(c.f.o.KeepAlive)
+		defer t.Stop()
+		quiet = t.C
 	}
 	for {
 		select {
 		case b := <-c.lines:
 			line(b)
+		case <-quiet:
+			if !failed {
+				check(c.idle())
+			}
 		case <-c.last:
 			for len(c.lines) > 0 {
 				line(<-c.lines)
@@ -100,7 +115,7 @@ func (s *pipeStream) idle() error { return nil }
 
 // readLines sends each line of in, without its end. Too long a line is answered
 // by what parsing it gives: one byte more than may be parsed.
-func (f *Frontend) readLines(ctx context.Context, in io.Reader, to chan<- *buffer) error {
+func (f *Frontend) readLines(ctx context.Context, in io.Reader, p *gateway.Principal, to chan<- packet) error {
 	r := bufio.NewReaderSize(in, 64<<10)
 	for {
 		line := f.buffer()
@@ -118,7 +133,7 @@ func (f *Frontend) readLines(ctx context.Context, in io.Reader, to chan<- *buffe
 		}
 		if len(line.b) > 0 {
 			select {
-			case to <- line:
+			case to <- packet{line, p}:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}

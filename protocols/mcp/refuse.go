@@ -15,11 +15,16 @@ const door = "mcp"
 // here, so that each leaves one record: what the road refused has one already,
 // and the door's own refusals are shown to the observers now.
 func (f *Frontend) refuse(ctx context.Context, b []byte, r *request, e *wireError) []byte {
+	f.record(ctx, r, e)
+	return appendError(b, r.ID, e)
+}
+
+// record is refuse where there is nobody to answer.
+func (f *Frontend) record(ctx context.Context, r *request, e *wireError) {
 	if !e.recorded {
 		call := r.known()
 		f.gw.Refuse(ctx, &call, &gateway.Error{Code: e.gatewayCode(), By: door, Msg: e.message})
 	}
-	return appendError(b, r.ID, e)
 }
 
 // known is what is known of a request that did not become a call.

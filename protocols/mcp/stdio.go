@@ -31,23 +31,64 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 	if c, ok := in.(io.Closer); ok {
 		defer c.Close() //nolint:errcheck // nothing more is read.
 	}
+	return f.servePipe(ctx, wire{
+		at: "stdio", principal: p,
+		read: func(ctx context.Context, to chan<- packet) error { return f.readLines(ctx, in, p, to) },
+		write: func(line []byte) error {
+			_, err := out.Write(append(line, '\n'))
+			return err
+		},
+	})
+}
+
+// A wire carries the messages of one client, in both directions.
+type wire struct {
+	at        string // in records
+	principal *gateway.Principal
+	key       sessionKey // names the session; zero for a new one
+	legacy    bool       // whether stateless requests have no place here
+
+	// read sends what it receives until the client ends it, which is nil and lets
+	// what runs be answered, or it fails. It ends soon after the context.
+	read func(ctx context.Context, to chan<- packet) error
+	// write sends a message, a single line that it may append to.
+	write func(line []byte) error
+	// bounded says that write returns in time. Then nothing of the transport is
+	// used once it has been served.
+	bounded bool
+	// idle keeps a quiet connection open; nil where it needs no help.
+	idle func() error
+}
+
+// A packet is a message as it was received.
+type packet struct {
+	line      *buffer
+	principal *gateway.Principal // who sent it: perhaps with other rights than who opened the transport
+}
+
+// servePipe serves one client on a transport until that ends, as ServeStdio
+// says.
+func (f *Frontend) servePipe(ctx context.Context, t wire) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	c := &pipe{
-		f: f, principal: p, fail: fail, at: "stdio",
+		f: f, wire: t, fail: fail,
 		lines: make(chan *buffer, f.o.QueueLength), last: make(chan struct{}),
 		slots: make(chan struct{}, maxPipeCalls),
 	}
-	rand.Read(c.key[:])
+	if c.key == (sessionKey{}) {
+		rand.Read(c.key[:])
+	}
 
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		c.write(out)
+		c.writeLines()
 	}()
-	read := make(chan *buffer)
+	read := make(chan packet)
 	ended := make(chan error, 1)
-	go func() { ended <- f.readLines(ctx, in, read) }()
+	reading, stopReading := context.WithCancel(ctx)
+	go func() { ended <- t.read(reading, read) }()
 
 	requests, stop := context.WithCancelCause(ctx) // for what is running
 	c.stopped = requests.Done()
@@ -59,11 +100,15 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 		c.await(f.o.WriteTimeout)
 	}
 	stop(err)
+	stopReading()
 	c.running.Wait()
 	if c.session != nil {
 		c.session.end()
 	}
 	close(c.last)
+	if t.bounded {
+		<-written
+	}
 	select {
 	case <-written:
 	case <-time.After(f.o.WriteTimeout): // The client reads no more, and a write cannot be called back.
@@ -74,18 +119,17 @@ func (f *Frontend) ServeStdio(ctx context.Context, in io.Reader, out io.Writer, 
 	return err
 }
 
-// A pipe is one client on stdio.
+// A pipe is one client on a transport that carries many messages: stdio, the
+// two endpoints of HTTP+SSE, a WebSocket.
 type pipe struct {
-	f         *Frontend
-	principal *gateway.Principal
-	key       sessionKey
-	at        string                  // the transport, in records
-	fail      context.CancelCauseFunc // ends the pipe
-	lines     chan *buffer            // to write; never closed
-	last      chan struct{}           // closed when lines holds the last of them
-	stopped   <-chan struct{}         // closed when nothing more is worth waiting for
-	slots     chan struct{}           // one for each running request
-	running   sync.WaitGroup
+	f *Frontend
+	wire
+	fail    context.CancelCauseFunc // ends the pipe
+	lines   chan *buffer            // to write; never closed
+	last    chan struct{}           // closed when lines holds the last of them
+	stopped <-chan struct{}         // closed when nothing more is worth waiting for
+	slots   chan struct{}           // one for each running request
+	running sync.WaitGroup
 
 	// Used by serve alone.
 	rev     string   // that initialize agreed on
@@ -97,11 +141,11 @@ type pipe struct {
 }
 
 // serve handles what is read until that ends, which is no error, or fails.
-func (c *pipe) serve(requests, streams context.Context, read <-chan *buffer, ended <-chan error) error {
+func (c *pipe) serve(requests, streams context.Context, read <-chan packet, ended <-chan error) error {
 	for {
 		select {
-		case line := <-read:
-			c.handle(requests, streams, line)
+		case p := <-read:
+			c.handle(requests, streams, p)
 		case err := <-ended:
 			return err
 		case <-requests.Done():
@@ -123,9 +167,9 @@ func (c *pipe) await(most time.Duration) {
 	}
 }
 
-// handle serves one line, in a goroutine where it is a request.
-func (c *pipe) handle(requests, streams context.Context, line *buffer) {
-	kept := false
+// handle serves one message, in a goroutine where it is a request.
+func (c *pipe) handle(requests, streams context.Context, p packet) {
+	line, kept := p.line, false
 	defer func() {
 		if !kept {
 			c.f.release(line)
@@ -134,7 +178,7 @@ func (c *pipe) handle(requests, streams context.Context, line *buffer) {
 	if len(bytes.TrimSpace(line.b)) == 0 {
 		return
 	}
-	req := &request{principal: c.principal, key: c.key, at: c.at}
+	req := &request{principal: p.principal, key: c.key, at: c.at}
 	var err *wireError
 	if req.message, err = c.f.parse(line.b); err != nil {
 		c.respond(requests, req, err)
@@ -187,13 +231,15 @@ func (c *pipe) handle(requests, streams context.Context, line *buffer) {
 // admit decides a request's era and returns what serves it: nil for
 // subscriptions/listen and initialize.
 func (c *pipe) admit(req *request) (method, *wireError) {
-	if e := c.principal.Expiry; !e.IsZero() && time.Now().After(e) {
+	if e := req.principal.Expiry; !e.IsZero() && time.Now().After(e) {
 		return nil, refusal(&gateway.Error{Code: gateway.Unauthenticated, Msg: "the credential has expired"}, nil, true)
 	}
 	req.meta = readMeta(req.params.meta)
 	inBody, _ := unquote(req.meta.version) // Not a string is not a version.
 	modern := isModern(inBody) || req.Method == "server/discover" || req.Method == "subscriptions/listen"
 	switch {
+	case modern && c.legacy:
+		return nil, unsupportedVersion(inBody)
 	case modern:
 		req.rev = inBody
 		if err := checkMeta(req, inBody); err != nil {
