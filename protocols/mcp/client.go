@@ -43,6 +43,7 @@ type outgoing struct {
 	body    []byte
 	params  []mirrored
 	sink    *sink      // where what the server says about it goes, or nil
+	inquiry *inquiry   // what the server may ask about it, or nil
 	listen  *listening // for subscriptions/listen
 }
 
@@ -75,12 +76,20 @@ type client struct {
 	watched  map[string]*watched   // resources that are followed, by URI
 	standing chan struct{}         // closed when stand is ready; nil before it was asked for
 	closing  bool                  // no more goroutines
+
+	inquiries map[uint64]*inquiry           // of calls that are under way, by request id
+	open      map[string]context.CancelFunc // the server's questions, by its ids
+	owner     string                        // the principal of the last call
+	used      bool                          // there was one
+	mixed     bool                          // there were several principals
+	warn      sync.Once                     // of questions that nobody can be asked
 }
 
 func newClient(u *Upstream) *client {
 	c := &client{
 		u: u, born: time.Now(), changes: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		sinks: map[uint64]*sink{}, listens: map[uint64]*listening{}, watched: map[string]*watched{},
+		inquiries: map[uint64]*inquiry{}, open: map[string]context.CancelFunc{},
 	}
 	c.ctx, c.cancel = context.WithCancelCause(u.ctx)
 	return c
@@ -152,6 +161,11 @@ func (c *client) requestFor(ctx context.Context, r *outgoing, call *gateway.Call
 			c.mu.Unlock()
 			defer c.forget(r.id)
 		}
+	}
+	if call != nil && !c.modern() {
+		c.standBy(ctx, call)
+		c.inquire(ctx, r, call)
+		defer c.endInquiry(r)
 	}
 	c.finish(r, call)
 	m, err := c.t.roundTrip(ctx, r)
@@ -236,6 +250,12 @@ func (c *client) notified(m *message, r *outgoing) {
 		signal(c.changes)
 	case "notifications/resources/updated":
 		c.updated(m.Params, r)
+	case cancelledMethod:
+		c.withdrawn(m.Params)
+	case "notifications/elicitation/complete":
+		// No door has a place for it: clients learn the end of a visit to a URL
+		// by calling again.
+		c.u.o.Logger.DebugContext(c.ctx, "an elicitation is complete", slog.String("source", c.u.o.Name))
 	case "notifications/subscriptions/acknowledged":
 		if l := c.listening(m.Params, r); l != nil {
 			l.acknowledge(m.Params)
@@ -306,33 +326,6 @@ func (c *client) logged(params json.RawMessage, r *outgoing) {
 	}
 	c.u.o.Logger.DebugContext(c.ctx, "line from an MCP server", slog.String("source", c.u.o.Name),
 		slog.String("level", oneLine(line.Level, 16)), slog.String("line", oneLine(string(line.Data), maxLogLine)))
-}
-
-// asked answers a request of the server: ping, and nothing else, since no
-// capability was announced (2025-11-25, lifecycle, operation).
-func (c *client) asked(m *message) {
-	const most = 16 // Servers that ask faster than they read go without.
-	if c.replies.Add(1) > most {
-		c.replies.Add(-1)
-		return
-	}
-	var body []byte
-	if m.Method == "ping" {
-		body = append(appendResponse(nil, m.ID), "{}}"...)
-	} else {
-		body = appendError(nil, m.ID, methodNotFound(m.Method, false))
-	}
-	spawned := c.spawn(func() {
-		defer c.replies.Add(-1)
-		ctx, cancel := context.WithTimeout(c.ctx, c.u.o.Timeout)
-		defer cancel()
-		if err := c.t.send(ctx, "", body); err != nil && ctx.Err() == nil {
-			c.doubtful(err)
-		}
-	})
-	if !spawned {
-		c.replies.Add(-1)
-	}
 }
 
 // doubtful draws the connection's conclusions from an error: Watch looks

@@ -82,7 +82,7 @@ func (t *httpTransport) read(events *sseReader, r *outgoing) (message, error) {
 		case m.isNotification():
 			t.c.notified(&m, r)
 		case m.isRequest():
-			t.c.asked(&m)
+			t.c.asked(&m, r)
 		case r != nil && (m.answers(r.id) || m.ID == nil && m.Error != nil):
 			return m, nil
 		}

@@ -212,7 +212,7 @@ func (t *pipeTransport) handle(line []byte, whole bool) {
 	case m.isNotification():
 		t.c.notified(&m, nil)
 	case m.isRequest():
-		t.c.asked(&m)
+		t.c.asked(&m, nil)
 	default:
 		if ch := t.take(m.ID); ch != nil {
 			ch <- arrival{m: m}

@@ -177,7 +177,7 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	if call.Op == gateway.OpSubscribe {
 		return u.subscribe(ctx, call)
 	}
-	timed, cancel := context.WithTimeoutCause(ctx, u.o.Timeout, errUpstreamSlow)
+	timed, call, cancel := patiently(ctx, call, u.o.Timeout)
 	defer cancel()
 	for again := true; ; again = false {
 		c, err := u.client(timed)

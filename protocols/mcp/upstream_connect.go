@@ -280,7 +280,7 @@ func legacyAnswer(ctx context.Context, err error) error {
 func (c *client) initialize(ctx context.Context) error {
 	c.setRevision("")
 	r := c.begin("initialize")
-	r.body = append(append(append(r.body, `"protocolVersion":"`+newestLegacy+`","capabilities":{},"clientInfo":`...), c.u.info...), ',')
+	r.body = append(append(append(r.body, `"protocolVersion":"`+newestLegacy+`","capabilities":`+askable+`,"clientInfo":`...), c.u.info...), ',')
 	raw, err := c.request(ctx, r)
 	if err != nil {
 		return fmt.Errorf("initialize: %w", err)

@@ -477,7 +477,7 @@ func TestUpstreamAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"ping":{"jsonrpc":"2.0","id":"p","result":{}},"sampling":{"jsonrpc":"2.0","id":"s","error":{"code":-32601,"message":"Method not found: sampling/createMessage"}}}`
+	want := `{"ping":{"jsonrpc":"2.0","id":"p","result":{}},"sampling":{"jsonrpc":"2.0","id":"s","error":{"code":-32601,"message":"the client does not support sampling"}}}`
 	if string(res.Raw) != want {
 		t.Errorf("the server was answered %s\nwant %s", res.Raw, want)
 	}

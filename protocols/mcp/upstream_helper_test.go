@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/gatewaytest"
@@ -64,6 +66,7 @@ func programs() map[string]func() error {
 			return f.ServeStdio(ctx, os.Stdin, os.Stdout, gatewaytest.Caller())
 		},
 		"mischief": mischief,
+		"asking":   func() error { return askingServer().Run(context.Background(), &sdk.StdioTransport{}) },
 	}
 }
 

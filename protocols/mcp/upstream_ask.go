@@ -1,0 +1,307 @@
+package mcp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// Bounds on what a legacy server may ask on behalf of one call.
+const (
+	maxAsking = 8  // at a time
+	maxAsked  = 64 // altogether
+)
+
+// askable is what legacy servers are told that their client answers. Whether
+// the caller's own client does is seen question by question.
+const askable = `{"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"tools":{}},"roots":{}}`
+
+// An inquiry is a call that a legacy server has not answered yet, and may ask
+// about.
+type inquiry struct {
+	call *gateway.Call
+	ctx  context.Context //nolint:containedctx // the call's; questions come on other goroutines.
+	stop context.CancelFunc
+	wg   sync.WaitGroup // of questions that the caller has
+
+	// Guarded by client.mu.
+	ended         bool
+	asking, asked int
+}
+
+// inquire lets the server ask about a call. The caller of inquire ends the
+// inquiry with the call.
+func (c *client) inquire(ctx context.Context, r *outgoing, call *gateway.Call) {
+	i := &inquiry{call: call}
+	i.ctx, i.stop = context.WithCancel(ctx)
+	r.inquiry = i
+	owner := ""
+	if call.Principal != nil {
+		owner = call.Principal.ID
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inquiries[r.id] = i
+	if c.used && c.owner != owner {
+		c.mixed = true
+	}
+	c.used, c.owner = true, owner
+}
+
+// standBy opens a legacy session's own stream, on which many servers ask, before
+// the first call that can be asked about. Servers that do not answer at once
+// are not waited for.
+func (c *client) standBy(ctx context.Context, call *gateway.Call) {
+	const most = time.Second
+	c.mu.Lock()
+	begun := c.standing != nil
+	c.mu.Unlock()
+	if begun || call.Ask == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	_ = c.stand(ctx) // The call finds out by itself what is wrong.
+}
+
+// endInquiry makes sure that the caller is asked nothing after Do has returned.
+func (c *client) endInquiry(r *outgoing) {
+	c.mu.Lock()
+	r.inquiry.ended = true
+	delete(c.inquiries, r.id)
+	c.mu.Unlock()
+	r.inquiry.stop()
+	r.inquiry.wg.Wait()
+}
+
+// enter makes room for a question to the caller, or says why there is none.
+func (c *client) enter(i *inquiry) *wireError {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case i.ended:
+		return errNotAsked("the call has ended")
+	case i.asking >= maxAsking || i.asked >= maxAsked:
+		return errNotAsked("too many questions about one call")
+	}
+	i.asking++
+	i.asked++
+	i.wg.Add(1)
+	return nil
+}
+
+func (c *client) leaveInquiry(i *inquiry) {
+	c.mu.Lock()
+	i.asking--
+	c.mu.Unlock()
+	i.wg.Done()
+}
+
+func errNotAsked(msg string) *wireError { return &wireError{code: codeInvalidRequest, message: msg} }
+
+// whose returns the call that a question is about. One that came on the stream
+// of a call is about that call (2025-11-25, transports, sending messages to the
+// server). On a pipe, and on a session's own stream, nothing says so: there a
+// caller is asked only if the connection has carried no other principal's call,
+// and no other call of its own is under way.
+func (c *client) whose(r *outgoing) (*inquiry, *wireError) {
+	if r != nil {
+		if r.inquiry == nil {
+			return nil, errNotAsked("nobody can be asked about this request")
+		}
+		return r.inquiry, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.mixed:
+		c.warn.Do(func() {
+			c.u.o.Logger.WarnContext(c.ctx, "the server asks without saying whom, over a connection that several principals share; "+
+				"nobody is asked (a source with sessions of each principal can ask)", slog.String("source", c.u.o.Name))
+		})
+		return nil, errNotAsked("the gateway cannot tell whose question this is")
+	case len(c.inquiries) == 0:
+		return nil, errNotAsked("no call is under way that this could be about")
+	case len(c.inquiries) > 1:
+		return nil, errNotAsked("several calls are under way that this could be about")
+	}
+	for _, i := range c.inquiries {
+		return i, nil
+	}
+	return nil, nil // There is one.
+}
+
+// asked answers a request of the server: ping by itself, and what a caller's
+// client can answer by asking it. On HTTP, r is the request whose stream it
+// came on, or nil.
+func (c *client) asked(m *message, r *outgoing) {
+	q := gateway.Question{Method: m.Method, Params: m.Params}
+	switch {
+	case m.Method == "ping":
+		c.replyTo(append(appendResponse(nil, m.ID), "{}}"...))
+	case q.Capability() == "" || c.modern(): // A modern server asks by its answer alone.
+		c.replyTo(appendError(nil, m.ID, methodNotFound(m.Method, false)))
+	default:
+		i, refused := c.whose(r)
+		if refused == nil {
+			refused = c.question(m.ID, i, q)
+		}
+		if refused != nil {
+			c.replyTo(appendError(nil, m.ID, refused))
+		}
+	}
+}
+
+// question puts a question to a call's caller, and the answer to the server
+// once it is there.
+func (c *client) question(id json.RawMessage, i *inquiry, q gateway.Question) *wireError {
+	if i.call.Ask == nil || !i.call.CanAnswer(q) {
+		return &wireError{code: codeMethodNotFound, message: "the client does not support " + q.Capability()}
+	}
+	ctx, cancel := context.WithCancel(i.ctx)
+	if !c.opened(id, cancel) {
+		cancel()
+		return nil // It is asked already; one answer will do.
+	}
+	if refused := c.enter(i); refused != nil {
+		c.closed(id)
+		return refused
+	}
+	spawned := c.spawn(func() {
+		answer, err := i.call.Ask(ctx, q)
+		c.closed(id)
+		c.leaveInquiry(i)
+		body := appendAnswer(id, answer, err)
+		c.deliver(body)
+	})
+	if !spawned {
+		c.closed(id)
+		c.leaveInquiry(i)
+	}
+	return nil
+}
+
+// opened notes a question that the server may take back, and reports false where
+// one of that id is open.
+func (c *client) opened(id json.RawMessage, cancel context.CancelFunc) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[string(id)] != nil {
+		return false
+	}
+	c.open[string(id)] = cancel
+	return true
+}
+
+func (c *client) closed(id json.RawMessage) {
+	c.mu.Lock()
+	cancel := c.open[string(id)]
+	delete(c.open, string(id))
+	c.mu.Unlock()
+	cancel()
+}
+
+// withdrawn ends a question that the server no longer wants answered (basic,
+// cancellation).
+func (c *client) withdrawn(params json.RawMessage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cancel := c.open[string(lookup(params, []string{"requestId"}))]; cancel != nil {
+		cancel()
+	}
+}
+
+// appendAnswer returns the response to a question. Where the caller's client
+// refused by an error, the server gets that error.
+func appendAnswer(id, answer json.RawMessage, err error) []byte {
+	if err == nil && isObject(answer) {
+		return append(append(appendResponse(nil, id), answer...), '}')
+	}
+	w := &wireError{code: codeInternal, message: "the client's answer is not an object"}
+	if err != nil {
+		e := gateway.AsError(err)
+		w.message = e.Msg
+		if e.Needs != nil {
+			w.code = codeInvalidParams // A part of a capability that is there (elicitation, error handling).
+		}
+		if own, ok := errors.AsType[*rpcError](err); ok && own.code != 0 {
+			w.code, w.message, w.data = own.code, own.message, own.data
+		}
+	}
+	return appendError(nil, id, w)
+}
+
+// replyTo sends a response that is ready. Servers that ask faster than they
+// read go without.
+func (c *client) replyTo(body []byte) {
+	const most = 16
+	if c.replies.Add(1) > most {
+		c.replies.Add(-1)
+		return
+	}
+	spawned := c.spawn(func() {
+		defer c.replies.Add(-1)
+		c.deliver(body)
+	})
+	if !spawned {
+		c.replies.Add(-1)
+	}
+}
+
+func (c *client) deliver(body []byte) {
+	ctx, cancel := context.WithTimeout(c.ctx, c.u.o.Timeout)
+	defer cancel()
+	if err := c.t.send(ctx, "", body); err != nil && ctx.Err() == nil {
+		c.doubtful(err)
+	}
+}
+
+// A patience is the time that a server has for its answer. It stands still while
+// the server itself waits for one from the caller, and then begins anew.
+type patience struct {
+	most  time.Duration
+	timer *time.Timer
+
+	mu      sync.Mutex
+	waiting int
+}
+
+// patiently returns a context that ends when the server has not answered in
+// time, and a call whose questions stop the time.
+func patiently(ctx context.Context, call *gateway.Call, most time.Duration) (context.Context, *gateway.Call, context.CancelFunc) {
+	if call.Task { // Its context bounds it.
+		return ctx, call, func() {}
+	}
+	if call.Ask == nil {
+		ctx, cancel := context.WithTimeoutCause(ctx, most, errUpstreamSlow)
+		return ctx, call, cancel
+	}
+	ctx, expire := context.WithCancelCause(ctx)
+	p := &patience{most: most, timer: time.AfterFunc(most, func() { expire(errUpstreamSlow) })}
+	asking := *call
+	asking.Ask = func(ctx context.Context, q gateway.Question) (json.RawMessage, error) {
+		p.hold(1)
+		defer p.hold(-1)
+		return call.Ask(ctx, q)
+	}
+	return ctx, &asking, func() {
+		p.timer.Stop()
+		expire(nil)
+	}
+}
+
+func (p *patience) hold(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch p.waiting += n; {
+	case p.waiting == 0:
+		p.timer.Reset(p.most)
+	case p.waiting == n: // The first.
+		p.timer.Stop()
+	}
+}
