@@ -45,7 +45,7 @@ const bodyMost = 32 << 10
 func TestBadInput(t *testing.T) {
 	r := start(t, nil, func(cfg *config.Config) { cfg.Limits.BodyBytes = bodyMost })
 	seen := 0
-	for _, inputs := range [][]badInput{badGraphQL(), badSockets(), badREST(), badGRPC()} {
+	for _, inputs := range [][]badInput{badMCP(), badGraphQL(), badSockets(), badREST(), badGRPC()} {
 		for _, in := range inputs {
 			t.Run(in.name, func(t *testing.T) {
 				in.checkAnswer(t, in.send(t, r))
@@ -115,6 +115,57 @@ func overHTTP(method, path, body string, header ...string) func(*testing.T, *rig
 		}
 		code, answer := r.send(t, "dev", method, path, h, body)
 		return fmt.Sprintf("%d %s", code, answer)
+	}
+}
+
+func badMCP() []badInput {
+	const refused = `mcp INVALID_ARGUMENT by=mcp as=Dee Developer  `
+	post := func(body string, header ...string) func(*testing.T, *rig) string {
+		return overHTTP(http.MethodPost, "/mcp", body, append([]string{"Accept", "application/json, text/event-stream"}, header...)...)
+	}
+	modern := func(method, params string) func(*testing.T, *rig) string {
+		return post(`{"jsonrpc":"2.0","id":1,"method":"`+method+`","params":{`+params+
+			`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`,
+			"MCP-Protocol-Version", "2026-07-28", "Mcp-Method", method, "Mcp-Name", "demo.add")
+	}
+	// inSession sends a body in a session of a revision.
+	inSession := func(rev, method, body string, header ...string) func(*testing.T, *rig) string {
+		return func(t *testing.T, r *rig) string {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL()+"/mcp", strings.NewReader(
+				`{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"`+rev+`","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + r.token(t, "dev")}}
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			res, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = res.Body.Close()
+			h := append([]string{"Accept", "application/json, text/event-stream", "Mcp-Session-Id", res.Header.Get("Mcp-Session-Id")}, header...)
+			return overHTTP(method, "/mcp", body, h...)(t, r)
+		}
+	}
+	ping := `{"jsonrpc":"2.0","id":1,"method":"ping"}`
+	return []badInput{
+		{"mcp: malformed JSON", post(`{"method":"` + marker), `400 …-32700`, refused + `"POST /mcp"`},
+		{"mcp: duplicate key", post(`{"id":1,"id":"` + marker + `"}`), `400 …-32700`, refused + `"POST /mcp"`},
+		{"mcp: oversized", post(`{"id":"` + strings.Repeat(marker, bodyMost/5) + `"}`), `413 …-32600`, `mcp RESOURCE_EXHAUSTED by=mcp as=Dee Developer  "POST /mcp"`},
+		{"mcp: not JSON by type", overHTTP(http.MethodPost, "/mcp", marker, "Content-Type", "text/plain"), `415 `, refused + `"POST /mcp"`},
+		{"mcp: no session", post(ping), `400 …-32600`, refused + `"ping"`},
+		{"mcp: bad session id", post(ping, "Mcp-Session-Id", marker), `404 …-32600`, `mcp NOT_FOUND by=mcp as=Dee Developer  "ping"`},
+		{"mcp: header mismatch", post(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, "MCP-Protocol-Version", "2026-07-28", "Mcp-Method", marker), `400 …-32020`, refused + `"tools/list"`},
+		{"mcp: unknown method", modern("nothing/nothing", ""), `404 …-32601`, `mcp UNIMPLEMENTED by=mcp as=Dee Developer  "nothing/nothing"`},
+		{"mcp: bad cursor", modern("tools/list", `"cursor":"`+marker+`!",`), `200 …-32602`, refused + `"tools/list"`},
+		{"mcp: arguments are a list", modern("tools/call", `"name":"demo.add","arguments":["`+marker+`"],`), `200 …-32602`, `mcp INVALID_ARGUMENT by=mcp as=Dee Developer call "demo.add"`},
+		{"mcp: HTTP method", overHTTP(http.MethodPut, "/mcp", marker), `405 `, `mcp UNIMPLEMENTED by=mcp as=Dee Developer  "/mcp"`},
+		{"mcp: second initialize", inSession("2025-11-25", http.MethodPost, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}`), `400 …-32600`, refused + `"initialize"`},
+		{"mcp: batch of another revision", inSession("2025-11-25", http.MethodPost, `[`+ping+`]`), `400 …-32600`, refused + `"POST /mcp"`},
+		{"mcp: batch bomb", inSession("2025-03-26", http.MethodPost, `[`+strings.Repeat(ping+`,`, 500)+ping+`]`), `400 …-32600`, refused + `"POST /mcp"`},
+		{"mcp: forged event id", inSession("2025-11-25", http.MethodGet, "", "Last-Event-ID", "0123456789abcdef-1"), `400 …-32600`, refused + `"GET /mcp"`},
+		{"mcp: malformed WebSocket", overHTTP(http.MethodGet, "/mcp", "", "Connection", "Upgrade", "Upgrade", "websocket"), `4`, refused + `"websocket"`},
+		{"mcp: message for no session", overHTTP(http.MethodPost, "/messages?sessionId="+marker, ping), `404 …-32600`, `mcp NOT_FOUND by=mcp as=Dee Developer  "POST /messages"`},
 	}
 }
 

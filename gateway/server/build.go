@@ -122,7 +122,7 @@ func (s *Server) observers() []gateway.Observer { return []gateway.Observer{s.au
 
 // endpoints are the paths that are OAuth resources of their own.
 func endpoints(cfg *config.Config) []string {
-	paths := []string{"/mcp", "/graphql"}
+	paths := []string{"/mcp", "/sse", "/messages", "/graphql"}
 	for _, t := range cfg.Toolsets {
 		paths = append(paths, toolsetPath(t.Name))
 	}
@@ -227,6 +227,7 @@ func (s *Server) openDoors(_ context.Context, cfg *config.Config) (err error) {
 	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
 		SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
+		Events: new(mcp.MemoryEvents),
 	}
 	s.mcp = mcp.NewFrontend(s.gateway, s.mcpOptions)
 	s.onClose(s.mcp.Close)

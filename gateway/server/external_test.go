@@ -62,7 +62,7 @@ func TestExternalMCPClients(t *testing.T) {
 	r := start(t, nil, nil)
 	token := r.token(t, "dev")
 	env := []string{"URL=" + r.URL(), "TOKEN=" + token}
-	for _, script := range []string{"sdk1.mjs", "sdk2.mjs"} {
+	for _, script := range []string{"sdk1.mjs", "sdk2.mjs", "sse.mjs"} {
 		t.Run(script, func(t *testing.T) { command(t, dir, env, "node", script) })
 	}
 	t.Run("inspector", func(t *testing.T) {

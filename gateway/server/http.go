@@ -21,6 +21,8 @@ import (
 func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", s.door.Handler(s.mcp))
+	mux.Handle("/sse", s.door.Handler(s.mcp.SSE()))
+	mux.Handle("/messages", s.door.Handler(s.mcp.SSE()))
 	mux.Handle(toolsetPath("{toolset}"), s.toolsets)
 	mux.Handle("/graphql", s.door.Sockets(s.graphql))
 	mux.Handle("/v1/", s.door.Handler(s.grpc.REST()))
@@ -115,7 +117,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, strings.NewReplacer("BASE", s.base, "PORT", grpcPort).Replace(`Trilith `+s.options.Version+`
 
-MCP          BASE/mcp          streamable HTTP
+MCP          BASE/mcp          streamable HTTP, WebSocket; HTTP+SSE at BASE/sse
 GraphQL      BASE/graphql      queries, mutations, subscriptions; GraphiQL at BASE/graphql/ui/
 gRPC         port PORT         gateway.v1, with health and reflection
 REST         BASE/v1/tools     OpenAPI at BASE/openapi.json
