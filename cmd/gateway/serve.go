@@ -40,7 +40,7 @@ reloaded, all or nothing, whenever its file changes.`,
 				}
 			}
 			override(cfg)
-			if err := onLoopback(cfg.Listen.HTTP, cfg.Listen.GRPC); err != nil {
+			if err := checked(cfg, true); err != nil {
 				return err
 			}
 			if file == "" {
@@ -57,19 +57,19 @@ reloaded, all or nothing, whenever its file changes.`,
 	return cmd
 }
 
-// onLoopback refuses addresses that others can reach: the development mode
-// hands out tokens.
-func onLoopback(addrs ...string) error {
-	for _, addr := range addrs {
+// checked refuses a configuration that the flags made wrong. The development
+// mode hands out tokens, and so refuses addresses that others can reach.
+func checked(cfg *config.Config, dev bool) error {
+	for _, addr := range []string{cfg.Listen.HTTP, cfg.Listen.GRPC} {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
-			return usageError{fmt.Errorf("address %q is not host:port", addr)}
+			return usageError{fmt.Errorf("%q is not host:port: a command that serves listens on one, and takes no URL", addr)}
 		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if ip := net.ParseIP(host); dev && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			return usageError{fmt.Errorf("%s is not on loopback: gateway dev gives tokens to whoever asks; use gateway serve", addr)}
 		}
 	}
-	return nil
+	return cfg.Check()
 }
 
 func newServe(a *app) *cobra.Command {
@@ -85,6 +85,9 @@ what needs a restart is named in the log. Ends cleanly on SIGTERM or an interrup
 			}
 			override := func(cfg *config.Config) { a.override(cmd, cfg) }
 			override(cfg)
+			if err := checked(cfg, false); err != nil {
+				return err
+			}
 			return a.serve(cmd.Context(), cfg, file, override, nil)
 		},
 	}

@@ -37,6 +37,9 @@ MCP door of a gateway elsewhere, with the token in ` + tokenVariable + `:
 				return err
 			}
 			a.override(cmd, cfg)
+			if err := checked(cfg, false); err != nil {
+				return err
+			}
 			return a.stdio(cmd.Context(), cfg)
 		},
 	}

@@ -49,6 +49,22 @@ func Parse(name string, data []byte) (*Config, Problems) {
 	return c, nil
 }
 
+// Check finds what [Load] finds in the values of a configuration, in one that was
+// changed since, as by flags: values that contradict each other, and addresses
+// to listen on that are none. It touches no file. The error is of type
+// [Problems], which have no place in a file here, or nil.
+func (c *Config) Check() error {
+	r := &report{at: map[string]position{}, bad: map[string]bool{}}
+	for _, a := range []struct{ key, addr string }{{"listen.http", c.Listen.HTTP}, {"listen.grpc", c.Listen.GRPC}} {
+		if msg, hint := checkFormat("address", a.addr); msg != "" {
+			r.add(a.key, msg, hint)
+			r.bad[a.key] = true
+		}
+	}
+	r.check(c)
+	return r.problems().err()
+}
+
 // read decodes and checks data. The Config is of use only when d has found no problems.
 func read(name, dir string, data []byte) (*Config, *decoder) {
 	d := &decoder{

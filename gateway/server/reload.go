@@ -44,13 +44,16 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 }
 
 // Follow reloads the configuration whenever its file changes, until the
-// context ends. A bad edit is reported, and the running configuration stays.
+// context ends. The override, which may be nil, changes what was read, and the
+// result is checked again. A bad edit is reported, and the running
+// configuration stays.
 func (s *Server) Follow(ctx context.Context, path string, override func(*config.Config)) {
 	for cfg, err := range config.Watch(ctx, path, s.config.Load()) {
+		if err == nil && override != nil {
+			override(cfg)
+			err = cfg.Check()
+		}
 		if err == nil {
-			if override != nil {
-				override(cfg)
-			}
 			err = s.Reload(ctx, cfg)
 		}
 		if err != nil {
