@@ -90,6 +90,10 @@ type Call struct {
 	// Resume continues a call that ended with [Result.Input]; nil for a new one.
 	Resume *Resume
 
+	// Task says that the caller comes back for the result, however late: the
+	// call may take as long as its context lets it, and no other deadline holds.
+	Task bool
+
 	Subscription *Subscription // only for OpSubscribe
 
 	// Set by Do.
