@@ -32,7 +32,7 @@ fuzz: ## Fuzz each target for FUZZTIME (default 20s).
 	./scripts/fuzz.sh $(FUZZTIME)
 
 bench: ## Compare with a bare handler and with peers; writes bench/results/latest.json.
-	cd bench && go run . -out results/latest.json
+	cd bench && go run . -out results/latest.json -doc ../docs/benchmarks.md
 
 dev: ## Run the gateway on this machine with the demo toolset.
 	go run ./cmd/gateway dev

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -28,6 +29,7 @@ func subjects() map[string]subject {
 func comparisons() []comparison {
 	return []comparison{
 		{name: "mcp/call", subjects: []string{"bare", "trilith", "go-sdk"}, request: callEcho},
+		{name: "mcp/list", subjects: []string{"bare", "trilith", "go-sdk"}, request: list},
 	}
 }
 
@@ -54,6 +56,38 @@ func callEcho(e endpoint) request {
 	}
 }
 
+// list is tools/list of a hundred tools and some.
+func list(e endpoint) request {
+	r := callEcho(e)
+	r.header.Set("Mcp-Method", "tools/list")
+	r.header.Del("Mcp-Name")
+	r.body = []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"` + revision +
+		`","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`)
+	r.check = func(b []byte) bool { return bytes.Count(b, []byte(`"inputSchema"`)) >= many }
+	return r
+}
+
+// many is how many tools there are to list, each with a schema of usual size.
+const many = 100
+
+type tool struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	InputSchema json.RawMessage `json:"inputSchema"`
+}
+
+func manyTools() []tool {
+	var out []tool
+	for i := range many {
+		out = append(out, tool{
+			Name:        fmt.Sprintf("forecast_%03d", i),
+			Description: fmt.Sprintf("Looks up the weather forecast of region %d and answers a short summary.", i),
+			InputSchema: json.RawMessage(`{"type":"object","properties":{"city":{"type":"string","description":"City name or postal code","minLength":1,"maxLength":200},"units":{"type":"string","enum":["metric","imperial","standard"]},"days":{"type":"integer","minimum":1,"maximum":16,"description":"Number of days"},"filter":{"type":"object","properties":{"from":{"type":"string"},"to":{"type":"string"},"tags":{"type":"array","items":{"type":"string"},"maxItems":32}},"additionalProperties":false}},"required":["city"],"additionalProperties":false}`),
+		})
+	}
+	return out
+}
+
 // listen serves a handler on loopback.
 func listen(ctx context.Context, path string, h http.Handler) (endpoint, func() error, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -75,6 +109,7 @@ func listen(ctx context.Context, path string, h http.Handler) (endpoint, func() 
 // bare is the control: net/http, one parse of the envelope, and the same bytes
 // that the gateway answers.
 func bare(ctx context.Context) (endpoint, func() error, error) {
+	all := manyTools()
 	result := []byte(`{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"trilith","version":"devel"}},"content":[{"type":"text","text":"` + echoed + `"}]}`)
 	return listen(ctx, "/mcp", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
@@ -87,9 +122,16 @@ func bare(ctx context.Context) (endpoint, func() error, error) {
 			Method string          `json:"method"`
 			Params json.RawMessage `json:"params"`
 		}
-		if json.Unmarshal(body, &env) != nil || env.Method != "tools/call" {
+		if json.Unmarshal(body, &env) != nil {
 			http.Error(w, "parse", http.StatusBadRequest)
 			return
+		}
+		result := result
+		if env.Method == "tools/list" {
+			if result, err = json.Marshal(map[string]any{"tools": all}); err != nil {
+				http.Error(w, "marshal", http.StatusInternalServerError)
+				return
+			}
 		}
 		out := append([]byte(`{"jsonrpc":"2.0","id":`), env.ID...)
 		out = append(append(append(out, `,"result":`...), result...), '}')
@@ -109,6 +151,11 @@ func goSDK(ctx context.Context) (endpoint, func() error, error) {
 	sdk.AddTool(s, &sdk.Tool{Name: "demo.echo"}, func(_ context.Context, _ *sdk.CallToolRequest, in in) (*sdk.CallToolResult, any, error) {
 		return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: in.Text}}}, nil, nil
 	})
+	for _, t := range manyTools() {
+		s.AddTool(&sdk.Tool{Name: t.Name, Description: t.Description, InputSchema: t.InputSchema}, func(context.Context, *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
+			return &sdk.CallToolResult{}, nil
+		})
+	}
 	return listen(ctx, "/mcp", sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, &sdk.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true, Logger: slog.New(slog.DiscardHandler),
 	}))
@@ -124,7 +171,17 @@ func trilith(ctx context.Context) (endpoint, func() error, error) {
 	cfg := config.Default()
 	cfg.Listen.HTTP, cfg.Listen.GRPC, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", dir
 	server.DevSources(cfg)
-	s, err := server.New(ctx, cfg, server.Options{Dev: &server.Dev{}, Sources: map[string]gateway.Upstream{}})
+	f := new(gateway.Funcs)
+	for _, t := range manyTools() {
+		def, err := json.Marshal(t)
+		if err == nil {
+			err = f.AddTool(def, func(context.Context, *gateway.Call) (*gateway.Result, error) { return gateway.TextResult("ok"), nil })
+		}
+		if err != nil {
+			return endpoint{}, nil, err
+		}
+	}
+	s, err := server.New(ctx, cfg, server.Options{Dev: &server.Dev{}, Sources: map[string]gateway.Upstream{"bench": f}})
 	if err != nil {
 		return endpoint{}, nil, err
 	}
@@ -135,7 +192,7 @@ func trilith(ctx context.Context) (endpoint, func() error, error) {
 	case err := <-done:
 		return endpoint{}, nil, err
 	}
-	token, err := s.Token("dev")
+	token, err := s.Token("admin")
 	return endpoint{URL: s.URL() + "/mcp", Token: token}, func() error {
 		err := <-done
 		_ = os.RemoveAll(dir) // What is left is in the system's temporary folder.
