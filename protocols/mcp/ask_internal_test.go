@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -67,7 +68,9 @@ func TestLacks(t *testing.T) {
 }
 
 func FuzzInputState(f *testing.F) {
-	s := newInputSealer([32]byte{7})
+	var key [32]byte
+	rand.Read(key[:]) // No seed of another process opens.
+	s := newInputSealer(key)
 	now := time.Unix(1_800_000_000, 0)
 	r := &request{message: message{Method: "tools/call"}, principal: &gateway.Principal{ID: "alice"}}
 	r.params = readParams(json.RawMessage(`{"name":"x","arguments":{"b":1,"a":2}}`))

@@ -26,6 +26,11 @@ func callOf(tool string) string {
 	return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{}}}`
 }
 
+// numbered gives a request another id: those of a session must differ.
+func numbered(id int, request string) string {
+	return strings.Replace(request, `"id":1`, fmt.Sprintf(`"id":%d`, id), 1)
+}
+
 // question reads a request to the client and returns its id.
 func (tp *tap) question(method string) string {
 	tp.t.Helper()
@@ -89,12 +94,12 @@ func TestLegacyClientRefuses(t *testing.T) {
 	f, _ := newAsking(t, mcp.FrontendOptions{})
 	srv := f.serve(t)
 	h := open(t, srv, "alice", "2025-11-25", `{"elicitation":{}}`)
-	for _, tt := range []struct{ answer, want string }{
+	for i, tt := range []struct{ answer, want string }{
 		{`"error":{"code":-1,"message":"not now"}`, `"code":-32000,"message":"the client refused to answer: not now"`},
 		{`"result":{"action":"shout"}`, `"code":-32602,"message":"the client's answer does not fit the question"`},
 		{`"result":[]`, `"code":-32602`},
 	} {
-		call := openTap(t, srv, "POST", h, callOf("input"))
+		call := openTap(t, srv, "POST", h, numbered(i+1, callOf("input")))
 		id := call.question("elicitation/create")
 		accept(t, srv, h, `{"jsonrpc":"2.0","id":"`+id+`",`+tt.answer+`}`)
 		if got := call.next(); !strings.Contains(got, tt.want) {
@@ -137,7 +142,7 @@ func TestEndOfSessionEndsQuestions(t *testing.T) {
 	if err := receive(t, ended); err == nil {
 		t.Error("the cancelled call went on")
 	}
-	call = openTap(t, srv, "POST", h, strings.Replace(callOf("ask"), `"id":1`, `"id":2`, 1))
+	call = openTap(t, srv, "POST", h, numbered(2, callOf("ask")))
 	call.question("elicitation/create")
 	if end := openTap(t, srv, "DELETE", h, ""); end.res.StatusCode != http.StatusNoContent {
 		t.Errorf("DELETE: %d", end.res.StatusCode)

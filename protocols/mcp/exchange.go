@@ -158,7 +158,10 @@ func (x *exchange) finish(status int, response []byte) {
 	default:
 	}
 	<-x.done
-	if x.failed {
+	x.mu.Lock()
+	failed := x.failed
+	x.mu.Unlock()
+	if failed {
 		return
 	}
 	if x.later != nil {
