@@ -15,8 +15,8 @@ import (
 
 // Deadline returns an upstream that gives up calls that take longer than most.
 // The time that a call waits for answers from its caller does not count; who
-// asks bounds that. Subscriptions, which last as long as their caller, are not
-// bounded.
+// asks bounds that. Subscriptions, which last as long as their caller, and
+// tasks, which bring their own deadline, are not bounded.
 func Deadline(up gateway.Upstream, most time.Duration) gateway.Upstream {
 	return deadline{up, most}
 }
@@ -28,7 +28,7 @@ type deadline struct {
 
 func (d deadline) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
 	switch {
-	case call.Op == gateway.OpSubscribe:
+	case call.Op == gateway.OpSubscribe || call.Task:
 		return d.up.Do(ctx, call)
 	case call.Ask != nil:
 		return d.patient(ctx, call)

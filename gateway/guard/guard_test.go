@@ -29,6 +29,12 @@ func TestDeadline(t *testing.T) {
 		if _, err := up.Do(ctx, &gateway.Call{Op: gateway.OpSubscribe}); err == nil || time.Since(start) != time.Hour {
 			t.Errorf("a subscription ended after %v: %v", time.Since(start), err)
 		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start = time.Now()
+		if _, err := up.Do(ctx, &gateway.Call{Op: gateway.OpCall, Task: true}); err == nil || time.Since(start) != time.Hour {
+			t.Errorf("a task ended after %v: %v", time.Since(start), err)
+		}
 	})
 }
 

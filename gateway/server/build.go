@@ -222,12 +222,15 @@ func (s *Server) refused(ctx context.Context, a auth.Attempt) {
 }
 
 // openDoors makes the frontends and mounts them behind the Door.
-func (s *Server) openDoors(_ context.Context, cfg *config.Config) (err error) {
+func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) {
 	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
 	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
 		SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
 		Events: new(mcp.MemoryEvents),
+	}
+	if s.mcpOptions.Tasks, err = s.openTasks(ctx, cfg.State.NATSURL == ""); err != nil {
+		return err
 	}
 	s.mcp = mcp.NewFrontend(s.gateway, s.mcpOptions)
 	s.onClose(s.mcp.Close)

@@ -106,7 +106,7 @@ func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
 	}
 	e := &toolsetEndpoint{config: c}
 	options := s.mcpOptions
-	options.Instructions = c.Description
+	options.Instructions, options.Tasks = c.Description, s.tasksOf(c.Name)
 	if c.Search {
 		if e.search, err = toolset.NewSearch(c.Name, gw, s.toolsets.index, s.observers(), s.audit.Gate()); err != nil {
 			return nil, err

@@ -109,7 +109,7 @@ func (s *tasks) start(ctx context.Context, r *request, call *gateway.Call) (*tas
 	own := *call
 	own.Args, own.Meta, own.Capabilities = bytes.Clone(call.Args), bytes.Clone(call.Meta), bytes.Clone(call.Capabilities)
 	t.can = abilities(own.Capabilities)
-	own.Ask, own.Log = t.ask, nil
+	own.Ask, own.Log, own.Task = t.ask, nil, true
 	own.Progress = func(p gateway.Progress) { t.note(p.Message) }
 	t.call = &own
 
@@ -340,11 +340,7 @@ func (t *task) finish(ctx context.Context) {
 		return
 	}
 	if !time.Now().Before(t.expires) {
-		ctx, done := t.patience(ctx)
-		defer done()
-		if err := t.of.o.Store.Delete(ctx, t.key); err != nil {
-			t.of.log.WarnContext(ctx, "an expired task was not deleted", slog.Any("cause", err))
-		}
+		t.erase(ctx)
 		return
 	}
 	t.of.keep(t, size)
@@ -361,6 +357,20 @@ func (t *task) finish(ctx context.Context) {
 		case <-t.of.closing:
 			return
 		}
+	}
+}
+
+// erase takes an expired task out of the store, for good.
+func (t *task) erase(ctx context.Context) {
+	t.saving.Lock()
+	defer t.saving.Unlock()
+	t.mu.Lock()
+	t.stored = false
+	t.mu.Unlock()
+	ctx, done := t.patience(ctx)
+	defer done()
+	if err := t.of.o.Store.Delete(ctx, t.key); err != nil {
+		t.of.log.WarnContext(ctx, "an expired task was not deleted", slog.Any("cause", err))
 	}
 }
 

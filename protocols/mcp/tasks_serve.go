@@ -13,10 +13,12 @@ import (
 
 // taskID returns the id that a request names, which Mcp-Name mirrors.
 func (r *request) taskID() (string, bool) {
-	raw := lookup(r.Params, []string{"taskId"})
 	const most = 128 // Ours are shorter.
-	id, ok := unquote(raw)
-	return id, ok && id != "" && len(id) <= most
+	id, ok := unquote(lookup(r.Params, []string{"taskId"}))
+	if !ok || id == "" || len(id) > most {
+		return "", false
+	}
+	return id, true
 }
 
 // unknownTask is the answer to an id that was never given, has expired or is
