@@ -26,8 +26,8 @@ func callOf(tool string) string {
 	return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{}}}`
 }
 
-// numbered gives a request another id: those of a session must differ.
-func numbered(id int, request string) string {
+// withID gives a request another id: those of a session must differ.
+func withID(id int, request string) string {
 	return strings.Replace(request, `"id":1`, fmt.Sprintf(`"id":%d`, id), 1)
 }
 
@@ -99,7 +99,7 @@ func TestLegacyClientRefuses(t *testing.T) {
 		{`"result":{"action":"shout"}`, `"code":-32602,"message":"the client's answer does not fit the question"`},
 		{`"result":[]`, `"code":-32602`},
 	} {
-		call := openTap(t, srv, "POST", h, numbered(i+1, callOf("input")))
+		call := openTap(t, srv, "POST", h, withID(i+1, callOf("input")))
 		id := call.question("elicitation/create")
 		accept(t, srv, h, `{"jsonrpc":"2.0","id":"`+id+`",`+tt.answer+`}`)
 		if got := call.next(); !strings.Contains(got, tt.want) {
@@ -142,7 +142,7 @@ func TestEndOfSessionEndsQuestions(t *testing.T) {
 	if err := receive(t, ended); err == nil {
 		t.Error("the cancelled call went on")
 	}
-	call = openTap(t, srv, "POST", h, numbered(2, callOf("ask")))
+	call = openTap(t, srv, "POST", h, withID(2, callOf("ask")))
 	call.question("elicitation/create")
 	if end := openTap(t, srv, "DELETE", h, ""); end.res.StatusCode != http.StatusNoContent {
 		t.Errorf("DELETE: %d", end.res.StatusCode)
