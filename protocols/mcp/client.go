@@ -62,7 +62,7 @@ type client struct {
 
 	rev     string       // "" until initialize is answered
 	caps    capabilities // set while connecting
-	meta    []byte       // modern: members of every request's _meta, with a comma at the end
+	meta    []byte       // modern: members of every request's _meta, up to the client's capabilities
 	lastID  atomic.Uint64
 	pending atomic.Int64
 	replies atomic.Int64 // to the server's own requests, under way
@@ -102,8 +102,8 @@ func (c *client) isProcess() bool { return c.u.url == nil }
 func (c *client) setRevision(rev string) {
 	c.rev, c.meta = rev, nil
 	if c.modern() {
-		c.meta = append([]byte(`"`+metaVersion+`":"`+rev+`","`+metaCapabilities+`":{},"`+metaClientInfo+`":`), c.u.info...)
-		c.meta = append(c.meta, ',')
+		c.meta = append([]byte(`"`+metaVersion+`":"`+rev+`","`+metaClientInfo+`":`), c.u.info...)
+		c.meta = append(c.meta, `,"`+metaCapabilities+`":`...)
 	}
 }
 
@@ -191,6 +191,9 @@ func (c *client) forget(id uint64) {
 func (c *client) finish(r *outgoing, call *gateway.Call) {
 	start := len(r.body)
 	r.body = append(append(r.body, `"_meta":{`...), c.meta...)
+	if c.modern() {
+		r.body = append(appendClientCapabilities(r.body, call), ',')
+	}
 	if call != nil {
 		if call.Progress != nil {
 			r.body = append(r.body, `"`+metaProgress+`":`...)

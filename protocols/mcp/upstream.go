@@ -94,9 +94,10 @@ const maxPending = 1024
 // [gateway.Upstream] and a [gateway.Watcher], and safe for concurrent use: all
 // calls share one connection, and none waits for another.
 //
-// Nothing of the caller's credentials goes to the server. What the server may
-// ask of a client (sampling, elicitation, roots) is refused; a call that cannot
-// go on without is answered Unimplemented.
+// Nothing of the caller's credentials goes to the server. What the server asks
+// of a client (elicitation, sampling, roots) reaches the caller whose call it is
+// about, and nobody else: a legacy server's question by [gateway.Call.Ask], a
+// modern one's as [gateway.Result.Input].
 type Upstream struct {
 	o    UpstreamOptions
 	by   string // who failed, in errors

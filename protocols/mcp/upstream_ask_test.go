@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -175,4 +177,79 @@ func TestUpstreamQuestionLeak(t *testing.T) {
 			t.Errorf("%d of %d calls were answered", n, 2*rounds)
 		}
 	})
+}
+
+// TestUpstreamInput follows the questions of a modern server from one call to
+// the next, and what it learns of the caller's client.
+func TestUpstreamInput(t *testing.T) {
+	type body struct {
+		Params struct {
+			InputResponses, RequestState json.RawMessage
+			Meta                         map[string]json.RawMessage `json:"_meta"`
+		}
+	}
+	seen := make(chan body, 1)
+	u := openUpstream(t, mcp.UpstreamOptions{URL: serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		raw, _ := io.ReadAll(req.Body)
+		r, b := &received{answer: w}, body{}
+		if json.Unmarshal(raw, r) != nil || json.Unmarshal(raw, &b) != nil {
+			t.Errorf("the request is %s", raw)
+		}
+		switch {
+		case r.Method == "server/discover":
+			r.result(modernDiscover)
+		case b.Params.InputResponses == nil:
+			seen <- b
+			r.result(`{"resultType":"input_required","inputRequests":{"b":{"method":"elicitation/create","params":{"n":9007199254740993}},"a":{"method":"roots/list"}},"requestState":"<é\n>"}`)
+		default:
+			seen <- b
+			r.result(`{"resultType":"complete","content":[]}`)
+		}
+	}))})
+	call := toolCall("x", `{}`)
+	call.Capabilities = json.RawMessage(everything)
+	res, err := u.Do(t.Context(), call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &gateway.InputRequest{State: "<é\n>", Questions: map[string]gateway.Question{
+		"a": {Method: "roots/list"}, "b": {Method: "elicitation/create", Params: json.RawMessage(`{"n":9007199254740993}`)},
+	}}
+	if diff := cmp.Diff(want, res.Input); diff != "" || res.Raw != nil {
+		t.Errorf("the questions (-want +got):\n%s", diff)
+	}
+	if got := string((<-seen).Params.Meta["io.modelcontextprotocol/clientCapabilities"]); got != `{"elicitation":{"form":{},"url":{}},"sampling":{"tools":{}},"roots":{}}` {
+		t.Errorf("the server is told that the client can %s", got)
+	}
+	call.Resume = &gateway.Resume{State: res.Input.State, Answers: map[string]json.RawMessage{"a": json.RawMessage(`{"roots":[1.10]}`), "b": json.RawMessage(`7`)}}
+	if res, err = u.Do(t.Context(), call); err != nil || res.Input != nil {
+		t.Fatalf("the second call: %+v, %v", res, err)
+	}
+	got := (<-seen).Params
+	if string(got.InputResponses) != `{"a":{"roots":[1.10]},"b":7}` || string(got.RequestState) != `"<é\n>"` {
+		t.Errorf("the server is answered %s, %s", got.InputResponses, got.RequestState)
+	}
+
+	call.Capabilities = json.RawMessage(`{"elicitation":{}}`)
+	call.Resume = nil
+	_, err = u.Do(t.Context(), call)
+	if e := gateway.AsError(err); e == nil || string(e.Needs) != `{"roots":{}}` {
+		t.Errorf("a client without roots: %v", err)
+	}
+}
+
+// TestUpstreamNeeds checks that what a server lacks of the client reaches it,
+// and where it should go first.
+func TestUpstreamNeeds(t *testing.T) {
+	u := openUpstream(t, mcp.UpstreamOptions{URL: modernServer(t, func(r *received) {
+		r.fails(400, `{"code":-32021,"message":"no","data":{"requiredCapabilities":{"sampling":{"tools":{}}}}}`)
+	})})
+	if e := errorOf(t, u); e.Code != gateway.FailedPrecondition || string(e.Needs) != `{"sampling":{"tools":{}}}` {
+		t.Errorf("%v needs %s", e, e.Needs)
+	}
+	const data = `{"elicitations":[{"mode":"url","url":"https://x.example","elicitationId":"1","message":"m"}]}`
+	u = openUpstream(t, mcp.UpstreamOptions{URL: modernServer(t, func(r *received) { r.fails(200, `{"code":-32042,"message":"visit","data":`+data+`}`) })})
+	if e := errorOf(t, u); e.Code != gateway.FailedPrecondition || string(e.Data) != data {
+		t.Errorf("%v with %s", e, e.Data)
+	}
 }

@@ -42,11 +42,15 @@ func (c *client) do(ctx context.Context, call *gateway.Call) (*gateway.Result, e
 	default:
 		return nil, &gateway.Error{Code: gateway.Unimplemented, By: c.u.by, Msg: "the upstream cannot do that"}
 	}
+	var err error
+	if r.body, err = c.appendResume(r.body, call); err != nil {
+		return nil, err
+	}
 	raw, err := c.requestFor(ctx, r, call)
 	if err != nil {
 		return nil, err
 	}
-	return c.result(raw)
+	return c.result(raw, call)
 }
 
 func appendArgs(b []byte, args json.RawMessage) []byte {
@@ -75,9 +79,9 @@ func appendCompletion(b []byte, call *gateway.Call) []byte {
 	return b
 }
 
-// result wraps an answer. What is not an answer yet, because the server wants
-// input or has begun a task, is not supported.
-func (c *client) result(raw json.RawMessage) (*gateway.Result, error) {
+// result wraps an answer, or the questions that stand before it. A server that
+// has begun a task is not followed.
+func (c *client) result(raw json.RawMessage, call *gateway.Call) (*gateway.Result, error) {
 	res := &gateway.Result{Raw: raw}
 	o, _ := openObject(raw) // Checked by request.
 	for o.next() {
@@ -95,7 +99,7 @@ func (c *client) result(raw json.RawMessage) (*gateway.Result, error) {
 			msg := "the upstream answered in a way that the gateway does not support"
 			switch kind {
 			case "input_required":
-				msg = "the upstream asks for input, which the gateway does not pass on"
+				return c.input(raw, call)
 			case "task":
 				msg = "the upstream answers with a task, which the gateway does not follow"
 			}

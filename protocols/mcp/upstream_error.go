@@ -128,15 +128,18 @@ func (e *rpcError) describe(g *gateway.Error, call *gateway.Call) {
 		g.Msg = "the upstream refused the call"
 	}
 	var data struct {
-		Code  string `json:"code"`
-		Retry int64  `json:"retryAfterMs"`
-		URI   any    `json:"uri"`
+		Code  string          `json:"code"`
+		Retry int64           `json:"retryAfterMs"`
+		URI   any             `json:"uri"`
+		Needs json.RawMessage `json:"requiredCapabilities"`
 	}
 	if isObject(e.data) {
 		_ = jsonv2.Unmarshal(e.data, &data) // Data of another form says nothing here.
 	}
 	resource := call.Op == gateway.OpRead || call.Op == gateway.OpSubscribe
 	switch {
+	case e.code == codeMissingCapability && isObject(data.Needs):
+		g.Code, g.Needs = gateway.FailedPrecondition, data.Needs
 	case e.code == codeMissingCapability:
 		g.Code = gateway.Unimplemented
 	case e.code == codeURLElicitation:
