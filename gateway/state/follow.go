@@ -23,7 +23,7 @@ const (
 	lastLook  = 10 * time.Second
 )
 
-// errRenewed: the connection was lost, and is back so soon that there is nothing to tell.
+// errRenewed: the connection was lost and may be back already, so that there is nothing to tell but what was missed.
 var errRenewed = errors.New("connection renewed")
 
 // Follow tells the key's entries after the one numbered after, then each new one as it is appended by whatever node,
@@ -112,6 +112,8 @@ func (f *follower) run(ctx context.Context, link <-chan struct{}) error {
 			if n, _ := sub.Dropped(); n > missed { // The channel was full. A lost connection is the link's to tell.
 				missed = n
 				err = f.catchUp(ctx)
+			} else if beaten(link) { // Then it may have come over a new connection, and others not at all.
+				err = errRenewed
 			} else {
 				err = f.take(ctx, msg)
 			}
@@ -127,6 +129,16 @@ func (f *follower) run(ctx context.Context, link <-chan struct{}) error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// beaten tells whether the pulse that gave the channel has beaten since.
+func beaten(link <-chan struct{}) bool {
+	select {
+	case <-link:
+		return true
+	default:
+		return false
 	}
 }
 
