@@ -75,7 +75,7 @@ func (a *app) record(r audit.Record) error {
 		if err != nil {
 			return err
 		}
-		return a.printf("%s\n", b)
+		return a.printf("%s\n", safeJSON(b))
 	}
 	return a.printf("%s\n", line(r))
 }

@@ -32,6 +32,7 @@ func newCall(a *app) *cobra.Command {
   gateway call demo.add --arg a=1 --arg b=2
   gateway call demo.count --json '{"to":5,"delayMs":300}' --via grpc
 
+Characters that a terminal would obey are not shown as they are; with -o json they are escaped.
 The exit status is 3 where the tool ran and failed.`,
 		Args: exactly(1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -73,7 +74,7 @@ func (a *app) toolNames(ctx context.Context, args []string) (names []string) {
 		return nil
 	}
 	for _, t := range c.Tools {
-		names = append(names, t.Name+"\t"+printable(t.Description))
+		names = append(names, safeText(t.Name)+"\t"+printable(t.Description))
 	}
 	return names
 }
@@ -202,9 +203,9 @@ func (a *app) showResult(res *gateway.Result) error {
 		if err := json.Unmarshal(block, &b); err != nil {
 			return err
 		}
-		line := b.Text
+		line := safeText(b.Text)
 		if b.Type != "text" {
-			line = strings.TrimSpace(fmt.Sprintf("[%s %s]", b.Type, b.MIMEType))
+			line = "[" + strings.TrimSpace(printable(b.Type+" "+b.MIMEType)) + "]"
 		}
 		if err := a.printf("%s\n", line); err != nil {
 			return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -100,13 +99,4 @@ func (a *app) show(ctx context.Context, l listing, name string) error {
 		}
 	}
 	return fmt.Errorf("no %s named %q", l.noun, name)
-}
-
-// indent writes JSON as it is, but for white space.
-func (a *app) indent(raw json.RawMessage) error {
-	var b bytes.Buffer
-	if err := json.Indent(&b, raw, "", "  "); err != nil {
-		return err
-	}
-	return a.printf("%s\n", b.Bytes())
 }

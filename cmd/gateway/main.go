@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	case errors.Is(err, errTool):
 		return 3
 	}
-	_, _ = fmt.Fprintln(std.err, "gateway:", err) // There is nobody else to tell.
+	_, _ = fmt.Fprintln(std.err, "gateway:", safeText(err.Error())) // There is nobody else to tell.
 	if errors.As(err, new(usageError)) {
 		return 2
 	}

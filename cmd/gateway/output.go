@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf8"
 )
 
 func (a *app) printf(format string, args ...any) error {
@@ -15,10 +17,23 @@ func (a *app) printf(format string, args ...any) error {
 
 // json writes a value, indented, with nothing else.
 func (a *app) json(v any) error {
-	e := json.NewEncoder(a.std.out)
-	e.SetIndent("", "  ")
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	return a.indent(b.Bytes())
+}
+
+// indent writes JSON as it is, but for white space and for how characters that
+// a terminal would obey are spelt.
+func (a *app) indent(raw json.RawMessage) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return err
+	}
+	return a.printf("%s\n", safeJSON(b.Bytes()))
 }
 
 // table writes rows in columns. Cells come from sources and so from anywhere:
@@ -38,10 +53,12 @@ func (a *app) table(head []string, rows [][]string) error {
 
 // printable returns s as one line without control or direction characters, cut
 // to a width that fits a table.
-func printable(s string) string {
-	const most = 100
+func printable(s string) string { return cut(s, 100) }
+
+// cut is printable with a width of its own, in characters.
+func cut(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+		if obeyed(r) {
 			return ' '
 		}
 		return r
@@ -50,4 +67,34 @@ func printable(s string) string {
 		return string(r[:most-1]) + "…"
 	}
 	return s
+}
+
+// obeyed tells whether a terminal may do something else with a character than
+// show it.
+func obeyed(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+
+// safeText returns text of any number of lines, with a mark for every other
+// character that a terminal would obey, and for what is not UTF-8.
+func safeText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if obeyed(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ReplaceAll(s, "\r\n", "\n"))
+}
+
+// safeJSON returns valid JSON of the same value in which every character that
+// a terminal would obey is escaped. Such characters can only be in strings, but
+// for white space. What is not UTF-8 is replaced, as every reader of JSON does.
+func safeJSON(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for _, r := range string(raw) {
+		if obeyed(r) && r != '\n' {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }

@@ -63,6 +63,7 @@ func TestExamples(t *testing.T) {
 func params(p testscript.Params) testscript.Params {
 	p.Setup = func(env *testscript.Env) error {
 		env.Setenv("HOME", env.WorkDir)
+		env.Setenv("ESCAPE", "\x1b]0;owned\a\u009b2J")
 		env.Setenv("DATA", filepath.Join(env.WorkDir, "data"))
 		env.Values["gateway"] = new(background)
 		env.Defer(func() { env.Values["gateway"].(*background).stop() })
