@@ -10,6 +10,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ const (
 // HTTP; 2025-11-25, transports).
 type httpTransport struct {
 	c       *client
+	url     *url.URL    // where messages go
 	header  http.Header // of every request
 	session string      // legacy: the session's id; set by initialize, before there are other users
 
@@ -49,7 +51,7 @@ func newHTTPTransport(c *client) *httpTransport {
 	}
 	h.Set("Content-Type", typeJSON)
 	h.Set("Accept", typeJSON+", "+typeEvents)
-	return &httpTransport{c: c, header: h, running: map[uint64]struct{}{}}
+	return &httpTransport{c: c, url: c.u.url, header: h, running: map[uint64]struct{}{}}
 }
 
 // roundTrip posts a request and reads its answer, which is the response or a
@@ -182,9 +184,9 @@ func encodeHeader(text string) string {
 	return prefix + base64.StdEncoding.EncodeToString([]byte(text)) + suffix
 }
 
-// post sends a body to the server's URL and nowhere else.
+// post sends a body to where the server wants messages and nowhere else.
 func (t *httpTransport) post(ctx context.Context, body []byte, h http.Header) (*http.Response, error) {
-	u := t.c.u.url
+	u := t.url
 	req := &http.Request{
 		Method: http.MethodPost, URL: u, Host: u.Host, Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

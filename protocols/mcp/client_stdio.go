@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -24,13 +23,7 @@ type pipeTransport struct {
 	once    sync.Once
 	garbage int // lines that were no message; used by read alone
 
-	mu      sync.Mutex
-	waiting map[uint64]chan<- arrival // each of capacity 1
-}
-
-type arrival struct {
-	m   message
-	err error
+	awaited
 }
 
 // startProcess starts the program and the goroutines that speak to it.
@@ -39,7 +32,7 @@ func startProcess(ctx context.Context, c *client) error {
 	if err != nil {
 		return &lostError{err}
 	}
-	t := &pipeTransport{c: c, p: p, out: make(chan []byte, 64), waiting: map[uint64]chan<- arrival{}}
+	t := &pipeTransport{c: c, p: p, out: make(chan []byte, 64), awaited: newAwaited()}
 	c.t = t // Before anything can arrive.
 	t.writer.Go(t.write)
 	t.wg.Go(t.read)
@@ -47,10 +40,7 @@ func startProcess(ctx context.Context, c *client) error {
 }
 
 func (t *pipeTransport) roundTrip(ctx context.Context, r *outgoing) (message, error) {
-	ch := make(chan arrival, 1)
-	t.mu.Lock()
-	t.waiting[r.id] = ch
-	t.mu.Unlock()
+	ch := t.await(r.id)
 	defer t.drop(r.id)
 	if err := t.post(ctx, r.body); err != nil {
 		return message{}, err
@@ -71,27 +61,11 @@ func (t *pipeTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 	}
 }
 
-// take removes and returns who waits for a response, or nil: it came late, or
-// twice.
-func (t *pipeTransport) take(id []byte) chan<- arrival {
-	n, err := strconv.ParseUint(string(id), 10, 64)
-	if err != nil {
-		return nil
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	ch := t.waiting[n]
-	delete(t.waiting, n)
-	return ch
-}
-
 // drop forgets a request, unless the connection has ended: then the program is
 // still to be told.
 func (t *pipeTransport) drop(id uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.c.ctx.Err() == nil {
-		delete(t.waiting, id)
+		t.awaited.drop(id)
 	}
 }
 
@@ -111,13 +85,7 @@ func (t *pipeTransport) post(ctx context.Context, body []byte) error {
 	}
 }
 
-func (t *pipeTransport) gone() error {
-	cause := context.Cause(t.c.ctx)
-	if _, ok := errors.AsType[*lostError](cause); ok {
-		return cause
-	}
-	return &lostError{cause}
-}
+func (t *pipeTransport) gone() error { return lost(context.Cause(t.c.ctx)) }
 
 // write writes lines until the connection ends. Then it says what is queued and
 // that nobody waits any more, so that the program can end in peace.
@@ -153,7 +121,7 @@ func (t *pipeTransport) last() (lines [][]byte) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id := range t.waiting {
+	for id := range t.byID {
 		lines = append(lines, append(cancelled(id), '\n'))
 	}
 	return lines
@@ -202,7 +170,7 @@ func readLine(r *bufio.Reader, most int) (line []byte, whole bool, err error) {
 // been seen to greet.
 func (t *pipeTransport) handle(line []byte, whole bool) {
 	if !whole {
-		t.tooLarge(line)
+		t.broken(line, errTooLarge)
 		return
 	}
 	m, err := t.c.parseAnswer(line)
@@ -220,33 +188,11 @@ func (t *pipeTransport) handle(line []byte, whole bool) {
 	}
 }
 
-// tooLarge fails the request that a line is the response to, as far as its
-// beginning shows.
-func (t *pipeTransport) tooLarge(begin []byte) {
-	o, _ := openObject(begin) // No object answers nothing.
-	for o.next() {
-		if string(o.name) == "id" {
-			if ch := t.take(o.value); ch != nil {
-				ch <- arrival{err: errTooLarge}
-				return
-			}
-		}
-	}
-	t.broken(begin, errTooLarge)
-}
-
 // broken deals with a line that is no message: if it at least names a request,
 // that fails now and not when its time is over.
 func (t *pipeTransport) broken(line []byte, err error) {
-	if o, ok := openObject(line); ok {
-		for o.next() {
-			if string(o.name) == "id" {
-				if ch := t.take(o.value); ch != nil {
-					ch <- arrival{err: err}
-					return
-				}
-			}
-		}
+	if t.failAnswer(line, err) {
+		return
 	}
 	const most = 10 // Then it has been said.
 	if t.garbage++; t.garbage <= most {

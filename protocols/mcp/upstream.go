@@ -23,7 +23,7 @@ import (
 type UpstreamOptions struct {
 	Name string // of the source; errors name it
 
-	// A server behind streamable HTTP. Headers go with every request to URL's
+	// A server behind streamable HTTP, or HTTP+SSE of 2024-11-05. Headers go with every request to URL's
 	// origin and nowhere else: redirects are refused. Only public addresses are
 	// dialled, and those in AllowPrivate.
 	URL          string
@@ -122,6 +122,7 @@ type Upstream struct {
 	retryAt  time.Time
 	lastErr  error
 	era      string              // found out, or "" to find out
+	events   bool                // it speaks HTTP+SSE
 	told     map[string]struct{} // definitions that were refused and logged
 }
 

@@ -57,8 +57,7 @@ func askingServer() *sdk.Server {
 	return s
 }
 
-// serveAsking serves askingServer in one era, or over the two endpoints of
-// revision 2024-11-05.
+// serveAsking serves askingServer over streamable HTTP.
 func serveAsking(t *testing.T) string {
 	s := askingServer()
 	return serve(t, sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, nil))
@@ -103,6 +102,10 @@ func TestUpstreamQuestions(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) *mcp.Upstream{
 		"http": func(t *testing.T) *mcp.Upstream {
 			return openUpstream(t, mcp.UpstreamOptions{Era: "legacy", URL: serveAsking(t)})
+		},
+		"http+sse": func(t *testing.T) *mcp.Upstream {
+			s := askingServer()
+			return openUpstream(t, mcp.UpstreamOptions{URL: serve(t, sdk.NewSSEHandler(func(*http.Request) *sdk.Server { return s }, nil))})
 		},
 		"stdio": func(t *testing.T) *mcp.Upstream {
 			o := program(t, "asking")

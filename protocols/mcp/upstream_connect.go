@@ -131,10 +131,13 @@ func (u *Upstream) connect(a *attempt) {
 // dial connects and agrees on a revision.
 func (u *Upstream) dial(ctx context.Context) (*client, error) {
 	u.mu.Lock()
-	era := u.era // "" where it is not known
+	era, events := u.era, u.events // Empty where it is not known.
 	u.mu.Unlock()
 	if u.o.Era != eraAuto {
 		era = u.o.Era
+	}
+	if events {
+		return u.start(ctx, u.openEvents)
 	}
 	c, err := u.open(ctx)
 	if err != nil {
@@ -143,19 +146,36 @@ func (u *Upstream) dial(ctx context.Context) (*client, error) {
 	if era != eraLegacy {
 		modern, err := c.discover(ctx)
 		if modern {
-			u.found("")
+			u.found("", false)
 			return c, nil
 		}
 		if c, err = u.fallBack(ctx, c, era, err); err != nil {
 			return nil, err
 		}
 	}
+	err = c.initialize(ctx)
+	if err == nil {
+		u.found(eraLegacy, false)
+		return c, nil
+	}
+	c.close(err)
+	u.found("", false)
+	return u.start(ctx, func(ctx context.Context) (*client, error) { return u.tryEvents(ctx, err) })
+}
+
+// start opens a connection over HTTP+SSE and begins its session.
+func (u *Upstream) start(ctx context.Context, open func(context.Context) (*client, error)) (*client, error) {
+	c, err := open(ctx)
+	if err != nil {
+		u.found("", false)
+		return nil, err
+	}
 	if err := c.initialize(ctx); err != nil {
-		u.found("")
+		u.found("", false)
 		c.close(err)
 		return nil, err
 	}
-	u.found(eraLegacy)
+	u.found(eraLegacy, true)
 	return c, nil
 }
 
@@ -176,11 +196,12 @@ func (u *Upstream) fallBack(ctx context.Context, c *client, era string, err erro
 	return nil, err
 }
 
-// found remembers that a server is legacy, so that it is not probed again.
-func (u *Upstream) found(era string) {
+// found remembers that a server is legacy, and whether it speaks HTTP+SSE, so
+// that it is not probed again.
+func (u *Upstream) found(era string, events bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.era = era
+	u.era, u.events = era, events
 }
 
 // open begins a connection that has no revision yet.
