@@ -38,17 +38,23 @@ type rig struct {
 // until the test ends. Edit, if not nil, changes its configuration.
 func start(t testing.TB, sources map[string]gateway.Upstream, edit func(*config.Config)) *rig {
 	t.Helper()
+	return startWith(t, server.Options{Dev: &server.Dev{}, Sources: sources}, edit)
+}
+
+// startWith is start with other options. Without a logger the gateway's log is
+// the test's.
+func startWith(t testing.TB, o server.Options, edit func(*config.Config)) *rig {
+	t.Helper()
 	cfg := config.Default()
 	cfg.Listen.HTTP, cfg.Listen.GRPC, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
 	server.DevSources(cfg)
 	if edit != nil {
 		edit(cfg)
 	}
-	log := slog.New(slog.DiscardHandler)
-	if testing.Verbose() {
-		log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	if o.Logger == nil && testing.Verbose() {
+		o.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	s, err := server.New(t.Context(), cfg, server.Options{Logger: log, Dev: &server.Dev{}, Sources: sources})
+	s, err := server.New(t.Context(), cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}

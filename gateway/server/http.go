@@ -44,7 +44,7 @@ func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(tlsConfig == nil)
 	return &http.Server{
-		Handler: impatient(mux), Protocols: protocols, TLSConfig: tlsConfig,
+		Handler: s.impatient(mux), Protocols: protocols, TLSConfig: tlsConfig,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -125,30 +125,52 @@ Health       BASE/livez, BASE/readyz
 `))
 }
 
-// impatient ends requests whose body trickles in. The deadline is lifted once
-// the body has been read, so that streams may last.
-func impatient(next http.Handler) http.Handler {
+// impatient ends requests whose body does not come or trickles in, whoever
+// reads it: the handler, or net/http when it discards what the handler left.
+// The deadline is lifted once the handler has read the body to its end, so that
+// streams may last; those whose handler does not may not.
+func (s *Server) impatient(next http.Handler) http.Handler {
+	patience := s.options.patience
+	if patience == 0 {
+		patience = bodyPatience
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &timedBody{ReadCloser: r.Body, conn: http.NewResponseController(w)}
+		if r.Body == nil || r.Body == http.NoBody {
+			next.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		b := &timedBody{ReadCloser: r.Body, conn: http.NewResponseController(w), by: time.Now().Add(patience)}
+		b.arm()
+		timed := *r // net/http looks at the body of its own request.
+		timed.Body = b
+		next.ServeHTTP(w, &timed)
+		if !b.ended {
+			b.arm()
+		}
 	})
 }
 
+// A timedBody must have been read by a time. Handlers that set deadlines of
+// their own do not change that.
 type timedBody struct {
 	io.ReadCloser
-	conn    *http.ResponseController
-	started bool
+	conn           *http.ResponseController
+	by             time.Time
+	started, ended bool
 }
 
+func (b *timedBody) arm() { _ = b.conn.SetReadDeadline(b.by) } // Not every connection has deadlines.
+
+// Read lifts the deadline at the end of the body. After any other error, the
+// deadline itself among them, the rest of the body is not worth waiting for.
 func (b *timedBody) Read(p []byte) (int, error) {
 	if !b.started {
 		b.started = true
-		_ = b.conn.SetReadDeadline(time.Now().Add(bodyPatience)) // Not every connection has deadlines.
+		b.arm()
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if errors.Is(err, io.EOF) && !b.ended {
+		b.ended = true
 		_ = b.conn.SetReadDeadline(time.Time{})
 	}
 	return n, err

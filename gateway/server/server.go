@@ -44,6 +44,8 @@ type Options struct {
 	// registered with their name and a dot as prefix, beside those of the
 	// configuration.
 	Sources map[string]gateway.Upstream
+
+	patience time.Duration // how long the body of a request may take; 0 is bodyPatience
 }
 
 // A Server is a gateway with its doors. Make it with [New], then call

@@ -136,7 +136,9 @@ func (f *Frontend) receive(w http.ResponseWriter, r *http.Request, req *request)
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // Requests without deadlines are those of tests.
 	err := f.readBody(w, r, req.body)
-	_ = rc.SetReadDeadline(time.Time{}) // From here on, reading only finds out that the client has gone.
+	if err == nil { // Otherwise net/http discards the rest, which may never come.
+		_ = rc.SetReadDeadline(time.Time{}) // From here on, reading only finds out that the client has gone.
+	}
 	return err
 }
 
