@@ -74,10 +74,10 @@ func TestTaskExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &testStore{records: map[string][]byte{}}
 		r := newTaskRig(t, mcp.TaskOptions{TTL: time.Hour, Store: store})
-		ended, asking, running := r.begin(t, "job"), "", ""
+		ended := r.begin(t, "job")
 		r.release <- struct{}{}
 		time.Sleep(time.Second)
-		asking, running = r.begin(t, "asks"), r.begin(t, "job")
+		asking, running := r.begin(t, "asks"), r.begin(t, "job")
 		time.Sleep(time.Hour - 3*time.Second)
 		r.wantStatus(t, ended, "completed")
 		r.wantStatus(t, asking, "input_required")
@@ -182,10 +182,10 @@ func TestTaskNodes(t *testing.T) {
 		dying := &testStore{next: shared}
 		a := newTaskRig(t, mcp.TaskOptions{Store: dying, Node: "a"})
 		b := newTaskRig(t, mcp.TaskOptions{Store: shared, Node: "b"})
-		ended, running := a.begin(t, "job"), ""
+		ended := a.begin(t, "job")
 		a.release <- struct{}{}
 		a.wantStatus(t, ended, "completed")
-		running = a.begin(t, "job")
+		running := a.begin(t, "job")
 		time.Sleep(5 * time.Minute) // For as long as its node is heard of, a task runs.
 		b.wantStatus(t, running, "working")
 		for _, verb := range []string{"cancel", "update"} {
@@ -282,10 +282,10 @@ func TestTaskClose(t *testing.T) {
 func TestTaskNotifications(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newTaskRig(t, mcp.TaskOptions{})
-		ended, asking := r.begin(t, "job"), ""
+		ended := r.begin(t, "job")
 		r.release <- struct{}{}
 		r.wantStatus(t, ended, "completed")
-		asking = r.begin(t, "asks")
+		asking := r.begin(t, "asks")
 		r.wantStatus(t, asking, "input_required")
 		ctx, stop := context.WithCancel(t.Context())
 		w, served := &eventWriter{}, make(chan struct{})

@@ -211,15 +211,15 @@ func (t *task) detach(ctx context.Context) ([]byte, error) {
 	if t.of.enlist(t) {
 		t.cancel(errTaskStopped)
 	}
-	ctx, done := t.patience(ctx)
+	creating, done := t.patience(ctx)
 	defer done()
-	if err := t.of.o.Store.Create(ctx, t.key, record, t.expires); err != nil {
+	if err := t.of.o.Store.Create(creating, t.key, record, t.expires); err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	t.stored = true
 	t.mu.Unlock()
-	t.of.wg.Go(t.beat)
+	t.of.wg.Go(func() { t.beat(context.WithoutCancel(ctx)) })
 	return head, nil
 }
 
@@ -259,13 +259,13 @@ func (t *task) saved(ctx context.Context) {
 }
 
 // beat tells those who share the store that the task still runs.
-func (t *task) beat() {
+func (t *task) beat(ctx context.Context) {
 	tick := time.NewTicker(taskBeat)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			t.saved(context.Background())
+			t.saved(ctx)
 		case <-t.over:
 			return
 		}
