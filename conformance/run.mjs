@@ -1,44 +1,13 @@
 // Runs the official suite against a server and prints what came of it as the
 // document docs/conformance.md: node run.mjs URL
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { run as start, sum, version } from './suite.mjs';
 
 const url = process.argv[2];
 if (!url) {
   console.error('usage: node run.mjs URL');
   process.exit(2);
 }
-const here = fileURLToPath(new URL('.', import.meta.url));
-const suite = join(here, 'node_modules/@modelcontextprotocol/conformance');
-const { version } = JSON.parse(readFileSync(join(suite, 'package.json'), 'utf8'));
-const shim = process.versions.node.split('.')[0] < 22 ? ['--import', join(here, 'shim/register.mjs')] : [];
-
-// run starts the suite once and returns its scenarios with the number of
-// checks that passed and failed, and why a scenario is not scored.
-function run(...args) {
-  const out = mkdtempSync(join(tmpdir(), 'conformance-'));
-  try {
-    const r = spawnSync(process.execPath, [...shim, join(suite, 'dist/index.js'), 'server', '--url', url, ...args, '-o', out], {
-      encoding: 'utf8', maxBuffer: 1 << 28, timeout: 10 * 60_000,
-    });
-    const scenarios = new Map();
-    for (const line of (r.stdout ?? '').split('\n')) {
-      const m = /^[✓✗] (\S+): (\d+) passed, (\d+) failed/.exec(line);
-      if (m) scenarios.set(m[1], { passed: +m[2], failed: +m[3] });
-      const n = /^ {2}[✓✗] (\S+) \((.+)\)$/.exec(line);
-      if (n && scenarios.has(n[1])) scenarios.get(n[1]).unscored = n[2];
-    }
-    if (scenarios.size === 0) throw new Error(`the suite ran nothing: ${r.error ?? r.stderr}`);
-    return scenarios;
-  } finally {
-    rmSync(out, { recursive: true, force: true });
-  }
-}
-
-const sum = (all, f) => [...all.values()].reduce((n, s) => n + f(s), 0);
+const run = (...args) => start('server', '--url', url, ...args);
 const lists = ['2025-11-25', '2026-07-28'];
 const wires = ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'];
 const doc = [];

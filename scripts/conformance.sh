@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the official MCP conformance suite against the fixtures of `gateway dev
-# --conformance` and compare the outcome with docs/conformance.md.
-# UPDATE=1 rewrites the document instead.
+# --conformance` and compare the outcome with docs/conformance.md; then its client
+# scenarios, by conformance-client.sh. UPDATE=1 rewrites the documents instead.
 set -euo pipefail
 command -v npm >/dev/null || { echo "no npm: install Node.js" >&2; exit 1; }
 npm ci --prefix conformance --no-audit --no-fund --silent
@@ -24,3 +24,4 @@ else
   diff -u docs/conformance.md "$work/conformance.md" || { echo "docs/conformance.md is out of date: run make conformance UPDATE=1" >&2; exit 1; }
 fi
 grep -E '^\| (requirements|all)' "$work/conformance.md"
+./scripts/conformance-client.sh

@@ -66,44 +66,40 @@ func (u *user) echoSchema(ctx context.Context) error {
 	return errors.New("the tool is not offered")
 }
 
+// do makes a call, and answers what the server wants to know before it goes on.
 func (u *user) do(ctx context.Context, c *gateway.Call) {
+	const mostRounds = 10
 	c.Principal = &gateway.Principal{Subject: "conformance"}
-	res, err := u.u.Do(ctx, c)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", c.Name, err)
-		return
-	}
-	fmt.Fprintf(os.Stderr, "%s: %s\n", c.Name, res.Raw)
-}
-
-// sample returns arguments for a tool that needs some: numbers are 1, texts are
-// "a".
-func sample(definition json.RawMessage) json.RawMessage {
-	var tool struct {
-		Input struct {
-			Required   []string `json:"required"`
-			Properties map[string]struct {
-				Type any `json:"type"`
-			} `json:"properties"`
-		} `json:"inputSchema"`
-	}
-	args := map[string]any{}
-	if json.Unmarshal(definition, &tool) == nil { // Anything else requires nothing.
-		for _, name := range tool.Input.Required {
-			switch tool.Input.Properties[name].Type {
-			case "number", "integer":
-				args[name] = 1
-			case "boolean":
-				args[name] = true
-			case "object":
-				args[name] = struct{}{}
-			case "array":
-				args[name] = []any{}
-			default:
-				args[name] = "a"
+	c.Ask, c.Capabilities = answer, json.RawMessage(answerable)
+	for range mostRounds {
+		res, err := u.u.Do(ctx, c)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", c.Name, err)
+			return
+		}
+		if res.Input == nil {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", c.Name, res.Raw)
+			return
+		}
+		again := *c
+		again.Resume = &gateway.Resume{State: res.Input.State, Answers: map[string]json.RawMessage{}}
+		for key, q := range res.Input.Questions {
+			if again.Resume.Answers[key], err = answer(ctx, q); err != nil {
+				fmt.Fprintf(os.Stderr, "%s: %v\n", c.Name, err)
+				return
 			}
 		}
+		c = &again
 	}
-	data, _ := json.Marshal(args) // It always can be.
+	fmt.Fprintf(os.Stderr, "%s: asks without end\n", c.Name)
+}
+
+// sample returns arguments for a tool that needs some.
+func sample(definition json.RawMessage) json.RawMessage {
+	var tool struct {
+		Input object `json:"inputSchema"`
+	}
+	_ = json.Unmarshal(definition, &tool)      // Anything else requires nothing.
+	data, _ := json.Marshal(tool.Input.fill()) // It always can be.
 	return data
 }

@@ -120,7 +120,8 @@ func (s *tokens) Challenged(ctx context.Context, req *http.Request, res *http.Re
 	if err != nil {
 		return false, err
 	}
-	return true, f.wait(ctx)
+	err = f.wait(ctx)
+	return err == nil, err
 }
 
 // want notes scopes that a challenge names and reports whether the token was

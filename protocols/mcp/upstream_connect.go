@@ -244,6 +244,11 @@ func (c *client) discover(ctx context.Context) (bool, error) {
 	}
 	c.setRevision(rev20260728)
 	raw, err := c.request(ctx, c.begin("server/discover"))
+	if slices.Contains(supportedBy(err), rev20260728) {
+		// It refuses the revision and names it: a server that is just being
+		// replaced, perhaps. Once more, then (versioning, negotiation).
+		raw, err = c.request(ctx, c.begin("server/discover"))
+	}
 	if err != nil {
 		return false, legacyAnswer(ctx, err)
 	}
@@ -261,6 +266,19 @@ func (c *client) discover(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// supportedBy returns the revisions that a server names when it refuses one.
+func supportedBy(err error) []string {
+	e, ok := errors.AsType[*rpcError](err)
+	if !ok || e.code != codeUnsupportedVersion {
+		return nil
+	}
+	var data struct {
+		Supported []string `json:"supported"`
+	}
+	_ = jsonv2.Unmarshal(e.data, &data) // Data of another form names none.
+	return data.Supported
+}
+
 var errProbe = errors.New("no answer to server/discover")
 
 // legacyAnswer returns nil where an error is what legacy servers say to
@@ -274,11 +292,9 @@ func legacyAnswer(ctx context.Context, err error) error {
 		case codeHeaderMismatch, codeMissingCapability:
 			return err
 		case codeUnsupportedVersion:
-			var data struct {
-				Supported []string `json:"supported"`
-			}
-			if jsonv2.Unmarshal(e.data, &data) == nil && slices.ContainsFunc(data.Supported, isModern) &&
-				!slices.ContainsFunc(data.Supported, func(v string) bool { return supported(v) && !isModern(v) }) {
+			revisions := supportedBy(err)
+			if slices.ContainsFunc(revisions, isModern) &&
+				!slices.ContainsFunc(revisions, func(v string) bool { return supported(v) && !isModern(v) }) {
 				return errNotSupported
 			}
 		}
