@@ -26,4 +26,4 @@ sed -n '/^export TOKEN=/,/^Tokens for/p' "$work/out" | grep -v '^Tokens for' >"$
 check "printed calls" "$work/printed.sh"
 awk '/^```sh$/{on=1; next} /^```$/{on=0} on' README.md >"$work/readme.sh"
 check "README" "$work/readme.sh"
-grep -q 'tool/demo/add  OK' "$work/readme.sh.out" || { echo "audit tail shows no record" >&2; cat "$work/readme.sh.out" >&2; exit 1; }
+grep -q 'OK  Dee Developer  call tool/demo/add' "$work/readme.sh.out" || { echo "audit tail shows no record" >&2; cat "$work/readme.sh.out" >&2; exit 1; }

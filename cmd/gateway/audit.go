@@ -95,17 +95,30 @@ func newAuditVerify(a *app, find func() (string, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printf("%d records in %d segments, unbroken\n", report.Records, report.Segments)
+			return a.verdict(report)
 		},
 	}
 }
 
-// line is a record for people: when, through which door, who, what and how it
-// ended.
+// verdict says what was seen of a log that is in order.
+func (a *app) verdict(r audit.Report) error {
+	if r.Records == 0 {
+		return a.printf("the log has no record yet\n")
+	}
+	torn := ""
+	if r.Torn > 0 {
+		torn = fmt.Sprintf("; %d bytes of an incomplete record at the end: one being written now, or cut off by a crash", r.Torn)
+	}
+	return a.printf("%d records in %d segments, unbroken%s\n", r.Records, r.Segments, torn)
+}
+
+// line is a record for people: when, through which door, how it ended, who and
+// what. The outcome stands before all that callers choose, and what they choose
+// is cut, so that nobody can hide or forge it.
 func line(r audit.Record) string {
 	when := r.Time.Local().Format(time.DateTime)
 	if r.Type != audit.TypeCall {
-		return fmt.Sprintf("%s  %-7s %s", when, r.Type, printable(strings.Join(nonEmpty(r.Code, r.Actor, r.Cause, r.Detail), "  ")))
+		return fmt.Sprintf("%s  %-7s %s", when, printable(r.Type), printable(strings.Join(nonEmpty(r.Code, r.Actor, r.Cause, r.Detail), "  ")))
 	}
 	who := cmp.Or(r.Principal.Name, r.Principal.ID, "nobody")
 	outcome := r.Code
@@ -116,7 +129,8 @@ func line(r audit.Record) string {
 		outcome += " by " + r.By
 	}
 	took := time.Duration(r.DurationUS) * time.Microsecond
-	return fmt.Sprintf("%s  %-7s %s", when, r.Via, printable(fmt.Sprintf("%s  %s %s  %s  %s", who, r.Op, cmp.Or(r.Object, r.Name), outcome, took)))
+	return fmt.Sprintf("%s  %-7s %s  %s  %s %s  %s", when, printable(r.Via), printable(outcome),
+		cut(who, 40), printable(r.Op), printable(cmp.Or(r.Object, r.Name)), took)
 }
 
 func nonEmpty(all ...string) []string {

@@ -29,10 +29,19 @@ func segmentPath(dir string, first int64) string {
 	return filepath.Join(dir, fmt.Sprintf("%020d%s", first, segmentSuffix))
 }
 
+// ErrNoLog is the error of [Verify] and [Tail] where there is no log: the
+// directory is missing, or has neither a segment nor a checkpoint.
+var ErrNoLog = errors.New("no audit log")
+
+func noLog(dir string) error { return fmt.Errorf("%w in %s", ErrNoLog, dir) }
+
 // segments returns the segments in a directory, in order.
 func segments(dir string) ([]segment, error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	switch {
+	case missing(err):
+		return nil, noLog(dir)
+	case err != nil:
 		return nil, fmt.Errorf("list audit log: %w", err)
 	}
 	var out []segment

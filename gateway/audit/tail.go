@@ -17,7 +17,9 @@ const pollEvery = 200 * time.Millisecond
 // those that are there now, or all of them where last is negative, and with
 // follow those that come after, until the context ends. It takes no lock and
 // does not check the chain, and may run while the log is being written; a
-// record that is being written is not yet seen. An error ends the sequence.
+// record that is being written is not yet seen. An error ends the sequence; it
+// is [ErrNoLog] where there is no log, but with follow only where there is no
+// directory.
 func Tail(ctx context.Context, dir string, last int, follow bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		t := &tail{dir: dir}
@@ -34,7 +36,9 @@ func Tail(ctx context.Context, dir string, last int, follow bool) iter.Seq2[Reco
 					return
 				}
 			case errors.Is(err, io.EOF) && !follow:
-				return
+				if err = t.empty(); err == nil {
+					return
+				}
 			case errors.Is(err, io.EOF):
 				err = nil
 				select {
@@ -131,6 +135,17 @@ func (t *tail) end() error {
 		t.whole = true
 		return t.reread()
 	}
+}
+
+// empty returns ErrNoLog where no segment was found, unless a log was begun.
+func (t *tail) empty() error {
+	if t.file != nil {
+		return nil
+	}
+	if _, err := readCheckpoint(t.dir); missing(err) {
+		return noLog(t.dir)
+	}
+	return nil
 }
 
 // reread goes back to the end of the last complete line.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,13 +39,46 @@ func TestTail(t *testing.T) {
 			t.Errorf("last %d (-want +got):\n%s", test.last, diff)
 		}
 	}
-	for range Tail(t.Context(), t.TempDir(), 3, false) {
-		t.Error("an empty directory has a record")
-	}
-	for _, err := range Tail(t.Context(), dir+"/missing", -1, false) {
-		if err == nil {
-			t.Error("a missing directory has a record")
+}
+
+// TestNoLog holds that what is not there is not in order.
+func TestNoLog(t *testing.T) {
+	tail := func(dir string, follow bool) (err error) {
+		for _, err = range Tail(t.Context(), dir, 3, follow) {
+			if err == nil {
+				t.Errorf("%s has a record", dir)
+			}
 		}
+		return err
+	}
+	empty := t.TempDir()
+	for _, dir := range []string{empty, filepath.Join(empty, "missing")} {
+		if _, err := Verify(dir); !errors.Is(err, ErrNoLog) || err.Error() != "no audit log in "+dir {
+			t.Errorf("Verify(%s) returned %v", dir, err)
+		}
+		if err := tail(dir, false); !errors.Is(err, ErrNoLog) {
+			t.Errorf("Tail(%s) returned %v", dir, err)
+		}
+	}
+	if err := tail(filepath.Join(empty, "missing"), true); !errors.Is(err, ErrNoLog) {
+		t.Errorf("following a missing directory returned %v", err)
+	}
+
+	// A log that was begun and has no record yet is one.
+	if err := writeCheckpoint(empty, chain{}); err != nil {
+		t.Fatal(err)
+	}
+	mustVerify(t, empty)
+	if err := tail(empty, false); err != nil {
+		t.Error(err)
+	}
+
+	// One that had records is not.
+	if err := writeCheckpoint(empty, chain{seq: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(empty); !errors.As(err, new(*Damage)) {
+		t.Errorf("without its segments: %v", err)
 	}
 }
 

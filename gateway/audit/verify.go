@@ -20,7 +20,7 @@ type Report struct {
 // Verify reads a whole log and checks that it is what was written: every
 // record in its place, tied to the one before by its hash, and none missing up
 // to the checkpoint. The error is a [*Damage] that names the first bad record,
-// or a failure to read. It may run while the log is being written.
+// [ErrNoLog], or a failure to read. It may run while the log is being written.
 //
 // A chain cannot prove a log against somebody who rewrites all of it and the
 // checkpoint with it. Compare the report with a checkpoint kept elsewhere.
@@ -31,8 +31,11 @@ func Verify(dir string) (Report, error) {
 		return Report{}, err
 	}
 	all, err := segments(dir)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Report{}, err
+	case noPoint && len(all) == 0:
+		return Report{}, noLog(dir)
 	}
 	v := verifier{point: point, report: Report{Segments: len(all), Checkpoint: point.seq}}
 	for i, s := range all {
@@ -43,7 +46,7 @@ func Verify(dir string) (Report, error) {
 	v.report.Records, v.report.Head = v.chain.seq, hex.EncodeToString(v.chain.head[:])
 	switch {
 	case err != nil:
-	case noPoint && len(all) > 0:
+	case noPoint:
 		err = &Damage{File: checkpointName, Why: "it is missing"}
 	case v.chain.seq < point.seq:
 		err = &Damage{File: checkpointName, Why: fmt.Sprintf("the log ends at record %d, but record %d was written", v.chain.seq, point.seq)}
