@@ -146,7 +146,7 @@ func (d *Door) refused(ctx context.Context, a Attempt, err error) *gateway.Error
 	if e.Err != nil {
 		a.Reason += ": " + e.Err.Error()
 	}
-	a.Path, a.Reason = cut(a.Path), cut(a.Reason)
+	a.Method, a.Path, a.Reason = cut(a.Method), cut(a.Path), cut(a.Reason)
 	d.o.Logger.DebugContext(ctx, "refused at the door", slog.String("via", a.Via), slog.String("method", a.Method),
 		slog.String("path", a.Path), slog.String("remote", a.Remote), slog.String("reason", a.Reason))
 	if d.o.Refused != nil {
@@ -157,7 +157,7 @@ func (d *Door) refused(ctx context.Context, a Attempt, err error) *gateway.Error
 
 // cut bounds what a caller can make the gateway write down.
 func cut(s string) string {
-	const most = 512
+	const most = 128
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -515,4 +516,26 @@ func TestDevelopmentIssuer(t *testing.T) {
 	}
 	_, err = v.Authenticate(t.Context(), must(i.Mint("admin", "http://127.0.0.1:9999", time.Hour)))
 	wantRefused(t, err)
+}
+
+// TestAttemptIsShort refuses a request whose method, path and credential are
+// as long as a header may be: little of it reaches the audit log.
+func TestAttemptIsShort(t *testing.T) {
+	var got Attempt
+	door, err := NewDoor(DoorOptions{
+		Anonymous: &gateway.Principal{ID: "nobody"}, Logger: slog.New(slog.DiscardHandler),
+		Refused: func(_ context.Context, a Attempt) { got = a },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("X", 5000)
+	r := httptest.NewRequestWithContext(t.Context(), long, "/"+long, nil)
+	r.Header.Set("Authorization", "Bearer "+long)
+	door.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+	for _, s := range []string{got.Method, got.Path, got.Reason} {
+		if s == "" || len(s) > 128+len("…") {
+			t.Errorf("%d bytes: %.20q", len(s), s)
+		}
+	}
 }

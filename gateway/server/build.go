@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -134,6 +133,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	if s.options.Local {
 		return nil
 	}
+	s.refusals = newRefusals(s.audit.Event, s.log)
 	var issuers []auth.IssuerOptions
 	for _, i := range cfg.Auth.Issuers {
 		issuers = append(issuers, auth.IssuerOptions{
@@ -143,7 +143,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	}
 	door := auth.DoorOptions{
 		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins,
-		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refused, Logger: s.log,
+		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, Logger: s.log,
 	}
 	if s.options.Dev != nil {
 		is, err := issuer.Open(issuer.Options{URL: s.base + issuerPath, KeyFile: issuerKey(cfg.Data)})
@@ -210,15 +210,6 @@ func StdioPrincipal(cfg *config.Config) *gateway.Principal {
 		p.Subject = "local"
 	}
 	return principal("user", &p)
-}
-
-func (s *Server) refused(ctx context.Context, a auth.Attempt) {
-	err := s.audit.Event(ctx, audit.Event{
-		Type: "door", Actor: a.Remote, Outcome: a.Code.String(), Reason: a.Reason, Detail: a.Via + " " + a.Method + " " + a.Path,
-	})
-	if err != nil {
-		s.log.ErrorContext(ctx, "audit record of a refusal is missing", slog.Any("cause", err))
-	}
 }
 
 // openDoors makes the frontends and mounts them behind the Door.

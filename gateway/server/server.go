@@ -66,6 +66,7 @@ type Server struct {
 	gateway  *gateway.Gateway
 	issuer   *issuer.Issuer // only in development mode
 	door     *auth.Door
+	refusals *refusals // nil in local mode
 	mcp      *mcp.Frontend
 
 	doorOptions auth.DoorOptions    // of door, and of those of the toolsets
@@ -150,7 +151,7 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() { failed <- s.grpcS.Serve(s.grpcL) }()
 	}
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.followEvents, s.announceEvents, s.watchPolicy} {
+	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.followEvents, s.announceEvents, s.watchPolicy, s.refusals.run} {
 		tasks.Go(func() { task(ctx) })
 	}
 	tasks.Go(func() {
