@@ -100,8 +100,8 @@ func ReadOnly() ToolOption {
 	}
 }
 
-// MayRunAsTask says that calls may take so long that doors which can let their
-// clients come back for the result.
+// MayRunAsTask says that calls may take long: a door that can lets its client
+// come back for the result, instead of waiting for it.
 func MayRunAsTask() ToolOption {
 	return func(d *toolDefinition) { d.Execution = json.RawMessage(`{"taskSupport":"optional"}`) }
 }

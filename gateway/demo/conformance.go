@@ -24,7 +24,7 @@ const (
 // Conformance adds the fixtures that MCP's official conformance suite asks a
 // server for, under the suite's own names: tools, resources and prompts of all
 // kinds of content, and those that ask the client something: sampling,
-// elicitation, roots.
+// elicitation, roots; and those that run as tasks.
 func Conformance(f *gateway.Funcs) error {
 	for _, add := range []func(*gateway.Funcs) error{
 		addContentTools, addReportingTools, addSchemaTools, addTriggerTools, addTestResources, addTestPrompts, addAskingTools, addInputTools, addTaskTools,
