@@ -51,7 +51,7 @@ The exit status is 3 where the tool ran and failed.`,
 			res, err := call(cmd.Context(), args[0], in, progress)
 			done()
 			if err != nil {
-				return a.explain(err)
+				return a.explain(cmd.Context(), err)
 			}
 			return a.result(res)
 		},

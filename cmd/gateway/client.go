@@ -51,16 +51,19 @@ func (a *app) catalog(ctx context.Context) (gateway.Catalog, error) {
 	}
 	defer up.Close() //nolint:errcheck // Nothing was written.
 	for c, err := range up.Watch(ctx) {
-		return c, a.explain(err)
+		return c, a.explain(ctx, err)
 	}
-	return gateway.Catalog{}, errors.New("the gateway did not answer")
+	return gateway.Catalog{}, a.explain(ctx, errors.New("the gateway did not answer"))
 }
 
 // explain says a failure in words for the person at the terminal, and what
 // they can do about it.
-func (a *app) explain(err error) error {
-	if err == nil {
+func (a *app) explain(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
 	}
 	var http interface{ HTTPStatus() int }
 	var refusal *gateway.Error

@@ -15,6 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // A second signal ends the process at once, as if it were not caught.
 	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)
@@ -48,6 +49,9 @@ func run(ctx context.Context, args []string, std streams) int {
 	}
 	return 1
 }
+
+// errInterrupted ends a command that calls a gateway and was told to end first.
+var errInterrupted = errors.New("interrupted")
 
 // errTool ends a call whose tool ran and failed; its result has been shown.
 var errTool = errors.New("the tool failed")

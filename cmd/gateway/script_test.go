@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 //
 //	up FLAG…      start gateway dev on free ports; sets ADDR, GRPC and DATA
 //	down          end it as an operator would, and wait
+//	hurry         end it with two signals while a call is under way
 //	as PERSONA    take that persona's token, or with "nobody" none
 //	http METHOD PATH [HEADER:VALUE…] [@FILE]
 //	              send a request, with the token, and print status and answer
@@ -70,7 +72,7 @@ func params(p testscript.Params) testscript.Params {
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"up": up, "down": down, "as": as, "http": send, "until": until,
+		"up": up, "down": down, "hurry": hurry, "as": as, "http": send, "until": until,
 		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
 		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
 	}
@@ -169,6 +171,35 @@ func freePort(ts *testscript.TestScript) string {
 
 func down(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Value("gateway").(*background).stop()
+}
+
+func hurry(ts *testscript.TestScript, _ bool, _ []string) {
+	b := ts.Value("gateway").(*background)
+	req, err := http.NewRequest(http.MethodPost, "http://"+ts.Getenv("ADDR")+"/v1/tools/demo.count:call", strings.NewReader(`{"to":1000,"delayMs":1000}`))
+	ts.Check(err)
+	req.Header = http.Header{"Authorization": {"Bearer " + ts.Getenv(tokenVariable)}, "Content-Type": {"application/json"}, "Accept": {"text/event-stream"}}
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	_, err = res.Body.Read(make([]byte, 1)) // The call has begun.
+	ts.Check(err)
+	ts.Check(b.cmd.Process.Signal(os.Interrupt))
+	poll(ts, func() bool { return !ready(ts.Getenv("ADDR")) })
+	ended := make(chan error, 1)
+	go func() { ended <- b.cmd.Wait() }()
+	poll(ts, func() bool {
+		_ = b.cmd.Process.Signal(os.Interrupt) // It may have ended.
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	})
+	if status := b.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() {
+		ts.Fatalf("the gateway ended with %v, and not by the signal", b.cmd.ProcessState)
+	}
+	b.cmd = nil
 }
 
 func as(ts *testscript.TestScript, _ bool, args []string) {

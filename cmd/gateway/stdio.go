@@ -50,22 +50,25 @@ MCP door of a gateway elsewhere, with the token in ` + tokenVariable + `:
 }
 
 // stdio runs a gateway whose only door is this process's standard input and
-// output, until the input ends.
+// output, until the input or the context ends.
 func (a *app) stdio(ctx context.Context, cfg *config.Config) error {
 	s, err := server.New(ctx, cfg, server.Options{Version: version(), Logger: a.logger(cfg), LookEnv: os.LookupEnv, Local: true})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
+	go func() { ended <- s.Run(running) }()
 	defer cancel()
 	select {
 	case <-s.Ready():
 	case err := <-ended:
 		return err
 	}
-	err = s.MCP().ServeStdio(ctx, a.std.in, a.std.out, server.StdioPrincipal(cfg))
+	err = s.MCP().ServeStdio(running, a.std.in, a.std.out, server.StdioPrincipal(cfg))
+	if ctx.Err() != nil {
+		err = nil // It was told to end, which is no failure.
+	}
 	cancel()
 	return errors.Join(err, <-ended)
 }
@@ -97,10 +100,10 @@ func (a *app) bridge(ctx context.Context, url string) error {
 	select {
 	case err := <-said:
 		if err != nil {
-			return a.explain(err)
+			return a.explain(ctx, err)
 		}
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil
 	}
 	g, err := gateway.New(registry, nil, nil)
 	if err != nil {
@@ -108,5 +111,9 @@ func (a *app) bridge(ctx context.Context, url string) error {
 	}
 	f := mcp.NewFrontend(g, mcp.FrontendOptions{Name: "trilith", Version: version(), Logger: log})
 	local := &gateway.Principal{ID: "local", Kind: "user", Subject: "local"}
-	return errors.Join(f.ServeStdio(ctx, a.std.in, a.std.out, local), f.Close())
+	err = f.ServeStdio(ctx, a.std.in, a.std.out, local)
+	if ctx.Err() != nil {
+		err = nil // It was told to end, which is no failure.
+	}
+	return errors.Join(err, f.Close())
 }
