@@ -23,8 +23,8 @@ func beginAt(t testing.TB, srv *httptest.Server, who, rev string) http.Header {
 	return h
 }
 
-// numbered is the text of a request with an id.
-func numbered(id int, method, params string) string {
+// requestAs is the text of a request with an id.
+func requestAs(id int, method, params string) string {
 	return `{"jsonrpc":"2.0","id":` + strconv.Itoa(id) + `,"method":"` + method + `","params":` + params + `}`
 }
 
@@ -34,7 +34,7 @@ func TestBatch(t *testing.T) {
 	srv := f.serve(t)
 	h := beginAt(t, srv, "bob", "2025-03-26")
 	echo := func(id int, text string) string {
-		return numbered(id, "tools/call", `{"name":"echo","arguments":{"text":"`+text+`"}}`)
+		return requestAs(id, "tools/call", `{"name":"echo","arguments":{"text":"`+text+`"}}`)
 	}
 	for _, tt := range []struct {
 		name, body string
@@ -43,8 +43,8 @@ func TestBatch(t *testing.T) {
 		records    []string
 	}{
 		{
-			"everything", `[` + echo(1, "a") + `,{"jsonrpc":"2.0","method":"notifications/initialized"},` + numbered(2, "nope", `{}`) + `,{"jsonrpc":"2.0","id":9,"result":{}},` +
-				numbered(3, "tools/call", `{"name":"secret"}`) + `,{"jsonrpc":"2.0"},7,` + numbered(4, "initialize", `{"protocolVersion":"2025-03-26"}`) + `]`, 200,
+			"everything", `[` + echo(1, "a") + `,{"jsonrpc":"2.0","method":"notifications/initialized"},` + requestAs(2, "nope", `{}`) + `,{"jsonrpc":"2.0","id":9,"result":{}},` +
+				requestAs(3, "tools/call", `{"name":"secret"}`) + `,{"jsonrpc":"2.0"},7,` + requestAs(4, "initialize", `{"protocolVersion":"2025-03-26"}`) + `]`, 200,
 			`[{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"a"}]}},{"jsonrpc":"2.0","id":2,"error":{"code":-32601,"message":"Method not found: nope"}},` +
 				`{"jsonrpc":"2.0","id":3,"error":{"code":-32602,"message":"no tool named \"secret\"","data":{"code":"NOT_FOUND"}}},` +
 				`{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid request: a message has a method, a result or an error"}},` +
@@ -123,7 +123,7 @@ func TestBatchStreams(t *testing.T) {
 	f := newFixture(t, mcp.FrontendOptions{})
 	srv := f.serve(t)
 	h := beginAt(t, srv, "alice", "2025-03-26")
-	s := openTap(t, srv, "POST", h, `[`+numbered(1, "tools/call", `{"name":"report","_meta":{"progressToken":1}}`)+`,`+numbered(2, "ping", `{}`)+`]`)
+	s := openTap(t, srv, "POST", h, `[`+requestAs(1, "tools/call", `{"name":"report","_meta":{"progressToken":1}}`)+`,`+requestAs(2, "ping", `{}`)+`]`)
 	for {
 		var answers []struct{ ID int }
 		event := s.next()

@@ -124,7 +124,7 @@ func TestSSEEnds(t *testing.T) {
 	res, events, endpoint := dialSSE(t, srv, "bob")
 	postTo(t, srv, endpoint, "bob", request("initialize", `{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"t","version":"1"}}`))
 	receive(t, events)
-	postTo(t, srv, endpoint, "bob", numbered(2, "tools/call", `{"name":"hang"}`))
+	postTo(t, srv, endpoint, "bob", requestAs(2, "tools/call", `{"name":"hang"}`))
 	receive(t, f.started)
 	res.Body.Close()
 	if err := receive(t, f.ended); err == nil {
