@@ -1,6 +1,8 @@
 package mcp
 
 import (
+	"cmp"
+	"container/list"
 	"context"
 	"errors"
 	"iter"
@@ -48,30 +50,37 @@ type EventStore interface {
 type MemoryEvents struct {
 	Bytes  int           // in all; 64 MiB
 	Stream int           // bytes in one stream, which loses its oldest events first; 4 MiB
-	Age    time.Duration // after which a quiet stream is forgotten; 10 minutes
+	Age    time.Duration // after which a quiet stream is forgotten; an hour
 
 	mu      sync.Mutex
 	streams map[string]*memoryStream
-	held    map[string]int // bytes by principal
+	owners  map[string]*memoryOwner
+	last    uint64 // numbers are never used again, so that no id comes to mean another event
 	bytes   int
 	swept   time.Time
 }
 
+// A memoryOwner is what one principal holds.
+type memoryOwner struct {
+	bytes   int
+	streams list.List // of *memoryStream, the quietest first
+}
+
 type memoryStream struct {
+	name    string
+	owner   string
+	place   *list.Element
 	events  []Event
-	last    uint64
 	bytes   int
 	used    time.Time
 	changed chan struct{} // closed by the next change
 }
 
-// eventCost is what an event takes besides its data.
-const eventCost = 64
-
-func owner(stream string) string {
-	o, _, _ := strings.Cut(stream, "/")
-	return o
-}
+// What an event, and a stream, take besides their data.
+const (
+	eventCost  = 64
+	streamCost = 512
+)
 
 // Append implements [EventStore]. An event that is larger than a stream may be
 // is an error.
@@ -80,35 +89,34 @@ func (m *MemoryEvents) Append(_ context.Context, stream string, data []byte) (ui
 	defer m.mu.Unlock()
 	m.defaults()
 	cost := len(data) + eventCost
-	if cost > m.Stream {
+	if cost+streamCost > m.Stream {
 		return 0, errors.New("the event is too large to be kept")
 	}
 	now := time.Now()
 	m.sweep(now)
 	s := m.streams[stream]
 	if s == nil {
-		s = &memoryStream{changed: make(chan struct{})}
-		m.streams[stream] = s
-		m.charge(stream, s, len(stream)+eventCost)
+		s = m.open(stream)
 	}
-	s.last++
+	m.last++
 	s.used = now
-	s.events = append(s.events, Event{s.last, slices.Clone(data)})
-	m.charge(stream, s, cost)
+	m.owners[s.owner].streams.MoveToBack(s.place)
+	s.events = append(s.events, Event{m.last, slices.Clone(data)})
+	m.charge(s, cost)
 	for s.bytes > m.Stream && len(s.events) > 1 {
-		m.charge(stream, s, -len(s.events[0].Data)-eventCost)
+		m.charge(s, -len(s.events[0].Data)-eventCost)
 		s.events = slices.Delete(s.events, 0, 1)
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
-	for m.bytes > m.Bytes && m.evict(stream) {
+	for m.bytes > m.Bytes && m.evict(s) {
 	}
-	return s.last, nil
+	return m.last, nil
 }
 
 func (m *MemoryEvents) defaults() {
 	if m.streams == nil {
-		m.streams, m.held = map[string]*memoryStream{}, map[string]int{}
+		m.streams, m.owners = map[string]*memoryStream{}, map[string]*memoryOwner{}
 	}
 	if m.Bytes <= 0 {
 		m.Bytes = 64 << 20
@@ -118,35 +126,45 @@ func (m *MemoryEvents) defaults() {
 	}
 	m.Stream = min(m.Stream, m.Bytes)
 	if m.Age <= 0 {
-		m.Age = 10 * time.Minute
+		m.Age = time.Hour
 	}
 }
 
-func (m *MemoryEvents) charge(stream string, s *memoryStream, cost int) {
+// open makes a stream. m.mu is held.
+func (m *MemoryEvents) open(name string) *memoryStream {
+	owner, _, _ := strings.Cut(name, "/")
+	s := &memoryStream{name: name, owner: owner, changed: make(chan struct{})}
+	m.streams[name] = s
+	o := m.owners[owner]
+	if o == nil {
+		o = &memoryOwner{}
+		m.owners[owner] = o
+	}
+	s.place = o.streams.PushBack(s)
+	m.charge(s, streamCost)
+	return s
+}
+
+func (m *MemoryEvents) charge(s *memoryStream, cost int) {
 	s.bytes += cost
 	m.bytes += cost
-	o := owner(stream)
-	if m.held[o] += cost; m.held[o] == 0 {
-		delete(m.held, o)
-	}
+	m.owners[s.owner].bytes += cost
 }
 
 // evict drops the quietest stream of who holds most, but not keep. m.mu is held.
-func (m *MemoryEvents) evict(keep string) bool {
-	most := ""
-	for o, n := range m.held {
-		if most == "" || n > m.held[most] {
+func (m *MemoryEvents) evict(keep *memoryStream) bool {
+	var most *memoryOwner
+	for _, o := range m.owners {
+		if most == nil || o.bytes > most.bytes {
 			most = o
 		}
 	}
-	quietest := ""
-	for name, s := range m.streams {
-		if name != keep && owner(name) == most && (quietest == "" || s.used.Before(m.streams[quietest].used)) {
-			quietest = name
-		}
+	quietest, _ := most.streams.Front().Value.(*memoryStream) // It holds nothing else.
+	if quietest == keep {
+		return false
 	}
 	m.drop(quietest)
-	return quietest != ""
+	return true
 }
 
 // sweep forgets quiet streams, now and then. m.mu is held.
@@ -155,19 +173,22 @@ func (m *MemoryEvents) sweep(now time.Time) {
 		return
 	}
 	m.swept = now
-	for name, s := range m.streams {
+	for _, s := range m.streams {
 		if now.Sub(s.used) > m.Age {
-			m.drop(name)
+			m.drop(s)
 		}
 	}
 }
 
-func (m *MemoryEvents) drop(stream string) {
-	if s := m.streams[stream]; s != nil {
-		m.charge(stream, s, -s.bytes)
-		delete(m.streams, stream)
-		close(s.changed)
+func (m *MemoryEvents) drop(s *memoryStream) {
+	m.charge(s, -s.bytes)
+	o := m.owners[s.owner]
+	o.streams.Remove(s.place)
+	if o.streams.Len() == 0 {
+		delete(m.owners, s.owner)
 	}
+	delete(m.streams, s.name)
+	close(s.changed)
 }
 
 // Read implements [EventStore].
@@ -180,14 +201,17 @@ func (m *MemoryEvents) read(stream string, after uint64, limit int) ([]Event, <-
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.streams[stream]
-	if s == nil || len(s.events) == 0 || after > s.last || after > 0 && after < s.events[0].Seq {
+	if s == nil {
 		return nil, nil, ErrEventsGone
 	}
-	from := 0
+	rest := s.events
 	if after > 0 {
-		from = int(after-s.events[0].Seq) + 1 //nolint:gosec // numbers have no gaps here.
+		at, found := slices.BinarySearchFunc(s.events, after, func(e Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
+		if !found {
+			return nil, nil, ErrEventsGone
+		}
+		rest = s.events[at+1:]
 	}
-	rest := s.events[from:]
 	return slices.Clone(rest[:min(len(rest), limit)]), s.changed, nil
 }
 
@@ -222,6 +246,8 @@ func (m *MemoryEvents) Follow(ctx context.Context, stream string, after uint64) 
 func (m *MemoryEvents) Drop(_ context.Context, stream string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.drop(stream)
+	if s := m.streams[stream]; s != nil {
+		m.drop(s)
+	}
 	return nil
 }

@@ -3,7 +3,9 @@ package mcp
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -44,8 +46,16 @@ func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Re
 	x.finish(f.respond(ctx, req, serve, out), out.b)
 }
 
-// respond serves a request, makes out its response and returns the status.
+// respond serves a request, makes out its response and returns the status. A
+// panic ends the request alone, wherever it runs.
 func (f *Frontend) respond(ctx context.Context, req *request, serve method, out *buffer) (status int) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.o.Logger.ErrorContext(ctx, "a request failed", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			out.b = f.refuse(ctx, out.b[:0], req, &wireError{code: codeInternal, message: "Internal error"})
+			status = http.StatusOK
+		}
+	}()
 	out.b = appendResponse(out.b[:0], req.ID)
 	err := serve(f, ctx, req, out)
 	if err == nil {

@@ -215,9 +215,9 @@ func (c *pipe) handle(requests, streams context.Context, p packet) {
 		c.respond(requests, req, exhausted("too many requests at once"))
 		return
 	}
-	kept = true
+	kept, req.body = true, line
 	c.running.Go(func() {
-		defer c.f.release(line)
+		defer c.f.free(req)
 		defer func() { <-c.slots }()
 		defer done()
 		if serve == nil {
@@ -317,19 +317,13 @@ func (c *pipe) answer(ctx context.Context, req *request, serve method) {
 	}
 	req.send = c.put
 	out := c.f.buffer()
-	out.b = appendResponse(out.b, req.ID)
-	err := serve(c.f, ctx, req, out)
+	c.f.respond(ctx, req, serve, out)
 	mu.Lock()
 	answered = true
 	mu.Unlock()
 	if errors.Is(context.Cause(ctx), errCancelled) {
 		c.f.release(out)
 		return
-	}
-	if err != nil {
-		out.b = c.f.refuse(ctx, out.b[:0], req, err)
-	} else {
-		out.b = append(out.b, '}')
 	}
 	c.post(out)
 }
@@ -348,5 +342,6 @@ func (c *pipe) listen(ctx context.Context, req *request) {
 		return
 	}
 	defer l.feed.close()
+	c.f.free(req)
 	_ = c.f.listen(ctx, l, &pipeStream{c, ctx}) // It ended on the client's wish or with the pipe.
 }
