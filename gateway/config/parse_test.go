@@ -70,7 +70,7 @@ log: {level: debug}
 	want.Audit.Dir, want.Audit.SegmentBytes = "/etc/audit", 2<<20
 	want.Sources = []config.Source{
 		{Name: "web", Prefix: true, MCP: &config.MCP{
-			URL: "https://tools.example.com/mcp", Timeout: 30 * time.Second, Era: "auto",
+			URL: "https://tools.example.com/mcp", Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: 5 * time.Minute,
 			Headers: map[string]config.Secret{
 				"Authorization": "Bearer ${env:TOKEN}", "X-Key": "${file:/etc/trilith/key.txt}",
 			},
@@ -78,7 +78,7 @@ log: {level: debug}
 		}},
 		{Name: "run", MCP: &config.MCP{
 			Command: "/etc/trilith/bin/run", Args: []string{"", "a"}, Dir: "/etc/trilith",
-			Timeout: 30 * time.Second, Era: "auto",
+			Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: 5 * time.Minute,
 		}},
 	}
 	want.Log.Level = slog.LevelDebug

@@ -28,7 +28,7 @@ type Source struct {
 // MCP says how an MCP server is reached: by URL, or as a program that the
 // gateway starts and speaks to through its standard input and output.
 type MCP struct {
-	// URL of a server that speaks streamable HTTP.
+	// URL of a server that speaks streamable HTTP, or HTTP+SSE of 2024-11-05.
 	URL string `yaml:"url" format:"url" oneof:"transport"`
 
 	// Program to start. A name without a slash is looked up in PATH; any other
@@ -61,6 +61,20 @@ type MCP struct {
 	// Generation of MCP to speak: `modern` is revision 2026-07-28 and later,
 	// `legacy` everything before, `auto` asks the server.
 	Era string `yaml:"era" default:"auto" enum:"auto modern legacy"`
+
+	// Whose calls go through one session or program: `shared` those of all
+	// callers, `principal` only those of one. Questions of a legacy program, which
+	// do not say whose call they are about, reach nobody once several callers
+	// share it.
+	Sessions string `yaml:"sessions" default:"shared" enum:"shared principal"`
+
+	// Callers that may have a session at a time where `sessions` is `principal`.
+	// One more takes the place of the one that has been idle longest, and is
+	// refused where none is.
+	MaxSessions int `yaml:"max_sessions" default:"64" min:"1" max:"10000"`
+
+	// How long a caller's session stays open without a call.
+	Idle time.Duration `yaml:"idle" default:"5m" min:"1s" max:"24h"`
 }
 
 // OAuth is how the gateway itself authenticates to an MCP server that is

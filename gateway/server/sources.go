@@ -145,6 +145,7 @@ func (s *Server) makeMCP(name string, c *config.MCP) (gateway.Upstream, error) {
 		Name: name, URL: c.URL, Headers: headers, OAuth: oauth, AllowPrivate: c.AllowPrivate,
 		Command: command, Args: c.Args, Env: env, Dir: c.Dir,
 		Timeout: c.Timeout, Era: c.Era, Version: s.options.Version, Logger: s.log,
+		Sessions: c.Sessions, MaxSessions: c.MaxSessions, Idle: c.Idle,
 	})
 }
 

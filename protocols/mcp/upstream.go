@@ -47,6 +47,16 @@ type UpstreamOptions struct {
 	Era     string        // "modern", "legacy", or "auto" to find out; "auto"
 	Version string        // of this gateway, as servers see it; "0"
 
+	// Whose calls share a connection: those of "shared" all, which is the
+	// default, those of "principal" only one principal's, so that a legacy server
+	// that keeps something in its session keeps it for one caller, and questions
+	// that do not say whose they are find theirs. At most MaxSessions principals
+	// have one at a time; one that is unused for Idle ends. Modern servers behind
+	// HTTP have no sessions, and one connection.
+	Sessions    string
+	MaxSessions int           // 64
+	Idle        time.Duration // 5 minutes
+
 	MaxMessage int           // bytes of one message from the server; 16 MiB
 	Backoff    time.Duration // after the first failure to connect, doubling with each further one; 200 milliseconds
 	MaxBackoff time.Duration // between attempts to connect; 30 seconds
@@ -65,6 +75,13 @@ func (o *UpstreamOptions) setDefaults() {
 	orTime(&o.Backoff, 200*time.Millisecond)
 	orTime(&o.MaxBackoff, 30*time.Second)
 	orTime(&o.Grace, 2*time.Second)
+	orTime(&o.Idle, 5*time.Minute)
+	if o.MaxSessions <= 0 {
+		o.MaxSessions = 64
+	}
+	if o.Sessions == "" {
+		o.Sessions = sessionsShared
+	}
 	if o.MaxMessage <= 0 {
 		o.MaxMessage = 16 << 20
 	}
@@ -91,8 +108,8 @@ const maxPending = 1024
 
 // An Upstream is an MCP server behind the gateway. It speaks both eras, and
 // what the server answers reaches the caller byte for byte. It is a
-// [gateway.Upstream] and a [gateway.Watcher], and safe for concurrent use: all
-// calls share one connection, and none waits for another.
+// [gateway.Upstream] and a [gateway.Watcher], and safe for concurrent use: calls
+// share a connection, as Sessions says, and none waits for another.
 //
 // Nothing of the caller's credentials goes to the server. What the server asks
 // of a client (elicitation, sampling, roots) reaches the caller whose call it is
@@ -114,16 +131,15 @@ type Upstream struct {
 
 	bound atomic.Pointer[map[*schema.Schema][]binding] // by input schema, as last listed
 
-	mu       sync.Mutex
-	closed   bool
-	conn     *client
-	attempt  *attempt // to connect, while one is under way
-	failures int      // in a row
-	retryAt  time.Time
-	lastErr  error
-	era      string              // found out, or "" to find out
-	events   bool                // it speaks HTTP+SSE
-	told     map[string]struct{} // definitions that were refused and logged
+	mu        sync.Mutex
+	closed    bool
+	shared    *link
+	links     map[string]*link    // by principal
+	stats     UpstreamStats       // what only grows
+	stateless bool                // it has no sessions
+	era       string              // found out, or "" to find out
+	events    bool                // it speaks HTTP+SSE
+	told      map[string]struct{} // definitions that were refused and logged
 }
 
 var (
@@ -138,7 +154,8 @@ var (
 // yet. Close it when it is no longer needed.
 func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 	o.setDefaults()
-	u := &Upstream{o: o, by: "upstream/" + o.Name, told: map[string]struct{}{}}
+	u := &Upstream{o: o, by: "upstream/" + o.Name, told: map[string]struct{}{}, links: map[string]*link{}}
+	u.shared = &link{u: u}
 	fail := func(format string, args ...any) (*Upstream, error) {
 		return nil, fmt.Errorf("MCP upstream %q: "+format, append([]any{o.Name}, args...)...)
 	}
@@ -147,6 +164,8 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 		return fail("name is missing")
 	case (o.URL == "") == (o.Command == ""):
 		return fail("either a URL or a command is needed")
+	case o.Sessions != sessionsShared && o.Sessions != sessionsPrincipal:
+		return fail("sessions must be shared or principal, not %q", o.Sessions)
 	case o.Era != eraAuto && o.Era != eraModern && o.Era != eraLegacy:
 		return fail("era must be auto, modern or legacy, not %q", o.Era)
 	}
@@ -181,8 +200,13 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	}
 	timed, call, cancel := patiently(ctx, call, u.o.Timeout)
 	defer cancel()
+	l, err := u.enter(call)
+	if err != nil {
+		return nil, u.fault(timed, call, err)
+	}
+	defer l.leave()
 	for again := true; ; again = false {
-		c, err := u.client(timed)
+		c, err := l.client(timed)
 		if err != nil {
 			return nil, u.fault(timed, call, err)
 		}
@@ -205,6 +229,11 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 func (u *Upstream) Close() error {
 	u.mu.Lock()
 	u.closed = true
+	for _, l := range u.links {
+		if l.expiry != nil {
+			l.expiry.Stop()
+		}
+	}
 	u.mu.Unlock()
 	u.cancel(errUpstreamClosed)
 	u.wg.Wait()

@@ -172,6 +172,13 @@ func TestUpstreamQuestionLeak(t *testing.T) {
 			t.Errorf("%d of %d calls were answered", n, 2*rounds)
 		}
 	})
+	t.Run("stdio, of each principal", func(t *testing.T) {
+		o := program(t, "asking")
+		o.Era, o.Sessions = "legacy", "principal"
+		if n := attack(t, openUpstream(t, o)); n != 2*rounds {
+			t.Errorf("%d of %d calls were answered", n, 2*rounds)
+		}
+	})
 	t.Run("stdio, shared", func(t *testing.T) {
 		o := program(t, "asking")
 		o.Era = "legacy"

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
-
-	"github.com/trilith-gateway/trilith/gateway"
 )
 
 const (
@@ -31,99 +29,70 @@ type attempt struct {
 	err  error
 }
 
-// client returns the connection, after connecting where there is none. Between
-// attempts that failed it refuses at once, so that callers cannot start a
-// program faster than the backoff allows.
-func (u *Upstream) client(ctx context.Context) (*client, error) {
-	u.mu.Lock()
-	if u.closed {
-		u.mu.Unlock()
-		return nil, errUpstreamClosed
-	}
-	if c := u.conn; c != nil {
-		if c.ctx.Err() == nil {
-			u.mu.Unlock()
-			return c, nil
-		}
-		u.lost(c)
-	}
-	if u.attempt == nil {
-		if wait := time.Until(u.retryAt); wait > 0 {
-			err := &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: msgAway, Retry: wait, Err: u.lastErr}
-			u.mu.Unlock()
-			return nil, err
-		}
-		a := &attempt{done: make(chan struct{})}
-		u.attempt = a
-		u.wg.Go(func() { u.connect(a) }) //nolint:contextcheck // it connects for others too.
-	}
-	a := u.attempt
-	u.mu.Unlock()
-	select {
-	case <-a.done:
-		return a.conn, a.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
 // lost forgets a connection that has ended and counts that as a failure, unless
 // it lasted or only its session ended. u.mu is held.
-func (u *Upstream) lost(c *client) {
-	if u.conn != c {
+func (l *link) lost(c *client) {
+	if l.conn != c {
 		return
 	}
-	u.conn = nil
+	l.conn = nil
 	cause := context.Cause(c.ctx)
 	if errors.Is(cause, errSessionEnded) {
 		return
 	}
 	if time.Since(c.born) >= stableAfter {
-		u.failures = 0
+		l.failures = 0
 	}
-	u.penalize(cause)
+	l.penalize(cause)
 }
 
 // tend waits for the end of a connection and clears away what is left of it.
-func (u *Upstream) tend(c *client) {
+func (l *link) tend(c *client) {
 	<-c.ctx.Done()
-	u.mu.Lock()
-	u.lost(c)
-	u.mu.Unlock()
+	l.u.mu.Lock()
+	l.lost(c)
+	l.u.mu.Unlock()
 	c.close(nil)
 }
 
 // penalize notes a failure and when to try again. u.mu is held.
-func (u *Upstream) penalize(cause error) {
-	u.failures++
-	wait := u.o.MaxBackoff
-	if shift := u.failures - 1; shift < 30 && u.o.Backoff<<shift < wait {
-		wait = u.o.Backoff << shift
+func (l *link) penalize(cause error) {
+	l.failures++
+	o := &l.u.o
+	wait := o.MaxBackoff
+	if shift := l.failures - 1; shift < 30 && o.Backoff<<shift < wait {
+		wait = o.Backoff << shift
 	}
 	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter.
-	u.retryAt, u.lastErr = time.Now().Add(wait), cause
+	l.retryAt, l.lastErr = time.Now().Add(wait), cause
 }
 
 // connect makes one attempt.
-func (u *Upstream) connect(a *attempt) {
+func (l *link) connect(a *attempt) {
+	u := l.u
 	ctx, cancel := context.WithTimeoutCause(u.ctx, u.o.Timeout, errUpstreamSlow)
 	defer cancel()
 	c, err := u.dial(ctx)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	defer close(a.done)
-	u.attempt = nil
+	l.attempt = nil
 	switch {
 	case u.closed:
 		a.err = errUpstreamClosed
 	case err != nil:
 		a.err = err
-		u.penalize(err)
+		l.penalize(err)
+	case l.gone:
+		a.err = &lostError{errUnused}
+		c.cancel(a.err)
 	default:
-		u.conn, a.conn = c, c
+		l.conn, a.conn = c, c
 	}
 	if err == nil {
-		u.wg.Go(func() { u.tend(c) })
+		u.stats.Opened++
+		u.stateless = c.modern() && !c.isProcess()
+		u.wg.Go(func() { l.tend(c) })
 		u.o.Logger.InfoContext(u.ctx, "connected", slog.String("source", u.o.Name), slog.String("revision", c.rev))
 	}
 }

@@ -55,8 +55,13 @@ var errNotWatched = errors.New("the server does not watch this resource")
 func (u *Upstream) subscribe(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
 	timed, cancel := context.WithTimeoutCause(ctx, u.o.Timeout, errUpstreamSlow)
 	defer cancel()
+	l, err := u.enter(call)
+	if err != nil {
+		return nil, u.fault(timed, call, err)
+	}
+	defer l.leave()
 	for again := true; ; again = false {
-		c, err := u.client(timed)
+		c, err := l.client(timed)
 		if err != nil {
 			return nil, u.fault(timed, call, err)
 		}

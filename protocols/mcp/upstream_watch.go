@@ -61,11 +61,12 @@ var errStopped = errors.New("nobody reads the sequence any more")
 // await waits until the next attempt to connect is due.
 func (u *Upstream) await(ctx context.Context) error {
 	u.mu.Lock()
-	if u.conn != nil && u.conn.ctx.Err() != nil {
-		u.lost(u.conn)
+	l := u.shared
+	if l.conn != nil && l.conn.ctx.Err() != nil {
+		l.lost(l.conn)
 	}
-	wait := time.Until(u.retryAt)
-	if u.conn != nil {
+	wait := time.Until(l.retryAt)
+	if l.conn != nil {
 		wait = 0
 	}
 	u.mu.Unlock()
@@ -75,7 +76,7 @@ func (u *Upstream) await(ctx context.Context) error {
 // serve yields the catalogs of one connection and returns why it ended, and
 // whether it ever yielded one.
 func (u *Upstream) serve(ctx context.Context, yield func(gateway.Catalog, error) bool) (served bool, err error) {
-	c, err := u.client(ctx)
+	c, err := u.shared.client(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,180 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// The values of UpstreamOptions.Sessions.
+const (
+	sessionsShared    = "shared"
+	sessionsPrincipal = "principal"
+)
+
+// A link keeps up one connection: the shared one, or that of one principal.
+type link struct {
+	u   *Upstream
+	key string // the principal's ID, or "" for the shared one
+
+	// Guarded by Upstream.mu.
+	conn     *client
+	attempt  *attempt // to connect, while one is under way
+	failures int      // in a row
+	retryAt  time.Time
+	lastErr  error
+	users    int         // calls that are under way
+	since    time.Time   // when the last of them ended
+	expiry   *time.Timer // of a principal's link without users
+	gone     bool        // it is not used any more
+}
+
+// UpstreamStats count the connections of an [Upstream].
+type UpstreamStats struct {
+	Open    int    // that are up now, the shared one included
+	Busy    int    // principals with calls under way, in sessions of their own
+	Idle    int    // principals without, whose sessions have not expired
+	Opened  uint64 // ever
+	Expired uint64 // that nobody used for long enough
+	Evicted uint64 // that gave way to those of other principals
+	Refused uint64 // calls for which there was no session left
+}
+
+// Stats returns the counts of now.
+func (u *Upstream) Stats() UpstreamStats {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.stats
+	for _, l := range u.links {
+		switch {
+		case l.users > 0:
+			s.Busy++
+		default:
+			s.Idle++
+		}
+		if l.conn != nil && l.conn.ctx.Err() == nil {
+			s.Open++
+		}
+	}
+	if c := u.shared.conn; c != nil && c.ctx.Err() == nil {
+		s.Open++
+	}
+	return s
+}
+
+// enter returns the link that a call uses until leave. A server that is modern
+// and behind HTTP has no sessions, so that nothing is gained by many links.
+func (u *Upstream) enter(call *gateway.Call) (*link, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.o.Sessions != sessionsPrincipal || call.Principal == nil || u.stateless {
+		return u.shared, nil
+	}
+	if u.closed {
+		return nil, errUpstreamClosed
+	}
+	key := call.Principal.ID
+	l := u.links[key]
+	if l == nil {
+		if len(u.links) >= u.o.MaxSessions && !u.evict() {
+			u.stats.Refused++
+			return nil, &gateway.Error{Code: gateway.ResourceExhausted, By: u.by, Msg: "too many callers use the upstream at once"}
+		}
+		l = &link{u: u, key: key}
+		u.links[key] = l
+	}
+	if l.users++; l.expiry != nil {
+		l.expiry.Stop()
+	}
+	return l, nil
+}
+
+// leave ends what enter began. A link that stays unused expires.
+func (l *link) leave() {
+	u := l.u
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if l == u.shared {
+		return
+	}
+	if l.users--; l.users > 0 || u.closed {
+		return
+	}
+	l.since = time.Now()
+	l.expiry = time.AfterFunc(u.o.Idle, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if l.users == 0 && !l.gone && time.Since(l.since) >= u.o.Idle {
+			u.stats.Expired++
+			l.end()
+		}
+	})
+}
+
+// evict ends the link that has been unused longest, if there is one. u.mu is
+// held.
+func (u *Upstream) evict() bool {
+	var oldest *link
+	for _, l := range u.links {
+		if l.users == 0 && (oldest == nil || l.since.Before(oldest.since)) {
+			oldest = l
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	u.stats.Evicted++
+	oldest.end()
+	return true
+}
+
+// end forgets a link and ends its connection. u.mu is held.
+func (l *link) end() {
+	l.gone = true
+	l.expiry.Stop()
+	delete(l.u.links, l.key)
+	if l.conn != nil {
+		l.conn.cancel(errUnused)
+	}
+}
+
+var errUnused = errors.New("the session is not used any more")
+
+// client is that of the link, after connecting where there is none. Between
+// attempts that failed it refuses at once, so that callers cannot start a
+// program faster than the backoff allows.
+func (l *link) client(ctx context.Context) (*client, error) {
+	u := l.u
+	u.mu.Lock()
+	if u.closed {
+		u.mu.Unlock()
+		return nil, errUpstreamClosed
+	}
+	if c := l.conn; c != nil {
+		if c.ctx.Err() == nil {
+			u.mu.Unlock()
+			return c, nil
+		}
+		l.lost(c)
+	}
+	if l.attempt == nil {
+		if wait := time.Until(l.retryAt); wait > 0 {
+			err := &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: msgAway, Retry: wait, Err: l.lastErr}
+			u.mu.Unlock()
+			return nil, err
+		}
+		a := &attempt{done: make(chan struct{})}
+		l.attempt = a
+		u.wg.Go(func() { l.connect(a) }) //nolint:contextcheck // it connects for others too.
+	}
+	a := l.attempt
+	u.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.conn, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
