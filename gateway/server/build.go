@@ -218,7 +218,12 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
 		SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
-		Events: new(mcp.MemoryEvents),
+	}
+	if s.mcpOptions.SessionKey, err = s.sessionKey(ctx); err != nil {
+		return err
+	}
+	if s.mcpOptions.Events, err = s.openEvents(ctx, cfg); err != nil {
+		return err
 	}
 	if s.mcpOptions.Tasks, err = s.openTasks(ctx, cfg.State.NATSURL == ""); err != nil {
 		return err
