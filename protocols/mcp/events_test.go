@@ -322,7 +322,7 @@ func TestAnswersTooLargeToKeep(t *testing.T) {
 	h := begin(t, srv, "bob")
 	_, events := openEvents(t, srv, "POST", "", h, patientCall)
 	last := receive(t, events)
-	for range events { //nolint:revive // until the call has let go.
+	for range events { // Until the call has let go.
 	}
 	answer <- strings.Repeat("a", 4000)
 	_, rest := openEvents(t, srv, "GET", "", from(h, last.id), "")

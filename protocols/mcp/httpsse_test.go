@@ -133,12 +133,12 @@ func TestSSEEnds(t *testing.T) {
 	waitFor(t, func() bool { return postTo(t, srv, endpoint, "bob", request("ping", `{}`)) == 404 })
 
 	_, events, endpoint = dialSSE(t, srv, "carol") // Her credential ends soon.
-	for range events {                             //nolint:revive // until it has.
+	for range events {                             // Until it has.
 	}
 	waitFor(t, func() bool { return postTo(t, srv, endpoint, "carol", request("ping", `{}`)) == 404 })
 	_, events, _ = dialSSE(t, srv, "bob")
 	f.frontend.Close()
-	for range events { //nolint:revive // until the frontend has closed it.
+	for range events { // Until the frontend has closed it.
 	}
 	if res, _ := openEvents(t, srv, "GET", "/at/sse", http.Header{}, ""); res.StatusCode != 503 {
 		t.Error(res.Status)

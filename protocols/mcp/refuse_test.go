@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -126,9 +127,7 @@ func TestRefusalsAreObserved(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
-			for k, v := range tt.header {
-				r.Header[k] = v
-			}
+			maps.Copy(r.Header, tt.header)
 			res, err := srv.Client().Do(r)
 			if err != nil {
 				t.Fatal(err)

@@ -191,7 +191,7 @@ func TestWebSocketSlowReader(t *testing.T) {
 	srv := f.serve(t)
 	p := plugIn(t, srv, "bob")
 	big := request("tools/call", `{"name":"echo","arguments":{"text":"`+strings.Repeat("a", 1<<20)+`"},`+modernMeta+`}`)
-	for p.conn.Write(p.ctx, websocket.MessageText, []byte(big)) == nil { //nolint:revive // until the server hangs up.
+	for p.conn.Write(p.ctx, websocket.MessageText, []byte(big)) == nil { // Until the server hangs up.
 	}
 	if p.ctx.Err() != nil {
 		t.Error("the server bears a client that does not read")
