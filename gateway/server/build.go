@@ -179,15 +179,21 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 }
 
 func (s *Server) openOIDC(ctx context.Context, issuers []auth.IssuerOptions) (*auth.OIDC, error) {
-	revocations, err := auth.OpenRevocations(ctx, s.state)
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // Revocations outlast the building.
+	s.onClose(func() error { end(); return nil })
+	building := context.AfterFunc(ctx, end)
+	revocations, err := auth.OpenRevocations(life, s.state)
 	if err != nil {
 		return nil, err
 	}
-	oidc, err := auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: revocations, Logger: s.log})
-	if err == nil {
-		s.onClose(oidc.Close)
+	if !building() {
+		return nil, context.Cause(ctx)
 	}
-	return oidc, err
+	if s.oidc, err = auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: revocations, Logger: s.log}); err != nil {
+		return nil, err
+	}
+	s.onClose(s.oidc.Close)
+	return s.oidc, nil
 }
 
 // principal returns a caller that configuration names.

@@ -1,6 +1,20 @@
 package server
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/trilith-gateway/trilith/auth"
+)
+
+// Revoke revokes a token or a principal, as another node would.
+func Revoke(ctx context.Context, s *Server, v auth.Revocation) error {
+	r, err := auth.OpenRevocations(ctx, s.state)
+	if err != nil {
+		return err
+	}
+	return r.Revoke(ctx, v)
+}
 
 // WithPatience returns the options with another limit for the bodies of
 // requests.

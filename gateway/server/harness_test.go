@@ -54,7 +54,9 @@ func startWith(t testing.TB, o server.Options, edit func(*config.Config)) *rig {
 	if o.Logger == nil && testing.Verbose() {
 		o.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	s, err := server.New(t.Context(), cfg, o)
+	building, built := context.WithCancel(t.Context())
+	s, err := server.New(building, cfg, o)
+	built() // What New opens must outlast its context.
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,8 +83,8 @@ func live(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok
 // readyz answers 200 while everything serves, else 503 with the names of what
 // does not. The reasons are for the log alone.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	checks := map[string]string{}
-	for name, check := range map[string]func() error{
+	states := map[string]string{}
+	checks := map[string]func() error{
 		"doors": func() error {
 			if !s.serving.Load() {
 				return errors.New("starting or stopping")
@@ -93,22 +93,26 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		},
 		"state": func() error { return s.state.Healthy(r.Context()) },
 		"audit": s.audit.Healthy,
-	} {
-		checks[name] = "ok"
+	}
+	if s.oidc != nil {
+		checks["identity"] = s.oidc.Healthy
+	}
+	for name, check := range checks {
+		states[name] = "ok"
 		if err := check(); err != nil {
 			s.log.DebugContext(r.Context(), "not ready", slog.String("check", name), slog.Any("cause", err))
-			checks[name] = "failing"
+			states[name] = "failing"
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	for _, state := range checks {
+	for _, state := range states {
 		if state != "ok" {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			break
 		}
 	}
-	_ = json.NewEncoder(w).Encode(checks) // The client has gone; there is nobody to tell.
+	_ = json.NewEncoder(w).Encode(states) // The client has gone; there is nobody to tell.
 }
 
 // index tells a person who opens the address what is here.

@@ -65,6 +65,7 @@ type Server struct {
 	registry *gateway.Registry
 	gateway  *gateway.Gateway
 	issuer   *issuer.Issuer // only in development mode
+	oidc     *auth.OIDC     // nil without issuers
 	door     *auth.Door
 	refusals *refusals // nil in local mode
 	mcp      *mcp.Frontend
