@@ -5,6 +5,7 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"iter"
 	"sync"
@@ -91,12 +92,14 @@ func (c *clock) stop() {
 	}
 }
 
-// Watch passes on what the guarded upstream offers, if it can say.
+// Watch passes on what the guarded upstream offers, or why it cannot say.
 func (d deadline) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] {
 	if w, ok := d.up.(gateway.Watcher); ok {
 		return w.Watch(ctx)
 	}
-	return func(func(gateway.Catalog, error) bool) {}
+	return func(yield func(gateway.Catalog, error) bool) {
+		yield(gateway.Catalog{}, fmt.Errorf("%T is no gateway.Watcher: it cannot say what it offers", d.up))
+	}
 }
 
 // Close closes the guarded upstream, if it can be closed.

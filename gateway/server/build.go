@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -93,6 +94,9 @@ func (s *Server) readPolicy(cfg *config.Config) (*policy.Policy, error) {
 		csv, err := os.ReadFile(cfg.Policy.File)
 		if err != nil {
 			return nil, err
+		}
+		if len(bytes.TrimSpace(csv)) == 0 { // As [config.WatchFile] has it: some programs empty a file before they write it.
+			return nil, fmt.Errorf("%s is empty; a policy that allows nothing is a file with a comment", cfg.Policy.File)
 		}
 		return policy.Parse(cfg.Policy.File, csv)
 	}
@@ -249,6 +253,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	s.onClose(s.graphql.Close)
 	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
 		Bounds: bounds, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
+		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope),
 	}); err != nil {
 		return err
 	}
@@ -289,6 +294,13 @@ func issuerKey(data string) string {
 	}
 	return filepath.Join(data, "dev-issuer.pem")
 }
+
+// Bytes of a gRPC message: at least grpcMessage, which answers may need too, and
+// room for what stands around a body that is as long as it may be.
+const (
+	grpcMessage  = 4 << 20
+	grpcEnvelope = 64 << 10
+)
 
 // bodyPatience is how long a client may take to send one request's body.
 const bodyPatience = 30 * time.Second

@@ -28,7 +28,11 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	for _, c := range config.Changes(s.config.Load(), cfg) {
-		s.log.InfoContext(ctx, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
+		level := slog.LevelInfo
+		if c.Restart {
+			level = slog.LevelWarn
+		}
+		s.log.Log(ctx, level, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
 	}
 	moved := s.config.Swap(cfg).Policy.File != cfg.Policy.File
 	if leave := s.rewatch.Load(); moved && leave != nil {

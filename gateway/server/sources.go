@@ -50,8 +50,8 @@ func (s *Server) loadSources(_ context.Context, cfg *config.Config) error {
 		return err
 	}
 	for name, up := range s.options.Sources {
-		if next[name] != nil {
-			return fmt.Errorf("source %q is configured and given by the program", name)
+		if _, ok := up.(gateway.Watcher); !ok {
+			return fmt.Errorf("source %q: %T is no gateway.Watcher: it cannot say what it offers", name, up)
 		}
 		next[name] = newRunning(config.Source{}, guard.Deadline(up, cfg.Limits.CallTimeout), gateway.Options{Prefix: name + "."})
 	}
@@ -72,6 +72,9 @@ func (s *Server) loadSources(_ context.Context, cfg *config.Config) error {
 func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[string]*running, error) {
 	next := map[string]*running{}
 	for _, c := range cfg.Sources {
+		if _, given := s.options.Sources[c.Name]; given {
+			return nil, fmt.Errorf("source %q is configured and given by the program", c.Name)
+		}
 		if r := old[c.Name]; r != nil && reflect.DeepEqual(r.config, c) {
 			next[c.Name] = r
 			continue

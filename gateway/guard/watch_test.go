@@ -1,0 +1,31 @@
+package guard_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/guard"
+)
+
+// TestWatchOfWhatCannotSay guards an upstream that is no Watcher: that is an
+// error, not a source without capabilities.
+func TestWatchOfWhatCannotSay(t *testing.T) {
+	up := guard.Deadline(gateway.Func(func(context.Context, *gateway.Call) (*gateway.Result, error) {
+		return gateway.TextResult("ok"), nil
+	}), time.Minute)
+	w, ok := up.(gateway.Watcher)
+	if !ok {
+		t.Fatal("a guarded upstream is no Watcher")
+	}
+	said := 0
+	for _, err := range w.Watch(t.Context()) {
+		if said++; err == nil {
+			t.Error("it offers a catalog")
+		}
+	}
+	if said != 1 {
+		t.Errorf("it said %d things, not 1", said)
+	}
+}
