@@ -55,7 +55,7 @@ func (s *tokens) grant(ctx context.Context, p *protection, scopes []string) (*ac
 		return nil, errors.New("the token endpoint's URL is not valid")
 	}
 	req.Header = h
-	asked := time.Now() // The server counts from later.
+	asked := time.Now()        // The server counts from later.
 	res, err := s.http.Do(req) //nolint:gosec // As above.
 	if err != nil {
 		return nil, fmt.Errorf("token endpoint: %w", err)
