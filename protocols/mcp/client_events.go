@@ -30,7 +30,7 @@ func (u *Upstream) openEvents(ctx context.Context) (*client, error) {
 	c.t = t
 	// The stream lives as long as the connection, its opening as long as ctx.
 	stop := context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })
-	events, err := t.openStream() //nolint:contextcheck // see above.
+	events, err := t.openStream()
 	if !stop() {
 		err = errors.Join(err, context.Cause(ctx))
 	}
@@ -44,7 +44,7 @@ func (u *Upstream) openEvents(ctx context.Context) (*client, error) {
 }
 
 func (t *eventsTransport) openStream() (*sseReader, error) {
-	res, err := t.get(t.c.ctx, "")
+	res, err := t.get(t.c.ctx, "") //nolint:bodyclose // close does, as body.
 	if err != nil {
 		return nil, err
 	}

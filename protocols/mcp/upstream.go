@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -182,14 +183,17 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 	if err := u.setAuth(); err != nil {
 		return fail("%w", err)
 	}
-	for _, e := range o.Env {
-		if name, _, ok := strings.Cut(e, "="); !ok || name == "" || strings.ContainsRune(e, 0) {
-			return fail("an environment entry must be NAME=value")
-		}
+	if slices.ContainsFunc(o.Env, badVariable) {
+		return fail("an environment entry must be NAME=value")
 	}
 	u.info = append(quote([]byte(`{"name":"trilith","version":`), o.Version), '}')
 	u.ctx, u.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // Close ends it.
 	return u, nil
+}
+
+func badVariable(e string) bool {
+	name, _, ok := strings.Cut(e, "=")
+	return !ok || name == "" || strings.ContainsRune(e, 0)
 }
 
 // Do carries a call to the server, connecting first where there is no

@@ -176,8 +176,7 @@ func (c *client) question(id json.RawMessage, i *inquiry, q gateway.Question) *w
 		answer, err := i.call.Ask(ctx, q)
 		c.closed(id)
 		c.leaveInquiry(i)
-		body := appendAnswer(id, answer, err)
-		c.deliver(body)
+		c.deliver(appendAnswer(id, answer, err)) //nolint:contextcheck // the server waits for it when the call has ended, too.
 	})
 	if !spawned {
 		c.closed(id)
@@ -298,10 +297,10 @@ func patiently(ctx context.Context, call *gateway.Call, most time.Duration) (con
 func (p *patience) hold(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch p.waiting += n; {
-	case p.waiting == 0:
+	switch p.waiting += n; p.waiting {
+	case 0:
 		p.timer.Reset(p.most)
-	case p.waiting == n: // The first.
+	case n: // The first.
 		p.timer.Stop()
 	}
 }

@@ -131,6 +131,7 @@ func TestExternalGoSDK(t *testing.T) {
 			t.Errorf("a tool error: %+v, %v", res, err)
 		}
 		readFirst(t, u, c)
+		askedBySDK(t, u)
 		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 		defer stop()
 		updated := make(chan string, 8)
@@ -166,6 +167,47 @@ func TestExternalGoSDK(t *testing.T) {
 	t.Run("killed under load", func(t *testing.T) {
 		killUnderLoad(t, openUpstream(t, mcp.UpstreamOptions{Command: binary}), "test_simple_text", `{}`)
 	})
+}
+
+// askedBySDK has the server ask for a name, and a model: a legacy one while the
+// call runs, a modern one by its answer.
+func askedBySDK(t *testing.T, u *mcp.Upstream) {
+	t.Helper()
+	answers := map[string]string{
+		"elicitation/create":     `{"action":"accept","content":{"username":"ada","name":"ada"}}`,
+		"sampling/createMessage": `{"role":"assistant","model":"m","content":{"type":"text","text":"ada"}}`,
+	}
+	use := func(tool string) *gateway.Result {
+		call := toolCall(tool, `{"message":"who?","prompt":"who?"}`)
+		call.Capabilities = json.RawMessage(everything)
+		call.Ask = func(_ context.Context, q gateway.Question) (json.RawMessage, error) {
+			return json.RawMessage(answers[q.Method]), nil
+		}
+		res, err := u.Do(t.Context(), call)
+		if err != nil {
+			t.Fatalf("%s: %v", tool, err)
+		}
+		if res.Input == nil {
+			return res
+		}
+		call.Resume = &gateway.Resume{State: res.Input.State, Answers: map[string]json.RawMessage{}}
+		for key, q := range res.Input.Questions {
+			call.Resume.Answers[key] = json.RawMessage(answers[q.Method])
+		}
+		if res, err = u.Do(t.Context(), call); err != nil || res.Input != nil {
+			t.Fatalf("%s, the second time: %+v, %v", tool, res, err)
+		}
+		return res
+	}
+	live := []string{"test_elicitation", "test_sampling"}
+	if res := use("test_input_required_result_elicitation"); !res.IsError { // What only modern sessions can do.
+		live = []string{"test_input_required_result_elicitation", "test_input_required_result_sampling"}
+	}
+	for _, tool := range live {
+		if res := use(tool); res.IsError || !strings.Contains(string(res.Raw), "ada") {
+			t.Errorf("%s: %s", tool, res.Raw)
+		}
+	}
 }
 
 // npmServers installs the pinned servers and returns where.

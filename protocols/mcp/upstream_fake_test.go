@@ -494,6 +494,7 @@ func TestNewUpstream(t *testing.T) {
 		"neither":           {Name: "a"},
 		"both":              {Name: "a", URL: "https://x.example", Command: "x"},
 		"era":               {Name: "a", Command: "x", Era: "old"},
+		"sessions":          {Name: "a", Command: "x", Sessions: "own"},
 		"scheme":            {Name: "a", URL: "file:///etc/passwd"},
 		"credentials":       {Name: "a", URL: "https://u:p@x.example"},
 		"host":              {Name: "a", URL: "https:///mcp"},
