@@ -92,7 +92,7 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 			res, err = nil, &Error{Code: Internal, By: "gateway", Msg: "internal error", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
 		}
 		if err != nil {
-			res, err = nil, AsError(err)
+			res, err = nil, errorOf(ctx, err)
 		}
 		for _, end := range slices.Backward(ends[:len(g.observers)]) {
 			end(res, err)
@@ -115,6 +115,21 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 		err = errors.New("upstream returned neither a result nor an error")
 	}
 	return res, err
+}
+
+// errorOf is AsError for a call with that context: where the call was cancelled
+// for a reason that is an [*Error], as [context.Cause] has it, it is that one.
+func errorOf(ctx context.Context, err error) *Error {
+	e := AsError(err)
+	if e.Code != Canceled {
+		return e
+	}
+	if why, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
+		cut := *why
+		cut.Err = err
+		return &cut
+	}
+	return e
 }
 
 // resolve finds the call's target and its upstream. Where the templates of

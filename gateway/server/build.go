@@ -271,6 +271,9 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	}
 	s.onClose(func() error { s.grpcS.Stop(); return nil })
 	s.http = s.newHTTP(creds)
+	calls, cutOff := context.WithCancelCause(context.WithoutCancel(ctx))
+	s.cutOff, s.http.BaseContext = cutOff, func(net.Listener) context.Context { return calls }
+	s.onClose(func() error { cutOff(nil); return nil })
 	s.onClose(s.http.Close)
 	return nil
 }

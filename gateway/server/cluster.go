@@ -55,6 +55,9 @@ func (s *Server) followEvents(ctx context.Context) {
 
 func (s *Server) followCapabilities(ctx context.Context) {
 	notices, err := s.state.Subscribe(ctx, capabilities)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "changes on other nodes go unnoticed", slog.Any("cause", err))
 		return
@@ -79,6 +82,9 @@ func (s *Server) openNodes(ctx context.Context) (*state.Bucket[node], error) {
 
 func (s *Server) followPolicies(ctx context.Context) {
 	nodes, err := s.openNodes(ctx)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "policies of other nodes are unknown", slog.Any("cause", err))
 		return
@@ -86,6 +92,8 @@ func (s *Server) followPolicies(ctx context.Context) {
 	s.publishPolicy(ctx, s.policy.Policy().Version())
 	for e, err := range nodes.Watch(ctx) {
 		switch mine := s.policy.Policy().Version(); {
+		case err != nil && ctx.Err() != nil:
+			return
 		case err != nil:
 			s.log.WarnContext(ctx, "policies of other nodes are unknown", slog.Any("cause", err))
 		case !e.Synced && !e.Deleted && e.Key != s.state.Name() && e.Value.Policy != mine:

@@ -22,3 +22,10 @@ func WithPatience(o Options, patience time.Duration) Options {
 	o.patience = patience
 	return o
 }
+
+// WithDrain returns the options with another limit for calls under way at the
+// end.
+func WithDrain(o Options, d time.Duration) Options {
+	o.drain = d
+	return o
+}

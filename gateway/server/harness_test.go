@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type rig struct {
 	*server.Server
 	config *config.Config
 	grpc   *grpc.ClientConn
+	stop   func() // ends it and waits
 }
 
 // start runs a gateway in development mode on ports of the kernel's choice,
@@ -63,12 +65,13 @@ func startWith(t testing.TB, o server.Options, edit func(*config.Config)) *rig {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	end := sync.OnceFunc(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("the gateway ended with %v", err)
 		}
 	})
+	t.Cleanup(end)
 	select {
 	case <-s.Ready():
 	case <-time.After(20 * time.Second):
@@ -79,7 +82,7 @@ func startWith(t testing.TB, o server.Options, edit func(*config.Config)) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &rig{s, cfg, conn}
+	return &rig{s, cfg, conn, end}
 }
 
 // token returns a persona's token; "" and "nobody" have none. "stranger" has

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,12 @@ import (
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
-// drain bounds how long calls under way may take once the gateway stops.
-const drain = 10 * time.Second
+// Once the gateway stops, calls under way may take as long as drain; those that
+// are cut off then may say so for a moment more.
+const (
+	drain  = 10 * time.Second
+	moment = time.Second
+)
 
 // Options are what a gateway is given besides its configuration.
 type Options struct {
@@ -46,6 +51,7 @@ type Options struct {
 	Sources map[string]gateway.Upstream
 
 	patience time.Duration // how long the body of a request may take; 0 is bodyPatience
+	drain    time.Duration // 0 is drain
 }
 
 // A Server is a gateway with its doors. Make it with [New], then call
@@ -76,6 +82,7 @@ type Server struct {
 	graphql  *graphqldoor.Frontend
 	grpc     *grpcdoor.Frontend
 	http     *http.Server
+	cutOff   context.CancelCauseFunc // ends the calls of http
 	grpcS    *grpc.Server
 	sources  *sources
 	toolsets *toolsets // nil in local mode
@@ -144,8 +151,10 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 // accepts nothing new, ends the streams, waits a bounded time for the calls
 // under way and closes everything. It returns nil after a clean end.
 func (s *Server) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // Calls under way outlast ctx, and need the rest.
+	defer end()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	failed := make(chan error, 2)
 	if !s.options.Local {
 		go func() { failed <- s.serveHTTP() }()
@@ -153,10 +162,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.followEvents, s.announceEvents, s.watchPolicy, s.refusals.run} {
-		tasks.Go(func() { task(ctx) })
+		tasks.Go(func() { task(life) })
 	}
 	tasks.Go(func() {
-		if s.sources.settled(ctx) {
+		if s.sources.settled(ctx) && ctx.Err() == nil {
 			s.serving.Store(true)
 			if s.grpc != nil {
 				s.grpc.SetServing(true)
@@ -170,14 +179,15 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+		stop()
 	}
 	s.serving.Store(false)
-	late, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer stop()
-	s.event(late, "stop", "")
-	s.drain(late)
-	cancel()
+	s.drain(life)
+	end()
 	tasks.Wait()
+	last, done := context.WithTimeout(context.WithoutCancel(ctx), moment)
+	defer done()
+	s.event(last, "stop", "")
 	return errors.Join(err, s.Close())
 }
 
@@ -187,6 +197,8 @@ func (s *Server) drain(ctx context.Context) {
 		return
 	}
 	s.grpc.SetServing(false)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.options.drain, drain))
+	defer cancel()
 	var doors sync.WaitGroup
 	doors.Go(func() { s.grpc.Shutdown(ctx) })
 	doors.Go(func() {
@@ -197,7 +209,11 @@ func (s *Server) drain(ctx context.Context) {
 		}
 		if err := s.http.Shutdown(ctx); err != nil {
 			s.log.WarnContext(ctx, "calls were cut off", slog.Any("cause", err))
-			_ = s.http.Close() // What is left is cut off; there is nobody to tell.
+			s.cutOff(&gateway.Error{Code: gateway.Unavailable, By: "gateway", Msg: "the gateway is shutting down"})
+			last, done := context.WithTimeout(context.WithoutCancel(ctx), moment)
+			defer done()
+			_ = s.http.Shutdown(last)
+			_ = s.http.Close() // There is nobody to tell.
 		}
 	})
 	doors.Wait()
