@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema"
 )
 
 // A caller calls a tool through one door.
@@ -34,7 +36,7 @@ func newCall(a *app) *cobra.Command {
 
 Characters that a terminal would obey are not shown as they are; with -o json they are escaped.
 The exit status is 3 where the tool ran and failed.`,
-		Args: exactly(1),
+		Args: cobra.ExactArgs(1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return a.toolNames(cmd.Context(), args), cobra.ShellCompDirectiveNoFileComp
 		},
@@ -61,7 +63,15 @@ The exit status is 3 where the tool ran and failed.`,
 	f.StringVar(&raw, "json", "", "all arguments as one JSON object")
 	f.StringVar(&via, "via", "mcp", "door to go through: mcp, graphql, grpc or rest")
 	cmd.MarkFlagsMutuallyExclusive("arg", "json")
+	completes(cmd, "via", "mcp", "graphql", "grpc", "rest")
 	return cmd
+}
+
+// completes lets shells complete the values of a flag.
+func completes(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // There is no such flag, or it has values already.
+	}
 }
 
 // toolNames completes the name of a tool in a shell.
@@ -82,8 +92,12 @@ func (a *app) toolNames(ctx context.Context, args []string) (names []string) {
 // arguments makes a JSON object of what the command line gives.
 func (a *app) arguments(ctx context.Context, tool, raw string, pairs []string) (json.RawMessage, error) {
 	if raw != "" {
-		if !json.Valid([]byte(raw)) || !strings.HasPrefix(strings.TrimSpace(raw), "{") {
+		if !strings.HasPrefix(strings.TrimSpace(raw), "{") {
 			return nil, usageError{errors.New("--json is not a JSON object")}
+		}
+		// The gateway has bounds of its own, which may be wider.
+		if err := schema.Check([]byte(raw), schema.Bounds{Bytes: math.MaxInt, Depth: 1000, Tokens: math.MaxInt}); err != nil {
+			return nil, usageError{fmt.Errorf("--json: %w", err)}
 		}
 		return json.RawMessage(raw), nil
 	}

@@ -62,7 +62,7 @@ func newListing(a *app, l listing) *cobra.Command {
 		Use: "list", Short: "List the " + l.plural + " that you may use", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.list(cmd.Context(), l) },
 	}, &cobra.Command{
-		Use: "show NAME", Short: "Print the definition of one " + l.noun, Args: exactly(1),
+		Use: "show NAME", Short: "Print the definition of one " + l.noun, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd.Context(), l, args[0]) },
 	})
 	return cmd

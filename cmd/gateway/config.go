@@ -16,7 +16,7 @@ func newConfig(a *app) *cobra.Command {
 
 func newConfigLint(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "lint FILE", Short: "Report every problem of a configuration", Args: exactly(1),
+		Use: "lint FILE", Short: "Report every problem of a configuration", Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			_, err := config.Load(args[0])
 			var problems config.Problems
@@ -63,15 +63,5 @@ func newConfigDescribe(a *app) *cobra.Command {
 			_, err = a.std.out.Write(b)
 			return err
 		},
-	}
-}
-
-// exactly is cobra.ExactArgs with our exit status.
-func exactly(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(cmd, args); err != nil {
-			return usageError{err}
-		}
-		return nil
 	}
 }

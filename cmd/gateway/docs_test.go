@@ -43,10 +43,10 @@ func TestGeneratedReference(t *testing.T) {
 
 func describe(b *bytes.Buffer, cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		if c.Hidden {
+		if c.Hidden || c.Name() == "completion" {
 			continue
 		}
-		if c.Runnable() {
+		if !c.HasSubCommands() {
 			text := c.Long
 			if text == "" {
 				text = c.Short + "."

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, std streams) int {
 		return 3
 	}
 	_, _ = fmt.Fprintln(std.err, "gateway:", safeText(err.Error())) // There is nobody else to tell.
-	if errors.As(err, new(usageError)) {
+	if errors.As(err, new(usageError)) || !errors.As(err, new(failure)) {
 		return 2
 	}
 	return 1
@@ -56,5 +56,11 @@ var errInterrupted = errors.New("interrupted")
 // errTool ends a call whose tool ran and failed; its result has been shown.
 var errTool = errors.New("the tool failed")
 
-// usageError is a command line that makes no sense.
+// usageError is what a command says of a command line that makes no sense.
 type usageError struct{ error }
+
+// failure is an error of a command itself. All other errors are found before
+// it begins, and so are those of the command line.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,12 +47,11 @@ Start with "gateway dev". Commands that call a gateway take its address from --a
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if a.output != "table" && a.output != "json" {
-				return usageError{fmt.Errorf("--output is %q, want table or json", a.output)}
+				return fmt.Errorf("--output is %q, want table or json", a.output)
 			}
 			return nil
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	f := root.PersistentFlags()
 	f.StringVar(&a.addr, "addr", defaultAddr, "address of the HTTP doors, host:port or a URL")
 	f.StringVar(&a.grpcAddr, "grpc-addr", defaultGRPCAddr, "address of the gRPC door, host:port")
@@ -63,7 +63,42 @@ Start with "gateway dev". Commands that call a gateway take its address from --a
 		newTools(a), newResources(a), newPrompts(a), newCall(a),
 		newAudit(a), newToken(a), newVersion(a),
 	)
+	root.InitDefaultCompletionCmd()
+	prepare(root)
 	return root
+}
+
+// prepare marks the errors of every command as its own, and lets those that
+// have commands of their own refuse others.
+func prepare(cmd *cobra.Command) {
+	if cmd.HasSubCommands() {
+		cmd.Args = knownCommand
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := run(cmd, args); err != nil {
+				return failure{err}
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		prepare(c)
+	}
+}
+
+// knownCommand refuses what is left of a command line that should name a command.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	hint := fmt.Sprintf("see %s --help", cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q for %q (%s)", args[0], cmd.CommandPath(), hint)
 }
 
 // logger returns the log of a command that serves.
@@ -84,6 +119,10 @@ func (a *app) devData() (string, error) {
 	if a.data != "" {
 		return a.data, nil
 	}
+	return defaultDevData()
+}
+
+func defaultDevData() (string, error) {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "trilith", "dev"), nil
 	}

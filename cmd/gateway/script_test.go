@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 // the real binary. Besides testscript's own commands they know
 //
 //	up FLAG…      start gateway dev on free ports; sets ADDR, GRPC and DATA
+//	exits N ARG…  run gateway, which must end with that exit status
 //	down          end it as an operator would, and wait
 //	hurry         end it with two signals while a call is under way
 //	as PERSONA    take that persona's token, or with "nobody" none
@@ -72,7 +74,7 @@ func params(p testscript.Params) testscript.Params {
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"up": up, "down": down, "hurry": hurry, "as": as, "http": send, "until": until,
+		"up": up, "down": down, "hurry": hurry, "exits": exits, "as": as, "http": send, "until": until,
 		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
 		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
 	}
@@ -171,6 +173,22 @@ func freePort(ts *testscript.TestScript) string {
 
 func down(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Value("gateway").(*background).stop()
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: exits STATUS ARG…")
+	}
+	err := ts.Exec("gateway", args[1:]...)
+	status := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		status = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(status) != args[0] {
+		ts.Fatalf("exit status %d, want %s", status, args[0])
+	}
 }
 
 func hurry(ts *testscript.TestScript, _ bool, _ []string) {

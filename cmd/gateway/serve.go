@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -23,18 +26,29 @@ func newDev(a *app) *cobra.Command {
 a policy for them, and the demo toolset. Prints one working call for every door.
 
 Give --config to develop a configuration: its sources and policy are served too, and it is
-reloaded, all or nothing, whenever its file changes.`,
+reloaded, all or nothing, whenever its file changes. Its state is kept apart, in the directory of
+gateway dev, unless --data or the configuration names another than the default.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			data, err := a.devData()
+			if err != nil {
+				return err
+			}
 			cfg := config.Default()
 			if file != "" {
-				var err error
 				if cfg, err = config.Load(file); err != nil {
 					return err
 				}
 			}
+			usual, err := filepath.Abs(filepath.Join(filepath.Dir(file), config.Default().Data))
+			if err != nil {
+				return err
+			}
 			override := func(cfg *config.Config) {
 				a.override(cmd, cfg)
+				if file == "" || cfg.Data == usual {
+					cfg.Data = data
+				}
 				if !dev.Conformance {
 					server.DevSources(cfg)
 				}
@@ -42,12 +56,6 @@ reloaded, all or nothing, whenever its file changes.`,
 			override(cfg)
 			if err := checked(cfg, true); err != nil {
 				return err
-			}
-			if file == "" {
-				var err error
-				if cfg.Data, err = a.devData(); err != nil {
-					return err
-				}
 			}
 			return a.serve(cmd.Context(), cfg, file, override, &dev)
 		},
@@ -111,7 +119,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, file string, overri
 		return err
 	}
 	if dev != nil && !dev.Conformance {
-		err = s.Welcome(a.std.out)
+		err = s.Welcome(a.std.out, program(), place(s.URL(), cfg.Data))
 	} else {
 		err = a.printf("Trilith serves %s and gRPC on %s\n", s.URL(), s.GRPCAddr())
 	}
@@ -122,6 +130,37 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, file string, overri
 		cancel()
 	}
 	return errors.Join(err, <-ended)
+}
+
+// program returns how a shell finds this program again.
+func program() string {
+	if strings.Contains(os.Args[0], "go-build") { // go run made it.
+		return "go run ./cmd/gateway"
+	}
+	return quoted(os.Args[0])
+}
+
+// place returns the flags by which other commands find a gateway in
+// development mode, with a space before each; none where it is in the usual place.
+func place(url, data string) (flags string) {
+	if addr := strings.TrimPrefix(url, "http://"); addr != defaultAddr {
+		flags += " --addr " + addr
+	}
+	if usual, err := defaultDevData(); err != nil || data != usual {
+		flags += " --data " + quoted(data)
+	}
+	return flags
+}
+
+// quoted returns a word as a POSIX shell reads it.
+func quoted(word string) string {
+	plain := func(r rune) bool {
+		return r == '/' || r == '.' || r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func newToken(a *app) *cobra.Command {
@@ -149,5 +188,6 @@ Give the --addr and --data that the gateway was started with.`,
 		},
 	}
 	cmd.Flags().StringVar(&persona, "as", "dev", "persona: admin, dev or guest")
+	completes(cmd, "as", server.Personas()...)
 	return cmd
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -62,13 +64,15 @@ func (s *Server) Token(persona string) (string, error) {
 func Personas() []string { return issuer.Personas() }
 
 // Welcome writes the addresses and, for every door, one call that works as it
-// is pasted into a shell.
-func (s *Server) Welcome(w io.Writer) error {
+// is pasted into a shell. The command is how a shell starts the program, such as
+// "gateway", and flags, each with a space before it, are those by which the
+// program finds this gateway when it makes a token; both as a shell reads them.
+func (s *Server) Welcome(w io.Writer, command, flags string) error {
 	token, err := s.Token("dev")
 	if err != nil {
 		return err
 	}
-	text := strings.NewReplacer("{base}", s.base, "{grpc}", s.GRPCAddr(), "{token}", token).Replace(`Trilith is up. The same tool through every door:
+	text := strings.NewReplacer("{base}", s.base, "{grpc}", s.GRPCAddr(), "{token}", token, "{personas}", strings.Join(Personas(), ", "), "{gateway}", command, "{flags}", flags).Replace(`Trilith is up. The same tool through every door:
 
 export TOKEN={token}
 
@@ -79,12 +83,12 @@ curl -s {base}/mcp -H "Authorization: Bearer $TOKEN" -H 'Content-Type: applicati
 curl -s {base}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"query":"mutation { callTool(name: \"demo.add\", arguments: {a: 1, b: 2}) { structured isError } }"}'
 
 # gRPC (services)
-GATEWAY_TOKEN=$TOKEN go run ./cmd/gateway call demo.add --json '{"a":1,"b":2}' --via grpc --grpc-addr {grpc}
+GATEWAY_TOKEN=$TOKEN {gateway} call demo.add --json '{"a":1,"b":2}' --via grpc --grpc-addr {grpc}
 
 # REST (scripts); the OpenAPI document is at {base}/openapi.json
 curl -s {base}/v1/tools/demo.add:call -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"a":1,"b":2}'
 
-Tokens for the personas ` + strings.Join(Personas(), ", ") + `: gateway token --as NAME
+Tokens for the personas {personas}: {gateway} token --as NAME{flags}
 `)
 	_, err = io.WriteString(w, text)
 	return err
@@ -94,7 +98,10 @@ Tokens for the personas ` + strings.Join(Personas(), ", ") + `: gateway token --
 // that runs, or will run, with this data directory and base URL.
 func DevToken(data, base, persona string) (string, error) {
 	is, err := issuer.Open(issuer.Options{URL: base + issuerPath, KeyFile: issuerKey(data), Existing: true})
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("no gateway dev has run with data directory %s: start \"gateway dev\", or give its --data", data)
+	case err != nil:
 		return "", err
 	}
 	return is.Mint(persona, base, DevTokenTTL)
