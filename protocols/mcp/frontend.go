@@ -250,12 +250,14 @@ type callKey struct {
 type calls struct {
 	mu      sync.Mutex
 	running map[callKey]runningCall
+	begun   uint64 // how many calls there have been
 	closed  bool
 }
 
 type runningCall struct {
 	cancel context.CancelCauseFunc
 	client context.Context //nolint:containedctx // it ends when the client has gone.
+	n      uint64          // tells calls of one key apart
 }
 
 func newCalls() *calls { return &calls{running: map[callKey]runningCall{}} }
@@ -271,14 +273,18 @@ func (c *calls) begin(ctx, client context.Context, key callKey) (context.Context
 		cancel(nil)
 		return nil, nil, false
 	}
-	call := runningCall{cancel, client}
+	c.begun++
+	n := c.begun
+	call := runningCall{cancel, client, n}
 	c.running[key] = call
 	if c.closed {
 		call.bind()
 	}
 	return ctx, func() {
 		c.mu.Lock()
-		delete(c.running, key)
+		if c.running[key].n == n { // Ended before, the id may be in use again.
+			delete(c.running, key)
+		}
 		c.mu.Unlock()
 		cancel(nil)
 	}, true

@@ -223,7 +223,7 @@ func (c *pipe) handle(requests, streams context.Context, p packet) {
 		if serve == nil {
 			c.listen(ctx, req)
 		} else {
-			c.answer(ctx, req, serve)
+			c.answer(ctx, req, serve, done)
 		}
 	})
 }
@@ -305,7 +305,7 @@ func (c *pipe) note(streams context.Context, req *request) {
 
 // answer serves a request and writes the response, unless the client cancelled
 // it: then it wants none (basic, cancellation).
-func (c *pipe) answer(ctx context.Context, req *request, serve method) {
+func (c *pipe) answer(ctx context.Context, req *request, serve method, done func()) {
 	var mu sync.Mutex
 	answered := false
 	req.notify = func(n []byte) {
@@ -325,6 +325,7 @@ func (c *pipe) answer(ctx context.Context, req *request, serve method) {
 		c.f.release(out)
 		return
 	}
+	done() // Whoever has read the answer may use its id again.
 	c.post(out)
 }
 
