@@ -2,11 +2,11 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
-	"net/http"
 	"path/filepath"
 	"reflect"
 	"sync"
@@ -32,7 +32,8 @@ type sources struct {
 
 // running is one source.
 type running struct {
-	config  config.Source // the zero Source for one that the embedding program gave
+	config  config.Source     // the zero Source for one that the embedding program gave
+	secrets [sha256.Size]byte // of what its secrets were when it was made
 	up      gateway.Upstream
 	options gateway.Options
 	cancel  context.CancelFunc
@@ -75,11 +76,15 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if _, given := s.options.Sources[c.Name]; given {
 			return nil, fmt.Errorf("source %q is configured and given by the program", c.Name)
 		}
-		if r := old[c.Name]; r != nil && reflect.DeepEqual(r.config, c) {
+		have, err := s.resolve(c.MCP)
+		if err != nil {
+			return nil, fmt.Errorf("source %q: %w", c.Name, err)
+		}
+		if r := old[c.Name]; r != nil && reflect.DeepEqual(r.config, c) && r.secrets == have.digest() {
 			next[c.Name] = r
 			continue
 		}
-		up, err := s.makeUpstream(c)
+		up, err := s.makeUpstream(c, have)
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
@@ -87,7 +92,9 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if c.Prefix {
 			o.Prefix = c.Name + "."
 		}
-		next[c.Name] = newRunning(c, guard.Deadline(up, cfg.Limits.CallTimeout), o)
+		r := newRunning(c, guard.Deadline(up, cfg.Limits.CallTimeout), o)
+		r.secrets = have.digest()
+		next[c.Name] = r
 	}
 	for name, r := range old {
 		if r.config.Name == "" {
@@ -103,10 +110,10 @@ func newRunning(c config.Source, up gateway.Upstream, o gateway.Options) *runnin
 
 // makeUpstream makes the upstream of one source: the one place that knows
 // every kind.
-func (s *Server) makeUpstream(c config.Source) (gateway.Upstream, error) {
+func (s *Server) makeUpstream(c config.Source, have secrets) (gateway.Upstream, error) {
 	switch {
 	case c.MCP != nil:
-		return s.makeMCP(c.Name, c.MCP)
+		return s.makeMCP(c.Name, c.MCP, have)
 	case c.Demo:
 		f := new(gateway.Funcs)
 		return f, demo.Tools(f)
@@ -115,60 +122,16 @@ func (s *Server) makeUpstream(c config.Source) (gateway.Upstream, error) {
 	}
 }
 
-func (s *Server) makeMCP(name string, c *config.MCP) (gateway.Upstream, error) {
-	lookup := s.options.LookEnv
-	if lookup == nil {
-		lookup = func(string) (string, bool) { return "", false }
-	}
-	headers := http.Header{}
-	for k, v := range c.Headers {
-		value, err := v.Resolve(lookup)
-		if err != nil {
-			return nil, fmt.Errorf("headers.%s: %w", k, err)
-		}
-		headers.Set(k, value)
-	}
-	var env []string
-	for k, v := range c.Env {
-		value, err := v.Resolve(lookup)
-		if err != nil {
-			return nil, fmt.Errorf("env.%s: %w", k, err)
-		}
-		env = append(env, k+"="+value)
-	}
+func (s *Server) makeMCP(name string, c *config.MCP, have secrets) (gateway.Upstream, error) {
 	command := c.Command
 	if command != "" && filepath.Base(command) != command && !filepath.IsAbs(command) {
 		command = filepath.Join(c.Dir, command)
 	}
-	oauth, err := resolveOAuth(c.OAuth, lookup)
-	if err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
-	}
 	return mcp.NewUpstream(mcp.UpstreamOptions{
-		Name: name, URL: c.URL, Headers: headers, OAuth: oauth, AllowPrivate: c.AllowPrivate,
-		Command: command, Args: c.Args, Env: env, Dir: c.Dir,
+		Name: name, URL: c.URL, Headers: have.Headers, OAuth: have.OAuth, AllowPrivate: c.AllowPrivate,
+		Command: command, Args: c.Args, Env: have.Env, Dir: c.Dir,
 		Timeout: c.Timeout, Era: c.Era, Version: s.options.Version, Logger: s.log,
-		Sessions: c.Sessions, MaxSessions: c.MaxSessions, Idle: c.Idle,
 	})
-}
-
-// resolveOAuth returns the credentials of one source, or nil without.
-func resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAuthOptions, error) {
-	if c == nil {
-		return nil, nil //nolint:nilnil // There are none.
-	}
-	secret, err := c.ClientSecret.Resolve(lookup)
-	if err != nil {
-		return nil, fmt.Errorf("client_secret: %w", err)
-	}
-	key, err := c.PrivateKey.Resolve(lookup)
-	if err != nil {
-		return nil, fmt.Errorf("private_key: %w", err)
-	}
-	return &mcp.OAuthOptions{
-		ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID, Scopes: c.Scopes,
-		Issuer: c.Issuer, TokenURL: c.TokenURL, Resource: c.Resource,
-	}, nil
 }
 
 // run starts every source and ends with the context, when all have ended.

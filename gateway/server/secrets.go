@@ -1,0 +1,76 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/protocols/mcp"
+)
+
+// secrets is what may hold secrets in the configuration of a source, with its
+// references replaced.
+type secrets struct {
+	Headers http.Header
+	Env     []string
+	OAuth   *mcp.OAuthOptions
+}
+
+// digest tells whether secrets have changed, without keeping them.
+func (s secrets) digest() [sha256.Size]byte {
+	b, _ := json.Marshal(s) // Strings always marshal.
+	return sha256.Sum256(b)
+}
+
+// resolve reads the secrets of one source as they are now.
+func (s *Server) resolve(c *config.MCP) (have secrets, err error) {
+	if c == nil {
+		return have, nil
+	}
+	lookup := s.options.LookEnv
+	if lookup == nil {
+		lookup = func(string) (string, bool) { return "", false }
+	}
+	have.Headers = http.Header{}
+	for k, v := range c.Headers {
+		value, err := v.Resolve(lookup)
+		if err != nil {
+			return have, fmt.Errorf("headers.%s: %w", k, err)
+		}
+		have.Headers.Set(k, value)
+	}
+	for k, v := range c.Env {
+		value, err := v.Resolve(lookup)
+		if err != nil {
+			return have, fmt.Errorf("env.%s: %w", k, err)
+		}
+		have.Env = append(have.Env, k+"="+value)
+	}
+	slices.Sort(have.Env)
+	if have.OAuth, err = resolveOAuth(c.OAuth, lookup); err != nil {
+		return have, fmt.Errorf("oauth: %w", err)
+	}
+	return have, nil
+}
+
+// resolveOAuth returns the credentials of one source, or nil without.
+func resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAuthOptions, error) {
+	if c == nil {
+		return nil, nil //nolint:nilnil // There are none.
+	}
+	secret, err := c.ClientSecret.Resolve(lookup)
+	if err != nil {
+		return nil, fmt.Errorf("client_secret: %w", err)
+	}
+	key, err := c.PrivateKey.Resolve(lookup)
+	if err != nil {
+		return nil, fmt.Errorf("private_key: %w", err)
+	}
+	return &mcp.OAuthOptions{
+		ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID, Scopes: c.Scopes,
+		Issuer: c.Issuer, TokenURL: c.TokenURL, Resource: c.Resource,
+	}, nil
+}
