@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -25,27 +27,53 @@ func (a *app) base() string {
 	return "http://" + a.addr
 }
 
-// header returns the headers of every request: the caller's token.
-func (a *app) header() http.Header {
+// token returns the caller's token for an address that a flag names, or "". It
+// is not sent in plain text to another machine unless --addr asks for http.
+func (a *app) token(addr string) (string, error) {
+	token := os.Getenv(tokenVariable)
+	if token == "" || strings.Contains(a.addr, "://") {
+		return token, nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return token, nil
+	}
+	return "", usageError{fmt.Errorf("the token in %s would go to %s in plain text: give --addr https://…, or http://… if that is meant", tokenVariable, addr)}
+}
+
+// bearer returns the headers of a request with a token, if there is one.
+func bearer(token string) http.Header {
 	h := http.Header{}
-	if token := os.Getenv(tokenVariable); token != "" {
+	if token != "" {
 		h.Set("Authorization", "Bearer "+token)
 	}
 	return h
 }
 
+// door returns the MCP door of the gateway at --addr as an upstream.
+func (a *app) door() (*mcp.Upstream, error) {
+	token, err := a.token(a.addr)
+	if err != nil {
+		return nil, err
+	}
+	return remote(a.base()+"/mcp", token)
+}
+
 // remote returns the gateway at a URL as an upstream. The user names it, so it
 // may be anywhere.
-func (a *app) remote(url string) (*mcp.Upstream, error) {
+func remote(url, token string) (*mcp.Upstream, error) {
 	return mcp.NewUpstream(mcp.UpstreamOptions{
-		Name: "gateway", URL: url, Headers: a.header(), Version: version(), Timeout: callTimeout,
+		Name: "gateway", URL: url, Headers: bearer(token), Version: version(), Timeout: callTimeout,
 		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
 	})
 }
 
 // catalog asks the gateway for all that the caller may use.
 func (a *app) catalog(ctx context.Context) (gateway.Catalog, error) {
-	up, err := a.remote(a.base() + "/mcp")
+	up, err := a.door()
 	if err != nil {
 		return gateway.Catalog{}, err
 	}
@@ -65,17 +93,44 @@ func (a *app) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return errInterrupted
 	}
-	var http interface{ HTTPStatus() int }
 	var refusal *gateway.Error
-	found := errors.As(err, &refusal)
-	if found && refusal.Code == gateway.Unauthenticated || errors.As(err, &http) && http.HTTPStatus() == 401 {
+	refused := errors.As(err, &refusal)
+	status := 0
+	if http, ok := errors.AsType[interface {
+		error
+		HTTPStatus() int
+	}](err); ok {
+		status = http.HTTPStatus()
+	}
+	dial, dialed := errors.AsType[*net.OpError](err)
+	lost, isLost := errors.AsType[*url.Error](err)
+	switch {
+	case errors.As(err, new(usageError)):
+		return err
+	case refused && refusal.Code == gateway.Unauthenticated || status == http.StatusUnauthorized:
 		if os.Getenv(tokenVariable) == "" {
 			return fmt.Errorf("the gateway wants a token: set %s (for gateway dev: export %s=$(gateway token --as dev))", tokenVariable, tokenVariable)
 		}
-		return fmt.Errorf("the gateway does not accept the token in %s", tokenVariable)
-	}
-	if found && refusal.Code != gateway.Unavailable {
+		return fmt.Errorf("the gateway does not accept the token in %s (a token of gateway dev is good for the --addr and --data that it was made with)", tokenVariable)
+	case dialed && dial.Op == "dial":
+		return fmt.Errorf("cannot reach the gateway at %s: %w", a.addr, dial.Err)
+	case isLost:
+		return notGateway{a.addr, "HTTP", lost.Err}
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		return notGateway{a.addr, "HTTP", err}
+	case refused && (refusal.Code != gateway.Unavailable || refusal.Err == nil):
 		return fmt.Errorf("%s (%s)", refusal.Msg, refusal.Code)
 	}
 	return err
+}
+
+// notGateway is what answers, but not as a gateway does.
+type notGateway struct {
+	addr, protocol string
+	cause          error
+}
+
+// Error returns the cause, and asks what is probably the question.
+func (e notGateway) Error() string {
+	return fmt.Sprintf("no proper answer from %s (is this the %s address of a gateway?): %v", e.addr, e.protocol, e.cause)
 }

@@ -53,7 +53,7 @@ Start with "gateway dev". Commands that call a gateway take its address from --a
 		},
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.addr, "addr", defaultAddr, "address of the HTTP doors, host:port or a URL")
+	f.StringVar(&a.addr, "addr", defaultAddr, "address of the HTTP doors, host:port, or a URL for commands that call")
 	f.StringVar(&a.grpcAddr, "grpc-addr", defaultGRPCAddr, "address of the gRPC door, host:port")
 	f.StringVar(&a.data, "data", "", "data directory (default: that of the configuration, or for dev one in your state directory)")
 	f.StringVarP(&a.output, "output", "o", "table", "form of the output: table or json")

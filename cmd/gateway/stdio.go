@@ -30,7 +30,8 @@ MCP door of a gateway elsewhere, with the token in ` + tokenVariable + `:
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if connect != "" {
-				return a.bridge(cmd.Context(), connect)
+				a.addr = connect
+				return a.bridge(cmd.Context())
 			}
 			cfg, err := config.Load(file)
 			if err != nil {
@@ -73,10 +74,10 @@ func (a *app) stdio(ctx context.Context, cfg *config.Config) error {
 	return errors.Join(err, <-ended)
 }
 
-// bridge shows the gateway at url as if it were here: its capabilities are
+// bridge shows the gateway at --connect as if it were here: its capabilities are
 // those of a registry with one source. The far side decides and records.
-func (a *app) bridge(ctx context.Context, url string) error {
-	up, err := a.remote(url)
+func (a *app) bridge(ctx context.Context) error {
+	up, err := remote(a.addr, os.Getenv(tokenVariable))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,7 @@ import (
 
 // callMCP calls a tool through the MCP door.
 func (a *app) callMCP(ctx context.Context, name string, args json.RawMessage, progress func(gateway.Progress)) (*gateway.Result, error) {
-	up, err := a.remote(a.base() + "/mcp")
+	up, err := a.door()
 	if err != nil {
 		return nil, err
 	}
@@ -65,15 +66,13 @@ func (a *app) callGraphQL(ctx context.Context, name string, args json.RawMessage
 					} `json:"result"`
 				} `json:"toolCall"`
 			} `json:"data"`
-			Errors []struct {
-				Message string `json:"message"`
-			} `json:"errors"`
+			Errors []graphqlError `json:"errors"`
 		}
 		if err := json.Unmarshal(e.data, &next); err != nil {
 			return nil, err
 		}
 		if len(next.Errors) > 0 {
-			return nil, errors.New(next.Errors[0].Message)
+			return nil, next.Errors[0].error()
 		}
 		t := next.Data.ToolCall
 		if t.Result != nil {
@@ -95,7 +94,7 @@ func (a *app) callREST(ctx context.Context, name string, args json.RawMessage, p
 		case e.name == "result":
 			return gateway.NewResult(e.data)
 		case e.name == "error":
-			return nil, problem(e.data, "the call failed")
+			return nil, cmp.Or(problem(e.data), errNoResult)
 		case e.name == "progress" && progress != nil:
 			var p struct {
 				Progress json.Number `json:"progress"`
@@ -127,7 +126,12 @@ func (a *app) events(ctx context.Context, path string, body []byte) iter.Seq2[ev
 			yield(event{}, err)
 			return
 		}
-		req.Header = a.header()
+		token, err := a.token(a.addr)
+		if err != nil {
+			yield(event{}, err)
+			return
+		}
+		req.Header = bearer(token)
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Accept", "text/event-stream")
 		res, err := http.DefaultClient.Do(req)
@@ -138,7 +142,7 @@ func (a *app) events(ctx context.Context, path string, body []byte) iter.Seq2[ev
 		defer res.Body.Close() //nolint:errcheck // It was read as far as it matters.
 		if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 			b, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // What there is of it.
-			yield(event{}, refusal(res, b))
+			yield(event{}, a.refusal(res, b))
 			return
 		}
 		readEvents(res.Body, yield)
@@ -146,35 +150,54 @@ func (a *app) events(ctx context.Context, path string, body []byte) iter.Seq2[ev
 }
 
 // refusal is the error of an answer that is not a stream.
-func refusal(res *http.Response, body []byte) error {
-	err := problem(body, res.Status)
-	if res.StatusCode == http.StatusUnauthorized {
-		return &gateway.Error{Code: gateway.Unauthenticated, By: "gateway", Msg: err.Error()}
+func (a *app) refusal(res *http.Response, body []byte) error {
+	err := problem(body)
+	switch {
+	case res.StatusCode == http.StatusUnauthorized:
+		return &gateway.Error{Code: gateway.Unauthenticated, By: "gateway", Msg: res.Status}
+	case err == nil:
+		return notGateway{a.addr, "HTTP", errors.New(res.Status)}
 	}
 	return err
 }
 
+// A graphqlError is one error of a GraphQL answer.
+type graphqlError struct {
+	Message    string `json:"message"`
+	Extensions struct {
+		Code string `json:"code"`
+	} `json:"extensions"`
+}
+
+func (e graphqlError) error() error { return said(e.Message, e.Extensions.Code) }
+
+// said is an error in the words of the gateway.
+func said(msg, code string) error {
+	if code == "" {
+		return errors.New(msg)
+	}
+	return fmt.Errorf("%s (%s)", msg, code)
+}
+
 // problem reads the message out of a problem document (RFC 9457) or a GraphQL
-// answer with errors.
-func problem(body []byte, otherwise string) error {
+// answer with errors. It returns nil for anything else.
+func problem(body []byte) error {
 	var p struct {
-		Title  string `json:"title"`
-		Detail string `json:"detail"`
-		Errors []struct {
-			Message string `json:"message"`
-		} `json:"errors"`
+		Title  string         `json:"title"`
+		Detail string         `json:"detail"`
+		Code   string         `json:"code"`
+		Errors []graphqlError `json:"errors"`
 	}
-	if json.Unmarshal(body, &p) == nil {
-		switch {
-		case p.Detail != "":
-			return errors.New(p.Detail)
-		case len(p.Errors) > 0 && p.Errors[0].Message != "":
-			return errors.New(p.Errors[0].Message)
-		case p.Title != "":
-			return errors.New(p.Title)
-		}
+	if json.Unmarshal(body, &p) != nil {
+		return nil
 	}
-	return errors.New(otherwise)
+	switch msg := cmp.Or(p.Detail, p.Title); {
+	case len(p.Errors) > 0 && p.Errors[0].Message != "":
+		return p.Errors[0].error()
+	case msg != "":
+		return said(msg, p.Code)
+	}
+	return nil
 }
 
 // maxEvent bounds one line of a stream, in bytes.
