@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -38,4 +40,13 @@ func (s *Server) sessionKey(ctx context.Context) (key [32]byte, err error) {
 		return key, fmt.Errorf("secret %q has %d bytes, not %d", name, len(found.Value.Key), len(key))
 	}
 	return [32]byte(found.Value.Key), nil
+}
+
+// keyOf derives the key of one toolset's endpoint from that of all: no endpoint
+// opens what another has sealed.
+func keyOf(key [32]byte, toolset string) (derived [32]byte) {
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write([]byte("toolset/" + toolset))
+	copy(derived[:], mac.Sum(nil))
+	return derived
 }

@@ -107,6 +107,7 @@ func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
 	e := &toolsetEndpoint{config: c}
 	options := s.mcpOptions
 	options.Instructions, options.Tasks = c.Description, s.tasksOf(c.Name)
+	options.SessionKey = keyOf(s.mcpOptions.SessionKey, c.Name)
 	if c.Search {
 		if e.search, err = toolset.NewSearch(c.Name, gw, s.toolsets.index, s.observers(), s.audit.Gate()); err != nil {
 			return nil, err
