@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -257,7 +256,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	}); err != nil {
 		return err
 	}
-	creds, err := serverTLS(cfg.Listen.TLS)
+	creds, err := serverTLS(cfg.Listen.TLS, s.log)
 	if err != nil {
 		return err
 	}
@@ -276,18 +275,6 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	s.onClose(func() error { cutOff(nil); return nil })
 	s.onClose(s.http.Close)
 	return nil
-}
-
-// serverTLS loads the certificate of both listeners, or returns nil.
-func serverTLS(c *config.TLS) (*tls.Config, error) {
-	if c == nil {
-		return nil, nil //nolint:nilnil // No TLS is a choice, not a failure.
-	}
-	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // issuerKey is where the built-in issuer keeps its key; "" keeps it in memory.
