@@ -111,6 +111,12 @@ func (d *Door) Metadata() http.Handler {
 		m, known := d.metadata[strings.TrimSuffix(path, "/")]
 		h := w.Header()
 		switch {
+		case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
+			h.Set("Access-Control-Allow-Origin", "*") // Preflights come for the header MCP-Protocol-Version.
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD")
+			h.Set("Access-Control-Allow-Headers", "*")
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			h.Set("Allow", "GET, HEAD")
 			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)

@@ -30,10 +30,11 @@ func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
 	mux.Handle("/openapi.json", s.door.Handler(s.grpc.REST()))
 
 	mux.Handle("GET /graphql/ui/", s.door.Guard(http.StripPrefix("/graphql/ui", s.graphql.UI())))
-	mux.HandleFunc("GET /.well-known/oauth-protected-resource", s.toolsets.serveMetadata)
-	mux.HandleFunc("GET /.well-known/oauth-protected-resource/", s.toolsets.serveMetadata)
+	mux.HandleFunc("/.well-known/oauth-protected-resource", s.toolsets.serveMetadata)
+	mux.HandleFunc("/.well-known/oauth-protected-resource/", s.toolsets.serveMetadata)
 	mux.Handle("GET /livez", s.door.Guard(http.HandlerFunc(live)))
 	mux.Handle("GET /readyz", s.door.Guard(http.HandlerFunc(s.readyz)))
+	mux.Handle("/", s.door.Handler(s.grpc.REST())) // What nothing serves is refused, and recorded, as REST does it.
 	mux.Handle("GET /{$}", s.door.Guard(http.HandlerFunc(s.index)))
 	if s.issuer != nil {
 		mux.Handle(issuerPath+"/", s.door.Guard(http.StripPrefix(issuerPath, s.issuer.Handler())))
