@@ -90,11 +90,11 @@ func TestStreamsOutlastPatience(t *testing.T) {
 	t.Run("websocket", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.URL(), "http")+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+		ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.URL(), "http")+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}}) //nolint:bodyclose // The library closes it.
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ws.CloseNow() //nolint:errcheck // The test is over.
+		defer ws.CloseNow()
 		for _, m := range []string{
 			fmt.Sprintf(`{"type":"connection_init","payload":{"Authorization":"Bearer %s"}}`, r.token(t, "dev")),
 			fmt.Sprintf(`{"type":"subscribe","id":"1","payload":{"query":%q}}`, query),
@@ -131,7 +131,9 @@ func TestConnectionOutlastsPatience(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+		_, err = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close() // It has been read.
+		if err != nil || res.StatusCode != http.StatusOK {
 			t.Fatalf("%s, %v", res.Status, err)
 		}
 	}
