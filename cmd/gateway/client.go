@@ -95,23 +95,14 @@ func (a *app) explain(ctx context.Context, err error) error {
 	}
 	var refusal *gateway.Error
 	refused := errors.As(err, &refusal)
-	status := 0
-	if http, ok := errors.AsType[interface {
-		error
-		HTTPStatus() int
-	}](err); ok {
-		status = http.HTTPStatus()
-	}
+	status := httpStatus(err)
 	dial, dialed := errors.AsType[*net.OpError](err)
 	lost, isLost := errors.AsType[*url.Error](err)
 	switch {
 	case errors.As(err, new(usageError)):
 		return err
 	case refused && refusal.Code == gateway.Unauthenticated || status == http.StatusUnauthorized:
-		if os.Getenv(tokenVariable) == "" {
-			return fmt.Errorf("the gateway wants a token: set %s (for gateway dev: export %s=$(gateway token --as dev))", tokenVariable, tokenVariable)
-		}
-		return fmt.Errorf("the gateway does not accept the token in %s (a token of gateway dev is good for the --addr and --data that it was made with)", tokenVariable)
+		return unauthenticated()
 	case dialed && dial.Op == "dial":
 		return fmt.Errorf("cannot reach the gateway at %s: %w", a.addr, dial.Err)
 	case isLost:
@@ -122,6 +113,23 @@ func (a *app) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%s (%s)", refusal.Msg, refusal.Code)
 	}
 	return err
+}
+
+// unauthenticated says what to do about a token that is missing or not accepted.
+func unauthenticated() error {
+	if os.Getenv(tokenVariable) == "" {
+		return fmt.Errorf("the gateway wants a token: set %s (for gateway dev: export %s=$(gateway token --as dev))", tokenVariable, tokenVariable)
+	}
+	return fmt.Errorf("the gateway does not accept the token in %s (a token of gateway dev is good for the --addr and --data that it was made with)", tokenVariable)
+}
+
+// httpStatus returns the HTTP status that is the reason of an error, or 0.
+func httpStatus(err error) int {
+	var status interface{ HTTPStatus() int }
+	if errors.As(err, &status) {
+		return status.HTTPStatus()
+	}
+	return 0
 }
 
 // notGateway is what answers, but not as a gateway does.

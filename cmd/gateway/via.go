@@ -189,7 +189,7 @@ func problem(body []byte) error {
 		Errors []graphqlError `json:"errors"`
 	}
 	if json.Unmarshal(body, &p) != nil {
-		return nil
+		return nil //nolint:nilerr // It is something else, and says nothing.
 	}
 	switch msg := cmp.Or(p.Detail, p.Title); {
 	case len(p.Errors) > 0 && p.Errors[0].Message != "":
