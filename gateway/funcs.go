@@ -71,7 +71,7 @@ func AddTool[In, Out any](f *Funcs, name, description string, run func(context.C
 		}
 		res, err := answer(out)
 		if err != nil {
-			return ErrorResult("the answer cannot be written as JSON: " + err.Error()), nil
+			return ErrorResult("the answer cannot be written as JSON: " + err.Error()), nil //nolint:nilerr // It is the tool's own failure.
 		}
 		return res, nil
 	})

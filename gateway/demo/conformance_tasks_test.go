@@ -38,7 +38,7 @@ func TestTaskFixtures(t *testing.T) {
 			if err == nil && res.Input != nil {
 				res, err = call(&gateway.Resume{Answers: map[string]json.RawMessage{"user_name": answer}})
 			}
-			got := ""
+			var got string
 			if err != nil {
 				got = err.Error()
 			} else {

@@ -90,7 +90,7 @@ func TestStreamsOutlastPatience(t *testing.T) {
 	t.Run("websocket", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.URL(), "http")+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}}) //nolint:bodyclose // The library closes it.
+		ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.URL(), "http")+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}}) // The library closes it.
 		if err != nil {
 			t.Fatal(err)
 		}

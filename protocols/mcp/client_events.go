@@ -39,7 +39,7 @@ func (u *Upstream) openEvents(ctx context.Context) (*client, error) {
 		c.close(err)
 		return nil, fmt.Errorf("HTTP+SSE: %w", err)
 	}
-	t.wg.Go(func() { t.listen(events) }) //nolint:contextcheck // see above.
+	t.wg.Go(func() { t.listen(events) })
 	return c, nil
 }
 
@@ -112,7 +112,7 @@ func (t *eventsTransport) roundTrip(ctx context.Context, r *outgoing) (message, 
 	defer t.drop(r.id)
 	posting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(t.c.ctx, func() { cancel(t.gone()) })() //nolint:contextcheck // the connection's own life.
+	defer context.AfterFunc(t.c.ctx, func() { cancel(t.gone()) })() // The connection's own life.
 	if err := t.send(posting, r.method, r.body); err != nil {
 		return message{}, err
 	}
@@ -123,7 +123,7 @@ func (t *eventsTransport) roundTrip(ctx context.Context, r *outgoing) (message, 
 		return message{}, t.gone()
 	case <-ctx.Done():
 		if r.method != "initialize" {
-			t.c.spawn(func() { //nolint:contextcheck // the request's own context has ended.
+			t.c.spawn(func() { // The request's own context has ended.
 				ctx, cancel := context.WithTimeout(context.WithoutCancel(t.c.ctx), t.c.u.o.Grace)
 				defer cancel()
 				t.abandon(ctx, r.id)

@@ -60,7 +60,7 @@ func (t *httpTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 	caller := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })() //nolint:contextcheck // the connection's own life.
+	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })() // The connection's own life.
 	legacy := t.c.rev != "" && !t.c.modern()
 	if legacy {
 		t.mu.Lock()
@@ -73,7 +73,7 @@ func (t *httpTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 		m, err = message{}, context.Cause(caller)
 	}
 	if legacy {
-		t.ended(r.id, abandoned) //nolint:contextcheck // the request's own context has ended.
+		t.ended(r.id, abandoned) // The request's own context has ended.
 	}
 	return m, err
 }

@@ -25,7 +25,7 @@ func (t *httpTransport) follow(ctx context.Context, res *http.Response, r *outgo
 	resumes, retry := 0, firstRetry
 	for {
 		before := events.lastID
-		m, err := t.read(events, r) //nolint:contextcheck // what the server asks meanwhile is not the call's.
+		m, err := t.read(events, r) // What the server asks meanwhile is not the call's.
 		if err == nil || t.c.modern() || errors.Is(err, errTooLarge) || errors.Is(err, errBadAnswer) {
 			return m, err
 		}
@@ -135,8 +135,8 @@ func (t *httpTransport) stand(ctx context.Context, ready func()) {
 			ready()
 			events := newSSEReader(res.Body, t.c.u.o.MaxMessage)
 			events.lastID = last
-			_, err = t.read(events, nil) //nolint:contextcheck // as in follow.
-			_ = res.Body.Close()         // It has been read.
+			_, err = t.read(events, nil)
+			_ = res.Body.Close() // It has been read.
 			if last = events.lastID; events.retry > 0 {
 				wait = max(firstRetry, min(events.retry, mostRetry))
 			} else if time.Since(opened) >= stableAfter {

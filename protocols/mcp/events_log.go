@@ -68,7 +68,7 @@ func appendEventID(b []byte, stream string, seq uint64) []byte {
 
 // append keeps an event and returns its number, or 0 where it could not be kept.
 func (l *eventLog) append(kind byte, message []byte) uint64 {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout) //nolint:forbidigo // A stream outlives the requests that carry it.
 	defer cancel()
 	out := l.f.buffer()
 	defer l.f.release(out)
@@ -82,7 +82,7 @@ func (l *eventLog) append(kind byte, message []byte) uint64 {
 }
 
 func (l *eventLog) drop() {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout) //nolint:forbidigo // A stream outlives the requests that carry it.
 	defer cancel()
 	if err := l.f.o.Events.Drop(ctx, l.key); err != nil {
 		l.f.o.Logger.WarnContext(ctx, "events of a session that ended are still kept", slog.Any("cause", err))

@@ -265,7 +265,7 @@ func newCalls() *calls { return &calls{running: map[callKey]runningCall{}} }
 // begin notes a call, whose context it returns with how to end it. It reports
 // false where the id is in use. The call may survive its client, but not when
 // the frontend closes too.
-func (c *calls) begin(ctx, client context.Context, key callKey) (context.Context, func(), bool) { //nolint:revive // two contexts are the point.
+func (c *calls) begin(ctx, client context.Context, key callKey) (context.Context, func(), bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,7 +23,7 @@ func (f *Frontend) refuse(ctx context.Context, b []byte, r *request, e *wireErro
 func (f *Frontend) record(ctx context.Context, r *request, e *wireError) {
 	if !e.recorded {
 		call := r.known()
-		f.gw.Refuse(ctx, &call, &gateway.Error{Code: e.gatewayCode(), By: door, Msg: e.message})
+		_ = f.gw.Refuse(ctx, &call, &gateway.Error{Code: e.gatewayCode(), By: door, Msg: e.message})
 	}
 }
 

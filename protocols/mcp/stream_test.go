@@ -38,7 +38,7 @@ func openTap(t testing.TB, srv *httptest.Server, method string, header http.Head
 	r.Header = header.Clone()
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json, text/event-stream")
-	res, err := srv.Client().Do(r) //nolint:bodyclose // the tap closes it.
+	res, err := srv.Client().Do(r) // The tap closes it.
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -148,7 +148,7 @@ func (f *Frontend) doModern(ctx context.Context, r *request, call *gateway.Call)
 		turn: make(chan struct{}, 1), asked: make(chan *asked), done: make(chan struct{}),
 	}
 	d.life, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	d.begin(f, r, call) //nolint:contextcheck // The call outlives its first request.
+	d.begin(f, r, call) // The call outlives its first request.
 	return f.attend(ctx, d)
 }
 

@@ -176,7 +176,7 @@ func (c *client) question(id json.RawMessage, i *inquiry, q gateway.Question) *w
 		answer, err := i.call.Ask(ctx, q)
 		c.closed(id)
 		c.leaveInquiry(i)
-		c.deliver(appendAnswer(id, answer, err)) //nolint:contextcheck // the server waits for it when the call has ended, too.
+		c.deliver(appendAnswer(id, answer, err)) // The server waits for it when the call has ended, too.
 	})
 	if !spawned {
 		c.closed(id)

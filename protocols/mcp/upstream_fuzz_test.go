@@ -46,8 +46,6 @@ func FuzzSSEReader(f *testing.F) {
 
 // FuzzAnswer checks what a server's message may do to the client: a result is a
 // part of the message, and everything else is an error with a code.
-//
-//nolint:gocyclo // one case for each kind of message.
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		`{"jsonrpc":"2.0","id":1,"result":{"content":[],"isError":true}}`, `{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"m","data":{"uri":1}}}`,

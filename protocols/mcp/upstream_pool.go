@@ -167,7 +167,7 @@ func (l *link) client(ctx context.Context) (*client, error) {
 		}
 		a := &attempt{done: make(chan struct{})}
 		l.attempt = a
-		u.wg.Go(func() { l.connect(a) }) //nolint:contextcheck // it connects for others too.
+		u.wg.Go(func() { l.connect(a) }) // It connects for others too.
 	}
 	a := l.attempt
 	u.mu.Unlock()

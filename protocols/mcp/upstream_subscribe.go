@@ -117,8 +117,6 @@ func (c *client) follow(ctx, timed context.Context, call *gateway.Call) error {
 // join adds a follower to those of a resource, and has the server watch it
 // where it is the first. The context is for waiting; what is begun has the
 // connection's.
-//
-//nolint:contextcheck // see above.
 func (c *client) join(ctx context.Context, uri string, f *follower) (*watched, error) {
 	for {
 		c.mu.Lock()
@@ -197,7 +195,7 @@ func (c *client) watch(ctx context.Context, w *watched) error {
 	<-ctx.Done()
 	end, cancel := context.WithTimeout(c.ctx, c.u.o.Timeout)
 	defer cancel()
-	_, err := c.request(end, about("resources/unsubscribe")) //nolint:contextcheck // the watching has ended, the connection has not.
+	_, err := c.request(end, about("resources/unsubscribe")) // The watching has ended, the connection has not.
 	return err
 }
 
@@ -216,7 +214,7 @@ func (c *client) stand(ctx context.Context) error {
 	case <-opened:
 		return nil
 	case <-c.ctx.Done():
-		return &lostError{context.Cause(c.ctx)} //nolint:contextcheck // the connection's own life.
+		return &lostError{context.Cause(c.ctx)} // The connection's own life.
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

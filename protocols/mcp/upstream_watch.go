@@ -40,7 +40,7 @@ func (u *Upstream) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] 
 	return func(yield func(gateway.Catalog, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		defer context.AfterFunc(u.ctx, stop)() //nolint:contextcheck // the upstream's own life.
+		defer context.AfterFunc(u.ctx, stop)() // The upstream's own life.
 		for {
 			served, err := u.serve(ctx, yield)
 			if ctx.Err() != nil || errors.Is(err, errStopped) {
@@ -123,7 +123,7 @@ func (c *client) untilChanged(ctx context.Context, listed time.Time) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-c.ctx.Done():
-			return context.Cause(c.ctx) //nolint:contextcheck // the connection's own life.
+			return context.Cause(c.ctx) // The connection's own life.
 		case <-due:
 			return nil
 		case <-c.changes:
@@ -164,7 +164,7 @@ func (c *client) hear(ctx context.Context) error {
 	}
 	first := make(chan struct{})
 	if !c.spawn(func() { c.hearLists(ctx, filter, first) }) {
-		return &lostError{context.Cause(c.ctx)} //nolint:contextcheck // as in untilChanged.
+		return &lostError{context.Cause(c.ctx)}
 	}
 	t := time.NewTimer(c.u.o.Timeout)
 	defer t.Stop()
@@ -181,7 +181,7 @@ func (c *client) hear(ctx context.Context) error {
 func (c *client) hearLists(ctx context.Context, filter []byte, first chan struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(c.ctx, cancel)() //nolint:contextcheck // as in untilChanged.
+	defer context.AfterFunc(c.ctx, cancel)()
 	ready := first
 	for wait := firstRetry; ; wait = min(2*wait, longRetry) {
 		opened := time.Now()

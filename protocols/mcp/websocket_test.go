@@ -25,7 +25,7 @@ func plugIn(t testing.TB, srv *httptest.Server, who string) *plug {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	conn, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{ //nolint:bodyclose // the connection is the body.
+	conn, _, err := websocket.Dial(ctx, srv.URL, &websocket.DialOptions{ // The connection is the body.
 		Subprotocols: []string{"mcp"}, HTTPHeader: http.Header{"Test-Principal": {who}}, HTTPClient: srv.Client(),
 	})
 	if err != nil {
@@ -114,7 +114,7 @@ func TestWebSocket(t *testing.T) {
 		}},
 		{"one socket too many", `RESOURCE_EXHAUSTED by mcp bob  "websocket"`, func(*plug) {
 			for range o.StreamsPerPrincipal + 1 {
-				conn, res, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Test-Principal": {"bob"}}}) //nolint:bodyclose // there is none.
+				conn, res, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Test-Principal": {"bob"}}})
 				if err != nil {
 					if res.StatusCode != 429 {
 						t.Error(res, err)
@@ -137,7 +137,7 @@ func TestWebSocket(t *testing.T) {
 			if tt.name == "binary" || tt.name == "oversized" {
 				p.conn.CloseNow()
 				waitFor(t, func() bool {
-					conn, _, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{Subprotocols: []string{"mcp"}, HTTPHeader: http.Header{"Test-Principal": {"bob"}}}) //nolint:bodyclose // as above.
+					conn, _, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{Subprotocols: []string{"mcp"}, HTTPHeader: http.Header{"Test-Principal": {"bob"}}})
 					if err != nil {
 						return false
 					}
