@@ -102,6 +102,13 @@ func (d deadline) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] {
 	}
 }
 
+// Refresh has the guarded upstream look again what it offers, if it can.
+func (d deadline) Refresh() {
+	if r, ok := d.up.(interface{ Refresh() }); ok {
+		r.Refresh()
+	}
+}
+
 // Close closes the guarded upstream, if it can be closed.
 func (d deadline) Close() error {
 	if c, ok := d.up.(io.Closer); ok {

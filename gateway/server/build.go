@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -174,6 +175,9 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	}
 	if s.options.Dev != nil && s.options.Dev.Conformance {
 		door.Anonymous = principal("anonymous", &config.Principal{Subject: "conformance", Roles: []string{"conformance"}})
+	}
+	if door.Auth == nil && door.Anonymous == nil {
+		return errors.New("nobody could pass: configure auth.issuers, or auth.anonymous on loopback, or try gateway dev")
 	}
 	s.doorOptions = door
 	var err error

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
@@ -21,14 +22,19 @@ type node struct {
 	Since  time.Time `json:"since"`
 }
 
-// announceEvents tells the other nodes when capabilities change here.
+// announceEvents tells the other nodes when capabilities change here, but not
+// when only who sees them does.
 func (s *Server) announceEvents(ctx context.Context) {
 	wait := time.NewTimer(0)
 	defer wait.Stop()
+	var told *gateway.Snapshot
 	for {
 		changed := s.registry.Changed()
-		if err := s.state.Publish(ctx, capabilities, s.registry.Snapshot().Generation); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "other nodes were not told of a change", slog.Any("cause", err))
+		if now := s.registry.Snapshot(); told == nil || !now.SameTools(told) || !now.SameResources(told) || !now.SamePrompts(told) {
+			if err := s.state.Publish(ctx, capabilities, now.Generation); err != nil && ctx.Err() == nil {
+				s.log.WarnContext(ctx, "other nodes were not told of a change", slog.Any("cause", err))
+			}
+			told = now
 		}
 		select {
 		case <-changed:
@@ -44,7 +50,7 @@ func (s *Server) announceEvents(ctx context.Context) {
 	}
 }
 
-// followEvents lets the doors of this node look again when another node's
+// followEvents has the sources of this node look again when another node's
 // capabilities changed, and warns when nodes enforce different policies.
 func (s *Server) followEvents(ctx context.Context) {
 	var both sync.WaitGroup
@@ -53,6 +59,9 @@ func (s *Server) followEvents(ctx context.Context) {
 	both.Wait()
 }
 
+// followCapabilities lists the sources again when another node has seen a
+// change: not every source tells every node. What has not changed is not
+// announced again, so that nodes do not keep each other busy.
 func (s *Server) followCapabilities(ctx context.Context) {
 	notices, err := s.state.Subscribe(ctx, capabilities)
 	if ctx.Err() != nil {
@@ -62,11 +71,10 @@ func (s *Server) followCapabilities(ctx context.Context) {
 		s.log.ErrorContext(ctx, "changes on other nodes go unnoticed", slog.Any("cause", err))
 		return
 	}
-	seen := map[string]uint64{}
 	for n := range notices {
-		if !n.Local && seen[n.Origin] != n.Revision {
-			seen[n.Origin] = n.Revision
+		if !n.Local {
 			s.log.DebugContext(ctx, "capabilities changed on another node", slog.String("node", n.Origin))
+			s.sources.refresh()
 		}
 	}
 }

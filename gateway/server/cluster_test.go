@@ -3,11 +3,13 @@ package server_test
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 )
 
@@ -81,4 +83,25 @@ func (r *rig) initialize(t *testing.T, h http.Header) string {
 		t.Fatalf("initialize: %s", res.Status)
 	}
 	return res.Header.Get("Mcp-Session-Id")
+}
+
+// counted is a source that counts how often it is asked to look again.
+type counted struct {
+	*gateway.Funcs
+	refreshed atomic.Int64
+}
+
+func (c *counted) Refresh() { c.refreshed.Add(1) }
+
+// TestChangeIsToldToOtherNodes changes what a source of one node offers: the
+// other node's sources look again.
+func TestChangeIsToldToOtherNodes(t *testing.T) {
+	url := shared(t)
+	onState := func(cfg *config.Config) { cfg.State.NATSURL = url }
+	changing, watching := lab(t), &counted{Funcs: new(gateway.Funcs)}
+	start(t, map[string]gateway.Upstream{"x": changing}, onState)
+	start(t, map[string]gateway.Upstream{"x": watching}, onState)
+	before := watching.refreshed.Load()
+	changing.Remove(gateway.KindTool, "raw")
+	poll(t, func() bool { return watching.refreshed.Load() > before })
 }

@@ -195,6 +195,17 @@ func (m *sources) replace(next map[string]*running) {
 	m.current = next
 }
 
+// refresh has every source that can look again what it offers.
+func (m *sources) refresh() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.current {
+		if up, ok := r.up.(interface{ Refresh() }); ok {
+			up.Refresh()
+		}
+	}
+}
+
 // settled waits until every source has said something, and reports whether
 // that was before the context ended.
 func (m *sources) settled(ctx context.Context) bool {

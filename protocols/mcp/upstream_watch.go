@@ -109,6 +109,22 @@ func (u *Upstream) serve(ctx context.Context, yield func(gateway.Catalog, error)
 	}
 }
 
+// Refresh has a server elsewhere list its capabilities again soon, for who has
+// heard from another that they changed. A program that the upstream started
+// itself has no other listener.
+func (u *Upstream) Refresh() {
+	u.mu.Lock()
+	c := u.shared.conn
+	u.mu.Unlock()
+	if c == nil || c.isProcess() {
+		return
+	}
+	select {
+	case c.changes <- struct{}{}:
+	default: // It is about to.
+	}
+}
+
 // untilChanged returns nil when it is time to list again, or why there is
 // nothing more to list.
 func (c *client) untilChanged(ctx context.Context, listed time.Time) error {
