@@ -119,6 +119,7 @@ func failAndRecover(t *testing.T, dir string, mode Mode, failing func(*disk) *at
 		}
 	}
 	mustEcho(t.Context())
+	synctest.Wait() // Until it has been written.
 	fail.Store(true)
 
 	// The first call finds out; in ModeWAL it waits for as long as its caller
