@@ -20,7 +20,7 @@ type Auth struct {
 
 // Issuer is an authorization server whose access tokens are accepted.
 type Issuer struct {
-	// Short name, for logs and policies.
+	// Short name, for logs. Policies name the issuer by its URL.
 	Name string `yaml:"name" format:"name" required:"true"`
 
 	// Issuer identifier, equal to the `iss` claim of its tokens to the letter.

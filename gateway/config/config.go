@@ -64,7 +64,7 @@ type Config struct {
 
 // Listen says where the gateway listens.
 type Listen struct {
-	// Address of the HTTP doors (MCP, GraphQL, REST, console), as `host:port`.
+	// Address of the HTTP doors (MCP, GraphQL, REST), as `host:port`.
 	// Port 0 lets the kernel choose.
 	HTTP string `yaml:"http" default:"127.0.0.1:8080" format:"address"`
 
@@ -114,8 +114,8 @@ type State struct {
 
 // Policy says where the policy comes from.
 type Policy struct {
-	// Casbin policy in CSV, one rule a line. It is the policy until one is saved
-	// by an administrator. Without any policy every call is refused.
+	// Casbin policy in CSV, one rule a line. It is reloaded
+	// when it changes. Without a policy every call is refused.
 	File string `yaml:"file" format:"file"`
 }
 
