@@ -20,7 +20,7 @@ assert.equal(failed.isError, true);
 await assert.rejects(client.callTool({ name: 'demo.nothing', arguments: {} }), /no tool named/);
 
 const steps = [];
-await client.callTool({ name: 'demo.count', arguments: { to: 3, delayMs: 20 } }, undefined, { onprogress: (p) => steps.push(p.progress) });
+await client.callTool({ name: 'demo.count', arguments: { to: 3, delayMs: 100 } }, undefined, { onprogress: (p) => steps.push(p.progress) });
 assert.deepEqual(steps, [1, 2, 3]);
 
 const abort = new AbortController();

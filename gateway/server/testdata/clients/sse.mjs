@@ -15,7 +15,7 @@ assert.ok(tools.some((t) => t.name === 'demo.add'));
 const sum = await client.callTool({ name: 'demo.add', arguments: { a: 1, b: 2 } });
 assert.deepEqual(sum.structuredContent, { sum: 3 });
 const steps = [];
-await client.callTool({ name: 'demo.count', arguments: { to: 3, delayMs: 20 } }, undefined, { onprogress: (p) => steps.push(p.progress) });
+await client.callTool({ name: 'demo.count', arguments: { to: 3, delayMs: 100 } }, undefined, { onprogress: (p) => steps.push(p.progress) });
 // The SDK forgets a call's listener at its response, before it has told it of a
 // report in the same chunk.
 assert.deepEqual(steps.slice(0, 2), [1, 2]);
