@@ -79,7 +79,8 @@ Written by `+"`make bench`"+`: %d alternating rounds of %v for each subject, eve
 CPU, %d connections, medians. The ratio is CPU per call against the control in the same round; it holds on a noisy
 machine, where times do not. The control, `+"`bare`"+`, is net/http with one parse of the envelope that answers the same
 bytes, with no identity, policy or audit. `+"`trilith`"+` is the whole gateway with all of them on. `+"`go-sdk`"+` is the official
-SDK's handler with none of them.
+SDK's handler with none of them. In `+"`mcp/proxy`"+` a server of the SDK stands behind both subjects, and its cost does not
+count: the control is httputil.ReverseProxy, which decides and records nothing.
 
 | subject | ratio | CPU µs per call | allocations | RSS KiB | p50 ms | p99 ms |
 |---|---|---|---|---|---|---|
@@ -95,6 +96,7 @@ SDK's handler with none of them.
 // control that the others are measured against.
 type comparison struct {
 	name     string
+	upstream string // the subject that serves behind all others, or ""
 	subjects []string
 	request  func(endpoint) request
 }
@@ -117,8 +119,17 @@ func (c comparison) run(ctx context.Context, rounds int, l load) ([]result, erro
 			p.stop()
 		}
 	}()
+	behind := ""
+	if c.upstream != "" {
+		p, err := start(ctx, c.upstream, "")
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.upstream, err)
+		}
+		defer p.stop()
+		behind = p.endpoint.URL
+	}
 	for _, s := range c.subjects {
-		p, err := start(ctx, s)
+		p, err := start(ctx, s, behind)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s, err)
 		}

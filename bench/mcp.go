@@ -9,26 +9,32 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
 	"os"
 	"strconv"
+	"time"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/server"
+	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
 // A subject opens something to measure; wait returns once it has closed.
 type subject func(context.Context) (e endpoint, wait func() error, err error)
 
 func subjects() map[string]subject {
-	return map[string]subject{"bare": bare, "trilith": trilith, "go-sdk": goSDK}
+	return map[string]subject{"bare": bare, "trilith": trilith, "go-sdk": goSDK, "reverse-proxy": reverseProxy, "trilith-proxy": trilithProxy}
 }
 
 func comparisons() []comparison {
 	return []comparison{
 		{name: "mcp/call", subjects: []string{"bare", "trilith", "go-sdk"}, request: callEcho},
+		{name: "mcp/proxy", upstream: "go-sdk", subjects: []string{"reverse-proxy", "trilith-proxy"}, request: callEcho},
 		{name: "mcp/list", subjects: []string{"bare", "trilith", "go-sdk"}, request: list},
 	}
 }
@@ -46,11 +52,11 @@ func callEcho(e endpoint) request {
 	h.Set("Accept", "application/json, text/event-stream")
 	h.Set("MCP-Protocol-Version", revision)
 	h.Set("Mcp-Method", "tools/call")
-	h.Set("Mcp-Name", "demo.echo")
+	h.Set("Mcp-Name", e.Tool)
 	h.Set("Authorization", "Bearer "+e.Token)
 	return request{
 		url: e.URL, header: h,
-		body: []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"demo.echo","arguments":{"text":"` + echoed + `"},` +
+		body: []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + e.Tool + `","arguments":{"text":"` + echoed + `"},` +
 			`"_meta":{"io.modelcontextprotocol/protocolVersion":"` + revision + `","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}`),
 		check: func(b []byte) bool { return bytes.Contains(b, []byte(echoed)) },
 	}
@@ -99,7 +105,7 @@ func listen(ctx context.Context, path string, h http.Handler) (endpoint, func() 
 	s := &http.Server{Handler: mux} //nolint:gosec // For this process alone.
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
-	return endpoint{URL: "http://" + l.Addr().String() + path, Token: "none"}, func() error {
+	return endpoint{URL: "http://" + l.Addr().String() + path, Token: "none", Tool: "demo.echo"}, func() error {
 		_ = s.Close()
 		<-done
 		return nil
@@ -161,16 +167,33 @@ func goSDK(ctx context.Context) (endpoint, func() error, error) {
 	}))
 }
 
-// trilith is the whole gateway: identity, policy, argument validation and the
-// audit log on disk, in front of an echo tool.
-func trilith(ctx context.Context) (endpoint, func() error, error) {
-	dir, err := os.MkdirTemp("", "trilith-bench-")
+// reverseProxy passes everything on.
+func reverseProxy(ctx context.Context) (endpoint, func() error, error) {
+	to, err := url.Parse(os.Getenv(upstreamVariable))
 	if err != nil {
 		return endpoint{}, nil, err
 	}
-	cfg := config.Default()
-	cfg.Listen.HTTP, cfg.Listen.GRPC, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", dir
-	server.DevSources(cfg)
+	p := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL, r.Out.Host = to, to.Host },
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+	}
+	return listen(ctx, "/mcp", p)
+}
+
+// trilithProxy is the whole gateway in front of the same server.
+func trilithProxy(ctx context.Context) (endpoint, func() error, error) {
+	up, err := mcp.NewUpstream(mcp.UpstreamOptions{
+		Name: "up", URL: os.Getenv(upstreamVariable), AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: time.Minute,
+	})
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	return open(ctx, "up.demo.echo", map[string]gateway.Upstream{"up": up})
+}
+
+// trilith is the whole gateway: identity, policy, argument validation and the
+// audit log on disk, in front of an echo tool.
+func trilith(ctx context.Context) (endpoint, func() error, error) {
 	f := new(gateway.Funcs)
 	for _, t := range manyTools() {
 		def, err := json.Marshal(t)
@@ -181,7 +204,19 @@ func trilith(ctx context.Context) (endpoint, func() error, error) {
 			return endpoint{}, nil, err
 		}
 	}
-	s, err := server.New(ctx, cfg, server.Options{Dev: &server.Dev{}, Sources: map[string]gateway.Upstream{"bench": f}})
+	return open(ctx, "demo.echo", map[string]gateway.Upstream{"bench": f})
+}
+
+// open runs a gateway with these sources and the demo toolset.
+func open(ctx context.Context, tool string, sources map[string]gateway.Upstream) (endpoint, func() error, error) {
+	dir, err := os.MkdirTemp("", "trilith-bench-")
+	if err != nil {
+		return endpoint{}, nil, err
+	}
+	cfg := config.Default()
+	cfg.Listen.HTTP, cfg.Listen.GRPC, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", dir
+	server.DevSources(cfg)
+	s, err := server.New(ctx, cfg, server.Options{Dev: &server.Dev{}, Sources: sources})
 	if err != nil {
 		return endpoint{}, nil, err
 	}
@@ -193,7 +228,7 @@ func trilith(ctx context.Context) (endpoint, func() error, error) {
 		return endpoint{}, nil, err
 	}
 	token, err := s.Token("admin")
-	return endpoint{URL: s.URL() + "/mcp", Token: token}, func() error {
+	return endpoint{URL: s.URL() + "/mcp", Token: token, Tool: tool}, func() error {
 		err := <-done
 		_ = os.RemoveAll(dir) // What is left is in the system's temporary folder.
 		return err

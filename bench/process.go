@@ -19,6 +19,7 @@ import (
 type endpoint struct {
 	URL   string `json:"url"`
 	Token string `json:"token"`
+	Tool  string `json:"tool"` // the name under which it has the echo tool
 }
 
 // usage is what a subject has used up since it began.
@@ -36,13 +37,16 @@ type process struct {
 	out      *bufio.Scanner
 }
 
-func start(ctx context.Context, subject string) (*process, error) {
+// upstreamVariable tells a subject the URL of the server behind it.
+const upstreamVariable = "BENCH_UPSTREAM"
+
+func start(ctx context.Context, subject, upstream string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	p := &process{cmd: exec.CommandContext(ctx, self, "-subject", subject)}
-	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1", upstreamVariable+"="+upstream)
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -4,7 +4,7 @@
 # UPDATE=1 rewrites the document instead.
 set -euo pipefail
 command -v npm >/dev/null || { echo "no npm: install Node.js" >&2; exit 1; }
-[ -d conformance/node_modules ] || npm ci --prefix conformance --no-audit --no-fund --silent
+[ -d conformance/node_modules ] || npm ci --prefix conformance --no-audit --no-fund --loglevel error
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -4,7 +4,7 @@
 # scenarios, by conformance-client.sh. UPDATE=1 rewrites the documents instead.
 set -euo pipefail
 command -v npm >/dev/null || { echo "no npm: install Node.js" >&2; exit 1; }
-npm ci --prefix conformance --no-audit --no-fund --silent
+npm ci --prefix conformance --no-audit --no-fund --loglevel error
 
 work=$(mktemp -d)
 go build -o "$work/gateway" ./cmd/gateway
