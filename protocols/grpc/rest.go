@@ -48,8 +48,8 @@ func newREST(f *Frontend) (http.Handler, error) {
 		runtime.WithStrictDeepWildcardMatching(),
 		runtime.WithWriteContentLength(),
 	)
-	// The context is for connections, of which there are none.
-	return h, gatewayv1.RegisterGatewayServiceHandlerServer(context.TODO(), h.mux, h.service)
+	ctx := context.Background() //nolint:forbidigo // It is for connections, of which there are none.
+	return h, gatewayv1.RegisterGatewayServiceHandlerServer(ctx, h.mux, h.service)
 }
 
 // ServeHTTP answers one request.
