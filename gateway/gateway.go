@@ -48,6 +48,10 @@ type Observer interface {
 // the part of a snapshot that the principal may use. It returns the same
 // pointer for as long as nothing changes, so that what doors derive from a
 // view can be kept with [Snapshot.Memo].
+//
+// A viewer decides by what holds now and changes nothing by being asked, so
+// that [Gateway.Recheck] may ask it again about a call that it has admitted. A
+// gate that counts, such as a rate limiter, is not a viewer.
 type Viewer interface {
 	View(*Principal, *Snapshot) *Snapshot
 }
@@ -57,12 +61,13 @@ type Viewer interface {
 const maxObservers = 8
 
 // A Gateway joins a registry to the observers and gates that stand before it.
-// It is immutable and safe for concurrent use.
+// It is safe for concurrent use.
 type Gateway struct {
 	registry  *Registry
 	observers []Observer
 	gates     []Gate
 	viewers   []Viewer
+	running   running
 }
 
 // New returns a gateway over a registry. Observers are listed outermost first;
@@ -105,6 +110,12 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	up, err := g.resolve(call)
 	if err != nil {
 		return nil, err
+	}
+	if len(g.viewers) > 0 {
+		// Before the gates are asked, so that no change of rights falls between.
+		entry := g.running.add(ctx, call)
+		defer entry.remove()
+		ctx = entry.ctx
 	}
 	for _, gate := range g.gates {
 		if err := gate.Admit(ctx, call); err != nil {

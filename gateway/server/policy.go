@@ -9,17 +9,22 @@ import (
 )
 
 // setPolicy puts a policy in force, in every door at once: the next decision
-// and the next list are made by it, and watchers look again.
+// and the next list are made by it, watchers look again, and running calls that
+// it does not allow end.
 func (s *Server) setPolicy(ctx context.Context, p *policy.Policy) {
 	if p.Version() == s.policy.Policy().Version() {
 		return
 	}
 	s.policy.Set(p)
 	s.registry.Refresh()
-	s.log.InfoContext(ctx, "policy in force", slog.String("version", p.Version()))
+	s.log.InfoContext(ctx, "policy in force", slog.String("version", p.Version()), slog.Int("calls_ended", s.recheck()))
 	s.event(ctx, "policy", "version "+p.Version())
 	s.publishPolicy(ctx, p.Version())
 }
+
+// recheck ends the running calls that are no longer allowed, and returns how
+// many.
+func (s *Server) recheck() int { return s.gateway.Recheck() + s.toolsets.recheck() }
 
 // watchPolicy reloads the policy whenever its file changes, and follows the
 // configuration to another file. A bad edit is reported, and the policy in

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/toolset"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
@@ -43,6 +44,7 @@ type toolsetTable struct {
 // that do not concern it, and its clients' sessions with it.
 type toolsetEndpoint struct {
 	config config.Toolset
+	road   *gateway.Gateway
 	mcp    *mcp.Frontend
 	search *toolset.Search // nil where the tools themselves are served
 	cancel context.CancelFunc
@@ -104,7 +106,7 @@ func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &toolsetEndpoint{config: c}
+	e := &toolsetEndpoint{config: c, road: gw}
 	options := s.mcpOptions
 	options.Instructions, options.Tasks = c.Description, s.tasksOf(c.Name)
 	options.SessionKey = keyOf(s.mcpOptions.SessionKey, c.Name)
@@ -208,6 +210,18 @@ func (t *toolsets) replace(next *toolsetTable) (ended bool) {
 		ending.Go(func() { _ = e.mcp.Close() }) // It never fails, but waits for slow readers.
 	}
 	ending.Wait()
+	return ended
+}
+
+// recheck ends the calls of all toolsets that are no longer allowed, and
+// returns how many.
+func (t *toolsets) recheck() (ended int) {
+	if t == nil {
+		return 0
+	}
+	for _, e := range t.table.Load().sets {
+		ended += e.road.Recheck()
+	}
 	return ended
 }
 
