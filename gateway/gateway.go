@@ -113,9 +113,9 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	}
 	if len(g.viewers) > 0 {
 		// Before the gates are asked, so that no change of rights falls between.
-		entry := g.running.add(ctx, call)
+		var entry *runningCall
+		ctx, entry = g.running.add(ctx, call)
 		defer entry.remove()
-		ctx = entry.ctx
 	}
 	for _, gate := range g.gates {
 		if err := gate.Admit(ctx, call); err != nil {

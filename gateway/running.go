@@ -22,15 +22,15 @@ type runningList struct {
 // A runningCall is one element of a list.
 type runningCall struct {
 	call       *Call
-	ctx        context.Context
+	ctx        context.Context //nolint:containedctx // That of the call, for as long as it runs.
 	end        context.CancelCauseFunc
 	list       *runningList
 	prev, next *runningCall
 }
 
-// add enters a resolved call and returns it with the context that end cancels.
-func (r *running) add(ctx context.Context, call *Call) *runningCall {
-	c := &runningCall{call: call, list: &r[rand.Uint32N(runningLists)]}
+// add enters a resolved call and returns the context that end cancels.
+func (r *running) add(ctx context.Context, call *Call) (context.Context, *runningCall) {
+	c := &runningCall{call: call, list: &r[rand.Uint32N(runningLists)]} //nolint:gosec // It spreads calls and hides nothing.
 	c.ctx, c.end = context.WithCancelCause(ctx)
 	l := c.list
 	l.mu.Lock()
@@ -39,7 +39,7 @@ func (r *running) add(ctx context.Context, call *Call) *runningCall {
 	}
 	l.first = c
 	l.mu.Unlock()
-	return c
+	return c.ctx, c
 }
 
 // remove takes a call that has returned out of its list.
