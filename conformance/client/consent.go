@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	sdk "github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
+
+	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
 // redirectURL is where an authorization server would send a user's browser.
@@ -19,7 +22,10 @@ type authorizer struct {
 	handler *sdk.AuthorizationCodeHandler
 }
 
-func newAuthorizer(sc scenarioContext) (*authorizer, error) {
+// newAuthorizer returns one whose tokens are bound to the key in the scenarios
+// that are about that: a server says too late for this handler that it wants
+// it.
+func newAuthorizer(sc scenarioContext, scenario string, key *mcp.DPoPKey) (*authorizer, error) {
 	c := &sdk.AuthorizationCodeHandlerConfig{
 		RedirectURL:                    redirectURL,
 		AuthorizationCodeFetcher:       consent,
@@ -32,6 +38,9 @@ func newAuthorizer(sc scenarioContext) (*authorizer, error) {
 		c.PreregisteredClient = &oauthex.ClientCredentials{
 			ClientID: sc.ClientID, ClientSecretAuth: &oauthex.ClientSecretAuth{ClientSecret: sc.ClientSecret},
 		}
+	}
+	if strings.HasPrefix(scenario, "auth/dpop") {
+		c.Client = &http.Client{Transport: key.Transport(http.DefaultTransport)}
 	}
 	h, err := sdk.NewAuthorizationCodeHandler(c)
 	if err != nil {

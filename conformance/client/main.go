@@ -38,10 +38,33 @@ type scenarioContext struct {
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
 	PrivateKey   string `json:"private_key_pem"`
+	Assertion    string `json:"valid_jwt"`
+	IDToken      string `json:"idp_id_token"`
+	IDClientID   string `json:"idp_client_id"`
+	IDIssuer     string `json:"idp_issuer"`
 	ToolCalls    []struct {
 		Name      string          `json:"name"`
 		Arguments json.RawMessage `json:"arguments"`
 	} `json:"toolCalls"`
+}
+
+// credentials are those of the gateway itself, or nil where a scenario is about
+// what a user consents to.
+func (sc *scenarioContext) credentials(scenario string) *mcp.OAuthOptions {
+	o := &mcp.OAuthOptions{ClientID: sc.ClientID, ClientSecret: sc.ClientSecret, PrivateKey: sc.PrivateKey}
+	is := func(text string) func(context.Context) (string, error) {
+		return func(context.Context) (string, error) { return text, nil }
+	}
+	switch {
+	case strings.HasPrefix(scenario, "auth/client-credentials"):
+	case scenario == "auth/wif-jwt-bearer":
+		o.Assertion = is(sc.Assertion)
+	case scenario == "auth/enterprise-managed-authorization":
+		o.IdentityProvider = &mcp.IdentityProviderOptions{Issuer: sc.IDIssuer, ClientID: sc.IDClientID, IDToken: is(sc.IDToken)}
+	default:
+		return nil
+	}
+	return o
 }
 
 // run connects, lists what the server offers and uses all of it, as a gateway
@@ -61,15 +84,16 @@ func run(ctx context.Context, args []string, scenario, contextJSON string) error
 		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Logger:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	switch {
-	case strings.HasPrefix(scenario, "auth/client-credentials"):
-		o.OAuth = &mcp.OAuthOptions{ClientID: sc.ClientID, ClientSecret: sc.ClientSecret, PrivateKey: sc.PrivateKey}
-	case strings.HasPrefix(scenario, "auth/"):
-		a, err := newAuthorizer(sc)
-		if err != nil {
-			return err
+	if strings.HasPrefix(scenario, "auth/") {
+		if o.OAuth = sc.credentials(scenario); o.OAuth == nil {
+			var err error
+			if o.DPoP, err = mcp.NewDPoPKey(); err != nil {
+				return err
+			}
+			if o.Authorizer, err = newAuthorizer(sc, scenario, o.DPoP); err != nil {
+				return err
+			}
 		}
-		o.Authorizer = a
 	}
 	u, err := mcp.NewUpstream(o)
 	if err != nil {

@@ -98,16 +98,43 @@ func (r *report) checkOAuth(path string, m *MCP) {
 			r.add(path+".oauth", "the header Authorization contradicts oauth", "keep one of them")
 		}
 	}
-	for _, u := range []struct{ key, value string }{
-		{"url", m.URL},
-		{"oauth.issuer", m.OAuth.Issuer},
-		{"oauth.token_url", m.OAuth.TokenURL},
-	} {
+	o := m.OAuth
+	r.checkClient(path+".oauth", o)
+	type address struct{ key, value string }
+	urls := []address{{"url", m.URL}, {"oauth.issuer", o.Issuer}, {"oauth.token_url", o.TokenURL}}
+	if idp := o.IdentityProvider; idp != nil {
+		urls = append(urls, address{"oauth.identity_provider.issuer", idp.Issuer}, address{"oauth.identity_provider.token_url", idp.TokenURL})
+	}
+	for _, u := range urls {
 		parsed, err := url.Parse(u.value)
 		if err != nil || parsed.Scheme != "http" || isLoopback(parsed.Hostname()) {
 			continue
 		}
 		r.add(path+"."+u.key, "credentials do not go over http", "use https")
+	}
+}
+
+// checkClient finds credentials of which one must or may not be there.
+func (r *report) checkClient(path string, o *OAuth) {
+	exclude := func(path string, a, b Secret) {
+		if a != "" && b != "" {
+			r.add(path+".private_key", "client_secret and private_key exclude each other", "keep one of them")
+		}
+	}
+	exclude(path, o.ClientSecret, o.PrivateKey)
+	idp := o.IdentityProvider
+	if idp == nil {
+		if o.Assertion == "" && o.ClientSecret == "" && o.PrivateKey == "" {
+			r.add(path, "one of client_secret, private_key, assertion, identity_provider is required", "")
+		}
+		return
+	}
+	exclude(path+".identity_provider", idp.ClientSecret, idp.PrivateKey)
+	if o.Assertion != "" {
+		r.add(path+".identity_provider", "assertion and identity_provider exclude each other", "keep one of them")
+	}
+	if o.TokenURL != "" && o.Issuer == "" {
+		r.add(path+".issuer", "issuer is required with token_url and identity_provider", "the issuer is whom the assertion is for")
 	}
 }
 

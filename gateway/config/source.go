@@ -78,25 +78,43 @@ type MCP struct {
 }
 
 // OAuth is how the gateway itself authenticates to an MCP server that is
-// protected by OAuth: a client id and either a secret or a private key. The
-// authorization server is found through the MCP server's metadata, and the
-// credentials stay with the first one that is found.
+// protected by OAuth: a client id and a secret, a private key, or an assertion
+// that something else has issued. The authorization server is found through the
+// MCP server's metadata, and the credentials stay with the first one that is
+// found.
 type OAuth struct {
 	// Client id that the authorization server knows the gateway by.
 	ClientID string `yaml:"client_id" required:"true"`
 
 	// Client secret.
-	ClientSecret Secret `yaml:"client_secret" oneof:"authentication"`
+	ClientSecret Secret `yaml:"client_secret"`
 
 	// Private key in PEM form, with which the gateway signs assertions instead of
-	// sending a secret.
-	PrivateKey Secret `yaml:"private_key" oneof:"authentication"`
+	// sending a secret. Unless `assertion` or `identity_provider` is set, either
+	// this or `client_secret` is.
+	PrivateKey Secret `yaml:"private_key"`
 
 	// Id of the private key, if the authorization server wants one.
 	KeyID string `yaml:"key_id" with:"private_key"`
 
+	// JWT by which the authorization server knows the workload that the gateway
+	// runs as, exchanged for tokens (RFC 7523). A file is read for each token, so
+	// that one that the platform renews, such as a projected service account
+	// token, is taken.
+	Assertion Secret `yaml:"assertion"`
+
+	// Identity provider of the organisation, which issues the assertion instead:
+	// enterprise-managed authorization.
+	IdentityProvider *IdentityProvider `yaml:"identity_provider"`
+
 	// Scopes to ask for, and no others. By default those that the server names.
 	Scopes []string `yaml:"scopes" max:"64"`
+
+	// Whether tokens are bound to a key of the gateway, so that nobody else can
+	// use them (DPoP, RFC 9449): `auto` where the MCP server demands it, or offers
+	// it and the authorization server can. A token that was to be bound and is
+	// not is refused.
+	DPoP string `yaml:"dpop" default:"auto" enum:"auto always never"`
 
 	// Issuer that the authorization server has to be. By default the MCP server's
 	// word is taken for it.
@@ -108,4 +126,30 @@ type OAuth struct {
 	// Resource to ask tokens for (RFC 8707). By default what the MCP server's
 	// metadata says, or its URL.
 	Resource string `yaml:"resource" format:"url"`
+}
+
+// IdentityProvider exchanges an ID token for an assertion that one MCP server's
+// authorization server takes (RFC 8693, and the MCP extension
+// enterprise-managed-authorization).
+type IdentityProvider struct {
+	// ID token that was issued to the client. A file is read for each exchange.
+	IDToken Secret `yaml:"id_token" required:"true"`
+
+	// Client id that the identity provider knows the gateway by.
+	ClientID string `yaml:"client_id" required:"true"`
+
+	// Client secret. Without it and `private_key` the client is public.
+	ClientSecret Secret `yaml:"client_secret"`
+
+	// Private key in PEM form, instead of the secret.
+	PrivateKey Secret `yaml:"private_key"`
+
+	// Id of the private key, if the identity provider wants one.
+	KeyID string `yaml:"key_id" with:"private_key"`
+
+	// Issuer whose metadata names the token endpoint.
+	Issuer string `yaml:"issuer" format:"url" oneof:"endpoint"`
+
+	// Token endpoint.
+	TokenURL string `yaml:"token_url" format:"url" oneof:"endpoint"`
 }

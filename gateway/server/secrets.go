@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -69,8 +70,38 @@ func resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAu
 	if err != nil {
 		return nil, fmt.Errorf("private_key: %w", err)
 	}
-	return &mcp.OAuthOptions{
-		ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID, Scopes: c.Scopes,
+	o := &mcp.OAuthOptions{
+		ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID, Scopes: c.Scopes, DPoP: c.DPoP,
 		Issuer: c.Issuer, TokenURL: c.TokenURL, Resource: c.Resource,
+	}
+	if c.Assertion != "" {
+		o.Assertion = renewed(c.Assertion, lookup)
+	}
+	if o.IdentityProvider, err = resolveIdentityProvider(c.IdentityProvider, lookup); err != nil {
+		return nil, fmt.Errorf("identity_provider: %w", err)
+	}
+	return o, nil
+}
+
+func resolveIdentityProvider(c *config.IdentityProvider, lookup func(string) (string, bool)) (*mcp.IdentityProviderOptions, error) {
+	if c == nil {
+		return nil, nil //nolint:nilnil // There is none.
+	}
+	secret, err := c.ClientSecret.Resolve(lookup)
+	if err != nil {
+		return nil, fmt.Errorf("client_secret: %w", err)
+	}
+	key, err := c.PrivateKey.Resolve(lookup)
+	if err != nil {
+		return nil, fmt.Errorf("private_key: %w", err)
+	}
+	return &mcp.IdentityProviderOptions{
+		Issuer: c.Issuer, TokenURL: c.TokenURL, ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID,
+		IDToken: renewed(c.IDToken, lookup),
 	}, nil
+}
+
+// renewed reads a secret that something else renews anew each time.
+func renewed(s config.Secret, lookup func(string) (string, bool)) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return s.Resolve(lookup) }
 }

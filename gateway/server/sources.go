@@ -130,7 +130,8 @@ func (s *Server) makeMCP(name string, c *config.MCP, have secrets) (gateway.Upst
 	return mcp.NewUpstream(mcp.UpstreamOptions{
 		Name: name, URL: c.URL, Headers: have.Headers, OAuth: have.OAuth, AllowPrivate: c.AllowPrivate,
 		Command: command, Args: c.Args, Env: have.Env, Dir: c.Dir,
-		Timeout: c.Timeout, Era: c.Era, Version: s.options.Version, Logger: s.log,
+		Timeout: c.Timeout, Era: c.Era, Sessions: c.Sessions, MaxSessions: c.MaxSessions, Idle: c.Idle,
+		Version: s.options.Version, Logger: s.log,
 	})
 }
 

@@ -33,8 +33,11 @@ type UpstreamOptions struct {
 
 	// Credentials for the URL, beyond what Headers hold: the gateway's own at an
 	// authorization server, or what an Authorizer gives. At most one is set.
+	// DPoP is the key that tokens of the scheme DPoP are bound to, for an
+	// Authorizer that obtains such; nil makes one.
 	OAuth      *OAuthOptions
 	Authorizer Authorizer
+	DPoP       *DPoPKey
 
 	// A server that is a program, spoken to through its standard input and
 	// output. Beyond Env ("NAME=value") it gets only what programs need to run:

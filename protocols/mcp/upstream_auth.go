@@ -11,7 +11,8 @@ import (
 // the upstream's URL and nowhere else. Its methods are safe for concurrent use.
 type Authorizer interface {
 	// Authorization returns the value of the Authorization header, or "" to send
-	// none: the server then says what it wants. An error fails the request and is
+	// none: the server then says what it wants. A token of the scheme DPoP is
+	// sent with a proof by the key of the [UpstreamOptions]. An error fails the request and is
 	// the operator's to read.
 	Authorization(ctx context.Context) (string, error)
 	// Challenged is told that a request was answered 401 or 403, and reports
@@ -44,6 +45,12 @@ func (u *Upstream) setAuth() error {
 	for name := range o.Headers {
 		if http.CanonicalHeaderKey(name) == "Authorization" {
 			return errors.New("credentials come either from OAuth or from the header Authorization")
+		}
+	}
+	if o.DPoP == nil {
+		var err error
+		if o.DPoP, err = NewDPoPKey(); err != nil {
+			return err
 		}
 	}
 	u.auth = o.Authorizer
@@ -85,7 +92,7 @@ func (u *Upstream) authorized(req *http.Request) (*http.Response, error) {
 		if delete(req.Header, "Authorization"); value != "" {
 			req.Header["Authorization"] = []string{value}
 		}
-		res, err := u.http.Do(req) //nolint:gosec // As above.
+		res, err := u.o.DPoP.do(req, u.http.Do)
 		if err != nil || challenges == maxChallenges ||
 			res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusForbidden {
 			return res, err

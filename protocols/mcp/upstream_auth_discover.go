@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 )
@@ -20,15 +21,17 @@ const (
 )
 
 // A challenge is what a WWW-Authenticate header asks for (RFC 6750, section 3;
-// RFC 9728, section 5.1).
+// RFC 9449, section 7.1; RFC 9728, section 5.1).
 type challenge struct {
-	metadata string // where the resource's metadata is, or ""
-	scopes   []string
-	err      string
+	metadata     string // where the resource's metadata is, or ""
+	scopes       []string
+	err          string
+	bearer, dpop bool // the kinds of tokens that would do
 }
 
-// readChallenge reads the Bearer challenge of an answer. One that cannot be
-// read asks for nothing in particular.
+// readChallenge reads the challenges of an answer: what the first that is for
+// tokens says, and which kinds of tokens all are for. One that cannot be read
+// asks for nothing in particular.
 func readChallenge(h http.Header) challenge {
 	values, size := h.Values("WWW-Authenticate"), 0
 	for _, v := range values {
@@ -41,12 +44,20 @@ func readChallenge(h http.Header) challenge {
 	if err != nil {
 		return challenge{}
 	}
+	var found challenge
 	for _, c := range all {
-		if c.Scheme == "bearer" {
-			return challenge{metadata: c.Params["resource_metadata"], scopes: strings.Fields(c.Params["scope"]), err: c.Params["error"]}
+		algorithms := strings.Fields(c.Params["algs"])
+		bearer := c.Scheme == "bearer"
+		dpop := c.Scheme == "dpop" && (len(algorithms) == 0 || slices.Contains(algorithms, string(jose.ES256)))
+		if !bearer && !dpop {
+			continue
 		}
+		if !found.bearer && !found.dpop {
+			found = challenge{metadata: c.Params["resource_metadata"], scopes: strings.Fields(c.Params["scope"]), err: c.Params["error"]}
+		}
+		found.bearer, found.dpop = found.bearer || bearer, found.dpop || dpop
 	}
-	return challenge{}
+	return found
 }
 
 // A protection is what is known about how a resource is protected.
@@ -54,6 +65,7 @@ type protection struct {
 	resource string
 	scopes   []string // scopes_supported of the resource
 	server   authServer
+	dpop     bool // tokens for it are bound to the key
 }
 
 // An authServer is the metadata of an authorization server, as far as it
@@ -64,25 +76,32 @@ type authServer struct {
 	Methods    []string `json:"token_endpoint_auth_methods_supported"`
 	Algorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	Grants     []string `json:"grant_types_supported"`
+	DPoP       []string `json:"dpop_signing_alg_values_supported"` // RFC 9449, section 5.1
 }
+
+// proves reports whether the server binds tokens to keys like the gateway's,
+// as far as it says.
+func (a *authServer) proves() bool { return slices.Contains(a.DPoP, string(jose.ES256)) }
 
 // resourceMetadata is that of a protected resource (RFC 9728, section 2).
 type resourceMetadata struct {
 	Resource string   `json:"resource"`
 	Servers  []string `json:"authorization_servers"`
 	Scopes   []string `json:"scopes_supported"`
+	DPoP     bool     `json:"dpop_bound_access_tokens_required"`
 }
 
 // discover finds out how the upstream is protected.
-func (s *tokens) discover(ctx context.Context, metadata string) (*protection, error) {
+func (s *tokens) discover(ctx context.Context, c challenge) (*protection, error) {
 	if s.o.TokenURL != "" {
 		p := &protection{resource: s.upstream.String(), server: authServer{Issuer: s.o.Issuer, TokenURL: s.o.TokenURL}}
 		if s.o.Resource != "" {
 			p.resource = s.o.Resource
 		}
+		p.dpop = s.o.DPoP == dpopAlways || s.o.DPoP == dpopAuto && c.dpop && !c.bearer
 		return p, nil
 	}
-	m, err := s.resourceMetadata(ctx, metadata)
+	m, err := s.resourceMetadata(ctx, c.metadata)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +123,24 @@ func (s *tokens) discover(ctx context.Context, metadata string) (*protection, er
 	if !validScopes(m.Scopes) {
 		return nil, errors.New("the metadata of the resource has too many scopes, or bad ones")
 	}
-	return &protection{resource: m.Resource, scopes: m.Scopes, server: *server}, nil
+	p := &protection{resource: m.Resource, scopes: m.Scopes, server: *server}
+	if p.dpop, err = s.bind(c, m, server); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// bind reports whether tokens are to be bound to the key: where the operator
+// or the resource demands it, and where both servers can.
+func (s *tokens) bind(c challenge, m *resourceMetadata, server *authServer) (bool, error) {
+	switch demanded := s.o.DPoP == dpopAlways || m.DPoP || c.dpop && !c.bearer; {
+	case s.o.DPoP == dpopNever:
+		return false, nil
+	case demanded && server.DPoP != nil && !server.proves():
+		return false, errors.New("the authorization server does not support DPoP with ES256, which the upstream demands")
+	default:
+		return demanded || c.dpop && server.proves(), nil
+	}
 }
 
 // isIssuer reports whether it is the one that the credentials are for. A slash

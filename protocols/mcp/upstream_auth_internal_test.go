@@ -32,6 +32,7 @@ import (
 const (
 	resourceURL = "https://tools.example.com/mcp"
 	issuerURL   = "https://id.example.com"
+	idpURL      = "https://idp.example.com"
 	theSecret   = "s3cr3t/+ value"
 )
 
@@ -41,7 +42,8 @@ type fakeWorld struct {
 	resource map[string]any
 	server   map[string]any
 	token    func(form url.Values, req *http.Request) (int, string)
-	slow     time.Duration // of the token endpoint
+	slow     time.Duration                                          // of the token endpoint
+	idp      func(form url.Values, req *http.Request) (int, string) // the token endpoint of an identity provider
 
 	mu    sync.Mutex
 	paths []string
@@ -88,12 +90,16 @@ func (w *fakeWorld) RoundTrip(req *http.Request) (*http.Response, error) {
 		return document(w.resource)
 	case "id.example.com/.well-known/openid-configuration":
 		return document(w.server)
-	case "id.example.com/token":
-		data, err := io.ReadAll(req.Body)
+	case "idp.example.com/.well-known/openid-configuration":
+		return document(map[string]any{"issuer": idpURL, "token_endpoint": idpURL + "/token"})
+	case "idp.example.com/token":
+		form, err := formOf(req)
 		if err != nil {
 			return nil, err
 		}
-		form, err := url.ParseQuery(string(data))
+		return answer(w.idp(form, req))
+	case "id.example.com/token":
+		form, err := formOf(req)
 		if err != nil {
 			return nil, err
 		}
@@ -110,13 +116,21 @@ func (w *fakeWorld) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer(404, "{}")
 }
 
+func formOf(req *http.Request) (url.Values, error) {
+	data, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	return url.ParseQuery(string(data))
+}
+
 // tokensIn returns a token source in a world, and what it logs.
 func tokensIn(t *testing.T, w *fakeWorld, o OAuthOptions) (*tokens, *bytes.Buffer) {
 	t.Helper()
 	if o.ClientID == "" {
 		o.ClientID = "gateway"
 	}
-	if o.ClientSecret == "" && o.PrivateKey == "" {
+	if o.ClientSecret == "" && o.PrivateKey == "" && o.Assertion == nil {
 		o.ClientSecret = theSecret
 	}
 	log := &bytes.Buffer{}
@@ -346,7 +360,7 @@ func TestOAuthRefusals(t *testing.T) {
 		{"huge metadata", func(w *fakeWorld, _ *OAuthOptions) { w.server["x"] = strings.Repeat("x", maxMetadata) }, "too large", 0},
 		{"grant", func(w *fakeWorld, _ *OAuthOptions) {
 			w.server["grant_types_supported"] = []string{"authorization_code"}
-		}, "does not support the client credentials", 0},
+		}, "does not support the grant client_credentials", 0},
 		{"methods", func(w *fakeWorld, _ *OAuthOptions) {
 			w.server["token_endpoint_auth_methods_supported"] = []string{"private_key_jwt"}
 		}, "supports neither", 0},
@@ -501,19 +515,26 @@ func TestOAuthTokenURL(t *testing.T) {
 }
 
 func TestOAuthOptions(t *testing.T) {
+	idToken := func(context.Context) (string, error) { return theSecret, nil }
 	for name, o := range map[string]UpstreamOptions{
-		"no client id":    {OAuth: &OAuthOptions{ClientSecret: theSecret}},
-		"no secret":       {OAuth: &OAuthOptions{ClientID: "a"}},
-		"two secrets":     {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, PrivateKey: theSecret}},
-		"bad key":         {OAuth: &OAuthOptions{ClientID: "a", PrivateKey: theSecret}},
-		"key of no kind":  {OAuth: &OAuthOptions{ClientID: "a", PrivateKey: "-----BEGIN PRIVATE KEY-----\nczNjcjN0\n-----END PRIVATE KEY-----"}},
-		"key id alone":    {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, KeyID: "k"}},
-		"scope":           {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, Scopes: []string{"a b"}}},
-		"plain token URL": {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, TokenURL: "http://id.example.com/token"}},
-		"plain URL":       {URL: "http://tools.example.com", OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
-		"program":         {Command: "x", OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
-		"header":          {Headers: http.Header{"authorization": {theSecret}}, OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
-		"two authorizers": {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}, Authorizer: &tokens{}},
+		"no client id":                 {OAuth: &OAuthOptions{ClientSecret: theSecret}},
+		"no secret":                    {OAuth: &OAuthOptions{ClientID: "a"}},
+		"two secrets":                  {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, PrivateKey: theSecret}},
+		"bad key":                      {OAuth: &OAuthOptions{ClientID: "a", PrivateKey: theSecret}},
+		"key of no kind":               {OAuth: &OAuthOptions{ClientID: "a", PrivateKey: "-----BEGIN PRIVATE KEY-----\nczNjcjN0\n-----END PRIVATE KEY-----"}},
+		"key id alone":                 {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, KeyID: "k"}},
+		"scope":                        {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, Scopes: []string{"a b"}}},
+		"plain token URL":              {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, TokenURL: "http://id.example.com/token"}},
+		"two assertions":               {OAuth: &OAuthOptions{ClientID: "a", Assertion: idToken, IdentityProvider: &IdentityProviderOptions{ClientID: "b", Issuer: idpURL, IDToken: idToken}}},
+		"provider of no place":         {OAuth: &OAuthOptions{ClientID: "a", IdentityProvider: &IdentityProviderOptions{ClientID: "b", IDToken: idToken}}},
+		"provider without TLS":         {OAuth: &OAuthOptions{ClientID: "a", IdentityProvider: &IdentityProviderOptions{ClientID: "b", Issuer: "http://idp.example.com", IDToken: idToken}}},
+		"provider without an ID token": {OAuth: &OAuthOptions{ClientID: "a", IdentityProvider: &IdentityProviderOptions{ClientID: "b", Issuer: idpURL}}},
+		"provider without an audience": {OAuth: &OAuthOptions{ClientID: "a", TokenURL: issuerURL, IdentityProvider: &IdentityProviderOptions{ClientID: "b", Issuer: idpURL, IDToken: idToken}}},
+		"dpop":                         {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, DPoP: "perhaps"}},
+		"plain URL":                    {URL: "http://tools.example.com", OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
+		"program":                      {Command: "x", OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
+		"header":                       {Headers: http.Header{"authorization": {theSecret}}, OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
+		"two authorizers":              {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}, Authorizer: &tokens{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Name = "up"

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -20,9 +21,11 @@ import (
 )
 
 // OAuthOptions are the gateway's own credentials at an upstream that is
-// protected by OAuth, used with the client credentials grant (RFC 6749, section
-// 4.4; SEP-1046). Without TokenURL the authorization server is the one that the
-// upstream's metadata names (RFC 9728, RFC 8414, OpenID Connect Discovery).
+// protected by OAuth. With a secret or a key alone they are used with the client
+// credentials grant (RFC 6749, section 4.4; SEP-1046), with an assertion that
+// something else issues with the grant of RFC 7523, section 2.1. Without
+// TokenURL the authorization server is the one that the upstream's metadata
+// names (RFC 9728, RFC 8414, OpenID Connect Discovery).
 //
 // The first authorization server that is found is the only one that the
 // credentials go to as long as the [Upstream] lives; Issuer says beforehand
@@ -33,9 +36,23 @@ type OAuthOptions struct {
 	PrivateKey   string // PEM, instead of ClientSecret, for private_key_jwt: RSA of 2048 bits and more, P-256, P-384, P-521 or Ed25519
 	KeyID        string // names PrivateKey to the authorization server; ""
 
+	// Assertion returns a JWT by which the authorization server knows the gateway
+	// (workload identity federation, SEP-1933), and IdentityProvider is asked for
+	// one (SEP-990). At most one of them is given; with either, the client need
+	// not authenticate. Assertion is called for each token, so that a JWT that is
+	// renewed somewhere is taken; it is called by one goroutine at a time.
+	Assertion        func(context.Context) (string, error) `json:"-"`
+	IdentityProvider *IdentityProviderOptions
+
 	// Scopes to ask for, and no others. Without, it is those that the server's
 	// challenge names, or else those that its metadata does, or else none.
 	Scopes []string
+
+	// DPoP says whether tokens are bound to a key of the gateway (RFC 9449):
+	// "auto" where the upstream demands it, or offers it and the authorization
+	// server says that it can; "always"; or "never". "" is "auto". A token that
+	// was to be bound and is not is refused.
+	DPoP string
 
 	Issuer   string // of the authorization server; "" takes the upstream's word for it
 	TokenURL string // spares looking for metadata; "" looks
@@ -57,38 +74,53 @@ const (
 	maxScopeBytes = 4 << 10 // all together
 )
 
-// check reads the options for an upstream.
-func (o *OAuthOptions) check(upstream *url.URL) (*assertionKey, error) {
+// check reads the options for an upstream: what the gateway is to its
+// authorization server, and to the identity provider, if there is one.
+func (o *OAuthOptions) check(upstream *url.URL) (client oauthClient, idp *oauthClient, err error) {
+	fail := func(format string, args ...any) (oauthClient, *oauthClient, error) {
+		return client, nil, fmt.Errorf("oauth: "+format, args...)
+	}
 	if err := checkSecure(upstream.String()); err != nil {
-		return nil, fmt.Errorf("oauth: the URL of the server: %w", err)
+		return fail("the URL of the server: %w", err)
+	}
+	if client, err = newOAuthClient(o.ClientID, o.ClientSecret, o.PrivateKey, o.KeyID); err != nil {
+		return fail("%w", err)
 	}
 	switch {
-	case o.ClientID == "":
-		return nil, errors.New("oauth: a client id is needed")
-	case (o.ClientSecret == "") == (o.PrivateKey == ""):
-		return nil, errors.New("oauth: either a client secret or a private key is needed")
-	case o.PrivateKey == "" && o.KeyID != "":
-		return nil, errors.New("oauth: a key id needs a private key")
+	case o.Assertion != nil && o.IdentityProvider != nil:
+		return fail("an assertion is given or asked for at an identity provider, not both")
+	case o.Assertion == nil && o.IdentityProvider == nil && client.public():
+		return fail("a client secret or a private key is needed")
 	case !validScopes(o.Scopes):
-		return nil, errors.New("oauth: the scopes are not valid or too many")
+		return fail("the scopes are not valid or too many")
+	case o.DPoP != dpopAuto && o.DPoP != dpopAlways && o.DPoP != dpopNever:
+		return fail("dpop must be auto, always or never, not %q", o.DPoP)
 	}
-	for name, text := range map[string]string{"issuer": o.Issuer, "token URL": o.TokenURL, "resource": o.Resource} {
+	urls := map[string]string{"issuer": o.Issuer, "token URL": o.TokenURL, "resource": o.Resource}
+	if p := o.IdentityProvider; p != nil {
+		c, err := newOAuthClient(p.ClientID, p.ClientSecret, p.PrivateKey, p.KeyID)
+		switch {
+		case err != nil:
+			return fail("identity provider: %w", err)
+		case (p.Issuer == "") == (p.TokenURL == ""):
+			return fail("identity provider: either an issuer or a token URL is needed")
+		case o.TokenURL != "" && o.Issuer == "":
+			return fail("identity provider: with a token URL the issuer is needed, for which the assertion is")
+		case p.IDToken == nil:
+			return fail("identity provider: an ID token is needed")
+		}
+		idp = &c
+		urls["identity provider's issuer"], urls["identity provider's token URL"] = p.Issuer, p.TokenURL
+	}
+	for name, text := range urls {
 		if text == "" {
 			continue
 		}
 		if err := checkSecure(text); err != nil {
-			return nil, fmt.Errorf("oauth: the %s: %w", name, err)
+			return fail("the %s: %w", name, err)
 		}
 	}
-	if o.PrivateKey == "" {
-		return nil, nil //nolint:nilnil // There is none.
-	}
-	key, err := parseKey([]byte(o.PrivateKey))
-	if err != nil {
-		return nil, fmt.Errorf("oauth: the private key: %w", err)
-	}
-	key.id = o.KeyID
-	return key, nil
+	return client, idp, nil
 }
 
 // checkSecure refuses URLs over which secrets cannot go: those without TLS,

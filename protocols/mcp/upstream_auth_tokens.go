@@ -26,7 +26,9 @@ var errTokenSlow = errors.New("no token in time")
 // share it, and one request for the next.
 type tokens struct {
 	o        OAuthOptions
-	key      *assertionKey // nil without PrivateKey
+	client   oauthClient  // at the upstream's authorization server
+	idp      *oauthClient // at the identity provider; nil without
+	dpop     *DPoPKey
 	upstream *url.URL
 	http     *http.Client                     // the upstream's, with its guard
 	spawn    func(func(context.Context)) bool // runs what callers wait for; false where nothing is begun any more
@@ -34,7 +36,8 @@ type tokens struct {
 	log      *slog.Logger
 
 	mu       sync.Mutex
-	issuer   string // that the credentials are bound to; "" until it is known
+	issuer   string    // that the credentials are bound to; "" until it is known
+	asked    challenge // how the upstream last refused a request without a token that it takes
 	found    *protection
 	token    *accessToken
 	wanted   []string // scopes that challenges named
@@ -51,12 +54,15 @@ type flight struct {
 }
 
 func newTokens(u *Upstream, o OAuthOptions) (*tokens, error) {
-	key, err := o.check(u.url)
+	if o.DPoP == "" {
+		o.DPoP = dpopAuto
+	}
+	client, idp, err := o.check(u.url)
 	if err != nil {
 		return nil, err
 	}
 	return &tokens{
-		o: o, key: key, upstream: u.url, http: u.http, spawn: u.spawn, timeout: u.o.Timeout, issuer: o.Issuer,
+		o: o, client: client, idp: idp, dpop: u.o.DPoP, upstream: u.url, http: u.http, spawn: u.spawn, timeout: u.o.Timeout, issuer: o.Issuer,
 		log: u.o.Logger.With(slog.String("source", u.o.Name)),
 	}, nil
 }
@@ -70,7 +76,7 @@ func (s *tokens) Authorization(ctx context.Context) (string, error) {
 		t := s.token
 		if t.usable(now) {
 			if !t.renew.IsZero() && !now.Before(t.renew) {
-				_, _ = s.ask(now, "") // Errors are logged; this one is still good.
+				_, _ = s.ask(now) // Errors are logged; this one is still good.
 			}
 			s.mu.Unlock()
 			return t.value, nil
@@ -79,7 +85,7 @@ func (s *tokens) Authorization(ctx context.Context) (string, error) {
 			s.mu.Unlock()
 			return "", nil // The server's challenge says where to ask.
 		}
-		f, err := s.ask(now, "")
+		f, err := s.ask(now)
 		s.mu.Unlock()
 		if err != nil {
 			return "", err
@@ -108,6 +114,9 @@ func (s *tokens) Challenged(ctx context.Context, req *http.Request, res *http.Re
 		return true, nil // Somebody else has obtained one since.
 	}
 	more := s.want(c.scopes)
+	if t != nil && c.dpop && !c.bearer && s.o.DPoP == dpopAuto && !t.bound {
+		more = true
+	}
 	if t != nil && !more && (res.StatusCode == http.StatusForbidden || now.Before(t.obtained.Add(renewEvery))) {
 		s.mu.Unlock()
 		return false, nil
@@ -115,7 +124,10 @@ func (s *tokens) Challenged(ctx context.Context, req *http.Request, res *http.Re
 	if res.StatusCode == http.StatusUnauthorized {
 		s.token, s.found = nil, nil // How it is protected may have changed too.
 	}
-	f, err := s.ask(now, c.metadata)
+	if s.found == nil {
+		s.asked = c
+	}
+	f, err := s.ask(now)
 	s.mu.Unlock()
 	if err != nil {
 		return false, err
@@ -150,7 +162,7 @@ func (s *tokens) want(scopes []string) bool {
 
 // ask returns the request for a token that is under way, or begins one, or
 // returns why the last failed if that was just now. s.mu is held.
-func (s *tokens) ask(now time.Time, metadata string) (*flight, error) {
+func (s *tokens) ask(now time.Time) (*flight, error) {
 	if s.flight != nil {
 		return s.flight, nil
 	}
@@ -159,7 +171,7 @@ func (s *tokens) ask(now time.Time, metadata string) (*flight, error) {
 	}
 	f := &flight{done: make(chan struct{})}
 	s.flight = f
-	if !s.spawn(func(ctx context.Context) { s.fly(ctx, f, metadata) }) {
+	if !s.spawn(func(ctx context.Context) { s.fly(ctx, f) }) {
 		s.flight = nil
 		return nil, errUpstreamClosed
 	}
@@ -176,10 +188,10 @@ func (f *flight) wait(ctx context.Context) error {
 }
 
 // fly obtains a token and keeps it.
-func (s *tokens) fly(ctx context.Context, f *flight, metadata string) {
+func (s *tokens) fly(ctx context.Context, f *flight) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errTokenSlow)
 	defer cancel()
-	t, p, err := s.obtain(ctx, metadata)
+	t, p, err := s.obtain(ctx)
 	if err != nil && context.Cause(ctx) != nil {
 		err = context.Cause(ctx)
 	}
@@ -206,13 +218,13 @@ func (s *tokens) fly(ctx context.Context, f *flight, metadata string) {
 
 // obtain looks up how the upstream is protected, unless that is known, and asks
 // for a token.
-func (s *tokens) obtain(ctx context.Context, metadata string) (*accessToken, *protection, error) {
+func (s *tokens) obtain(ctx context.Context) (*accessToken, *protection, error) {
 	s.mu.Lock()
-	p, wanted := s.found, s.wanted
+	p, c, wanted := s.found, s.asked, s.wanted
 	s.mu.Unlock()
 	if p == nil {
 		var err error
-		if p, err = s.discover(ctx, metadata); err != nil {
+		if p, err = s.discover(ctx, c); err != nil {
 			return nil, nil, err
 		}
 	}
