@@ -67,7 +67,7 @@ type Gateway struct {
 	observers []Observer
 	gates     []Gate
 	viewers   []Viewer
-	running   running
+	running   spread[runningCall]
 }
 
 // New returns a gateway over a registry. Observers are listed outermost first;
@@ -113,9 +113,9 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	}
 	if len(g.viewers) > 0 {
 		// Before the gates are asked, so that no change of rights falls between.
-		var entry *runningCall
-		ctx, entry = g.running.add(ctx, call)
-		defer entry.remove()
+		var entry *entry[runningCall]
+		ctx, entry = g.enter(ctx, call)
+		defer leave(entry)
 	}
 	for _, gate := range g.gates {
 		if err := gate.Admit(ctx, call); err != nil {

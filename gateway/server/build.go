@@ -248,7 +248,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	}
 	s.graphql, err = graphqldoor.NewFrontend(s.gateway, graphqldoor.Options{
 		Authenticate: s.door.Authenticate, Bounds: bounds, Introspection: true, Logger: s.log,
-		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg),
+		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions,
 	})
 	if err != nil {
 		return err
@@ -256,7 +256,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	s.onClose(s.graphql.Close)
 	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
 		Bounds: bounds, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
-		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope),
+		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions,
 	}); err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ type Server struct {
 	rewatch  atomic.Pointer[context.CancelFunc] // lets watchPolicy look where the policy is now
 	registry *gateway.Registry
 	gateway  *gateway.Gateway
+	sessions gateway.Sessions
 	issuer   *issuer.Issuer // only in development mode
 	oidc     *auth.OIDC     // nil without issuers
 	door     *auth.Door

@@ -9,6 +9,7 @@ import (
 // connections counts what stays open, in all and for each principal, and knows how to end it.
 type connections struct {
 	limit, total int
+	sessions     *gateway.Sessions
 
 	mu     sync.Mutex
 	closed bool
@@ -24,6 +25,8 @@ type connection struct {
 	owned bool   // whether the principal is known
 	owner string // its ID
 	stop  func() // asks it to end; returns when it has been asked
+
+	session gateway.OpenSession
 }
 
 var (
@@ -60,8 +63,16 @@ func (c *connections) enter(stranger bool, stop func()) (*connection, error) {
 	return n, nil
 }
 
-// own counts the connection for a principal, once.
-func (n *connection) own(principal string) error {
+// own counts the connection for a principal, once, and notes it as a session, which end ends without blocking.
+func (n *connection) own(p *gateway.Principal, kind string, end func(*gateway.Error)) error {
+	if err := n.countFor(p.ID); err != nil {
+		return err
+	}
+	n.session = n.in.sessions.Open(gateway.Session{Via: door, Kind: kind, Principal: p, End: end})
+	return nil
+}
+
+func (n *connection) countFor(principal string) error {
 	c := n.in
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,6 +86,7 @@ func (n *connection) own(principal string) error {
 }
 
 func (n *connection) leave() {
+	n.session.Close()
 	c := n.in
 	c.mu.Lock()
 	defer c.mu.Unlock()

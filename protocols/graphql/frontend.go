@@ -58,6 +58,8 @@ type Options struct {
 	WriteTimeout     time.Duration // for one message, after which the connection ends; default 10 s
 	KeepAlive        time.Duration // between pings on an idle connection; default 25 s
 
+	Sessions *gateway.Sessions // what connections are noted in; nil notes none
+
 	Logger *slog.Logger // receives failures that callers see as INTERNAL; required
 }
 
@@ -106,7 +108,7 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	}
 
 	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache)}
-	f.conns.limit, f.conns.total = o.Connections, o.TotalConnections
+	f.conns.limit, f.conns.total, f.conns.sessions = o.Connections, o.TotalConnections, o.Sessions
 	// Incremental delivery needs a transport of its own, so @defer is not offered. The parsed schema belongs to
 	// the generated package: take a copy.
 	parsed := *generated.NewExecutableSchema(generated.Config{}).Schema()

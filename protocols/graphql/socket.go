@@ -273,7 +273,9 @@ func (s *socket) initialise(ctx context.Context, payload jsontext.Value) error {
 			return refused(err, token == "")
 		}
 	}
-	if err := s.conn.own(p.ID); err != nil {
+	// Closing waits for the client's answer, which may never come.
+	end := func(why *gateway.Error) { go s.close(closeForbidden, why.Msg) }
+	if err := s.conn.own(p, socketName, end); err != nil {
 		return &closing{websocket.StatusTryAgainLater, "Too many connections", err}
 	}
 	s.token = token

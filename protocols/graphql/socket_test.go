@@ -138,7 +138,7 @@ func TestCloseCodes(t *testing.T) {
 		{"ping does not replace init", "/graphql", []string{`{"type":"ping"}`}, []string{`{"type":"pong"}`, "4408 Connection initialisation timeout"}},
 		{"duplicate", "/graphql", []string{initMessage, waitCall, waitCall}, []string{ack, "4409 Subscriber for 1 already exists"}},
 		{"second init", "/graphql", []string{initMessage, initMessage}, []string{ack, "4429 Too many initialisation requests"}},
-		{"message too long", "/graphql", []string{initMessage, `{"type":"ping","payload":{"a":"` + strings.Repeat("x", 5000) + `"}}`}, []string{ack, "1009 read limited at 4001 bytes"}},
+		{"message too long", "/graphql", []string{initMessage, `{"type":"ping","payload":{"a":"` + strings.Repeat("x", 4020) + `"}}`}, []string{ack, "1009 read limited at 4001 bytes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := f.dial(t, url+c.path, nil)

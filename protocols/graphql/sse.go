@@ -22,7 +22,7 @@ func (f *Frontend) serveEvents(w http.ResponseWriter, r *http.Request, p *gatewa
 	conn, err := f.conns.enter(false, func() { cancel(errShutdown) })
 	if err == nil {
 		defer conn.leave()
-		err = conn.own(p.ID)
+		err = conn.own(p, "stream", func(why *gateway.Error) { cancel(why) })
 	}
 	if err != nil {
 		f.refuse(w, r, operation, typeJSON, statusOfRefusal(err), list(err))

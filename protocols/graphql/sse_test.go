@@ -302,12 +302,12 @@ func TestStrangers(t *testing.T) {
 	}
 	if n, err := c.enter(false, func() {}); err != nil {
 		t.Error(err)
-	} else if err = n.own("alice"); err != nil {
+	} else if err = n.countFor("alice"); err != nil {
 		t.Error(err)
 	} else {
 		in = append(in, n)
 	}
-	if err := in[0].own("alice"); err == nil {
+	if err := in[0].countFor("alice"); err == nil {
 		t.Error("alice has two")
 	}
 	for _, n := range in {

@@ -33,8 +33,9 @@ type Options struct {
 	// answer them, connections for 30 minutes and 5 more for their last calls.
 	Keepalive keepalive.ServerParameters
 
-	Reflection bool         // serve gRPC reflection, v1 and v1alpha
-	Logger     *slog.Logger // for faults of the gateway; nil discards
+	Sessions   *gateway.Sessions // what streams are noted in; nil notes none
+	Reflection bool              // serve gRPC reflection, v1 and v1alpha
+	Logger     *slog.Logger      // for faults of the gateway; nil discards
 }
 
 func (o Options) withDefaults() Options {

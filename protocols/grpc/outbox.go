@@ -20,6 +20,7 @@ type outbox[T any] struct {
 	f       *Frontend
 	leave   func()
 	release context.CancelFunc
+	session gateway.OpenSession
 
 	mu     sync.Mutex
 	queue  []*T
@@ -30,8 +31,8 @@ type outbox[T any] struct {
 
 // open returns the outbox of a stream with its context, or the refusal of the stream. A watch is
 // ended by a shutdown. The method that opened it closes it.
-func open[T any](ctx context.Context, f *Frontend, stream grpc.ServerStreamingServer[T], watch bool) (*outbox[T], error) {
-	p := auth.From(ctx)
+func open[T any](ctx context.Context, s *service, stream grpc.ServerStreamingServer[T], watch bool) (*outbox[T], error) {
+	f, p := s.Frontend, auth.From(ctx)
 	if p == nil {
 		return nil, errUnauthenticated()
 	}
@@ -47,6 +48,9 @@ func open[T any](ctx context.Context, f *Frontend, stream grpc.ServerStreamingSe
 		o.release()
 		return nil, err
 	}
+	o.session = f.options.Sessions.Open(gateway.Session{
+		Via: s.via, Kind: "stream", Principal: p, End: func(why *gateway.Error) { o.end(why) },
+	})
 	go o.run()
 	return o, nil
 }
@@ -75,6 +79,7 @@ func (o *outbox[T]) flush() error {
 
 // close ends the outbox. What waits is not sent.
 func (o *outbox[T]) close() {
+	o.session.Close()
 	o.end(context.Canceled)
 	o.release()
 	o.leave()

@@ -24,7 +24,7 @@ func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream gr
 	if err := setArguments(call, req.GetArgumentsJson(), s.options.Bounds); err != nil {
 		return err
 	}
-	box, err := open(stream.Context(), s.Frontend, stream, false)
+	box, err := open(stream.Context(), s, stream, false)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func shed(queue []*gatewayv1.CallToolStreamResponse, most int, next *gatewayv1.C
 
 // WatchCapabilities tells which lists of the caller have changed.
 func (s *service) WatchCapabilities(_ *gatewayv1.WatchCapabilitiesRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchCapabilitiesResponse]) error {
-	box, err := open(stream.Context(), s.Frontend, stream, true)
+	box, err := open(stream.Context(), s, stream, true)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func tell(box *outbox[gatewayv1.WatchCapabilitiesResponse], news *gatewayv1.Watc
 // sent is not queued again; a reader so slow that too many different ones wait
 // is cut off.
 func (s *service) WatchResource(req *gatewayv1.WatchResourceRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchResourceResponse]) error {
-	box, err := open(stream.Context(), s.Frontend, stream, true)
+	box, err := open(stream.Context(), s, stream, true)
 	if err != nil {
 		return err
 	}

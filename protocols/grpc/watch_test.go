@@ -518,3 +518,28 @@ func total(f *Frontend) int {
 	}
 	return n
 }
+
+// TestEndedSession has a watch ended from outside: the client is told why.
+func TestEndedSession(t *testing.T) {
+	sessions := &gateway.Sessions{}
+	c := client(t, frontend(t, newWorld(t), Options{Sessions: sessions}))
+	stream, err := c.WatchCapabilities(as(t.Context(), "alice"), &gatewayv1.WatchCapabilitiesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	why := &gateway.Error{Code: gateway.Unauthenticated, By: "test", Msg: "the credential was revoked"}
+	if n := sessions.End(func(s *gateway.Session) *gateway.Error {
+		if s.Via != "grpc" || s.Principal.ID != principal("alice").ID {
+			t.Errorf("session %+v", s)
+		}
+		return why
+	}); n != 1 {
+		t.Errorf("%d sessions ended", n)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.Unauthenticated || status.Convert(err).Message() != why.Msg {
+		t.Errorf("the stream ended with %v", err)
+	}
+}
