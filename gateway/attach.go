@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -62,6 +63,10 @@ func (a *attachment) admit(c *Capability, name string) bool {
 	c.Object = c.Kind.String() + "/" + c.Source + "/" + c.Origin
 	if c.Kind == KindTemplate {
 		c.Object = KindResource.String() + "/" + c.Source + "/" + c.Origin
+	}
+	if a.options.Admin {
+		area, _, _ := strings.Cut(c.Origin, ".")
+		c.Object = adminObjects + area
 	}
 	if name != c.Name {
 		c.Name = name

@@ -16,11 +16,16 @@ const (
 	OpGet                     // render a prompt
 	OpComplete                // suggest values for an argument of a prompt or a template
 	OpSubscribe               // follow a resource until the context ends
+
+	// On tools of administration, and only on those. A door asks for OpAdmin; Do
+	// makes it OpInspect where the tool is read-only.
+	OpInspect // see what an area of administration holds
+	OpAdmin   // change it
 )
 
 // String returns the action's name in policies and audit records.
 func (o Op) String() string {
-	return [...]string{"", "call", "read", "get", "complete", "subscribe"}[o]
+	return [...]string{"", "call", "read", "get", "complete", "subscribe", "read", "admin"}[o]
 }
 
 // A Kind is a kind of capability.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/yosida95/uritemplate/v3"
@@ -21,7 +22,7 @@ type Capability struct {
 	Description string   // for people and models
 	Source      string   // the source that offers it; set by the registry
 	Origin      string   // what the source calls it: its name, URI or URI template
-	Object      string   // the policy's name for it: "<kind>/<source>/<origin>"; set by the registry
+	Object      string   // the policy's name for it: "<kind>/<source>/<origin>", or "admin/<area>"; set by the registry
 	Tags        []string // set by configuration
 
 	// Definition is the whole definition as the source wrote it, a JSON object
@@ -36,6 +37,21 @@ type Tool struct {
 	Input       *schema.Schema // what Call.Args must satisfy; nil accepts any object
 	Output      *schema.Schema // what a result's structured content satisfies; nil says nothing
 	Annotations Annotations
+}
+
+// adminObjects is how the objects of tools of administration begin.
+const adminObjects = "admin/"
+
+// administers reports whether the tool is one of administration.
+func (t *Tool) administers() bool { return strings.HasPrefix(t.Object, adminObjects) }
+
+// adminOp is what using a tool of administration means. Only this process makes
+// such tools, so their annotations are true.
+func (t *Tool) adminOp() Op {
+	if t.Annotations.ReadOnly != nil && *t.Annotations.ReadOnly {
+		return OpInspect
+	}
+	return OpAdmin
 }
 
 // Annotations are a tool's own claims about its behaviour: hints for people

@@ -55,6 +55,11 @@ type source struct {
 type Options struct {
 	Prefix string   // put before the names of tools and prompts, such as "demo."; "" for none
 	Tags   []string // given to every capability
+
+	// Admin says that the source's tools administer the gateway. The policy knows
+	// each by its area, what stands before the first dot of its name:
+	// "policy.activate" is "admin/policy". Only OpAdmin uses them.
+	Admin bool
 }
 
 // Snapshot returns the capabilities as they are now.

@@ -169,10 +169,13 @@ func (call *Call) target(c *Capability) {
 // call's Kind and Tool.
 func (s *Snapshot) find(call *Call) *Capability {
 	switch call.Op {
-	case OpCall:
+	case OpCall, OpInspect, OpAdmin:
 		call.Kind = KindTool
-		if t := s.tools[call.Name]; t != nil {
+		if t := s.tools[call.Name]; t != nil && t.administers() == (call.Op != OpCall) {
 			call.Tool = t
+			if call.Op != OpCall {
+				call.Op = t.adminOp()
+			}
 			return &t.Capability
 		}
 	case OpRead, OpSubscribe:
