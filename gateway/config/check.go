@@ -75,7 +75,11 @@ func (r *report) checkSources(sources []Source) {
 	for i, s := range sources {
 		path := fmt.Sprintf("sources[%d]", i)
 		r.distinct(names, s.Name, i, path, "name")
-		if s.MCP == nil || s.MCP.URL == "" {
+		if s.MCP == nil {
+			continue
+		}
+		r.checkPool(path+".mcp", s.MCP)
+		if s.MCP.URL == "" {
 			continue
 		}
 		if ip, private := privateHost(s.MCP.URL); private && !slices.ContainsFunc(s.MCP.AllowPrivate, func(p netip.Prefix) bool { return p.Contains(ip) }) {
@@ -88,6 +92,16 @@ func (r *report) checkSources(sources []Source) {
 		if s.MCP.OAuth != nil {
 			r.checkOAuth(path+".mcp", s.MCP)
 		}
+	}
+}
+
+// checkPool finds numbers of sessions that cannot be.
+func (r *report) checkPool(path string, m *MCP) {
+	switch {
+	case m.MinSessions > 0 && m.Sessions != "principal":
+		r.add(path+".min_sessions", "min_sessions has no meaning where callers share a session", "sessions: principal")
+	case m.MinSessions > m.MaxSessions:
+		r.add(path+".min_sessions", fmt.Sprintf("min_sessions is more than max_sessions, which is %d", m.MaxSessions), "")
 	}
 }
 

@@ -68,6 +68,10 @@ type MCP struct {
 	// share it.
 	Sessions string `yaml:"sessions" default:"shared" enum:"shared principal"`
 
+	// Sessions that are open even where fewer callers have one, where `sessions`
+	// is `principal`. The next callers find them ready.
+	MinSessions int `yaml:"min_sessions" default:"0" min:"0" max:"10000"`
+
 	// Callers that may have a session at a time where `sessions` is `principal`.
 	// One more takes the place of the one that has been idle longest, and is
 	// refused where none is.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
@@ -35,6 +36,8 @@ type running struct {
 	config  config.Source     // the zero Source for one that the embedding program gave
 	secrets [sha256.Size]byte // of what its secrets were when it was made
 	up      gateway.Upstream
+	stats   func() mcp.UpstreamStats // nil for what has no sessions
+	away    atomic.Pointer[error]    // as in SourceStatus
 	options gateway.Options
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when its loop has ended
@@ -94,6 +97,9 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		}
 		r := newRunning(c, guard.Deadline(up, cfg.Limits.CallTimeout), o)
 		r.secrets = have.digest()
+		if u, ok := up.(*mcp.Upstream); ok {
+			r.stats = u.Stats
+		}
 		next[c.Name] = r
 	}
 	for name, r := range old {
@@ -130,7 +136,7 @@ func (s *Server) makeMCP(name string, c *config.MCP, have secrets) (gateway.Upst
 	return mcp.NewUpstream(mcp.UpstreamOptions{
 		Name: name, URL: c.URL, Headers: have.Headers, OAuth: have.OAuth, AllowPrivate: c.AllowPrivate,
 		Command: command, Args: c.Args, Env: have.Env, Dir: c.Dir,
-		Timeout: c.Timeout, Era: c.Era, Sessions: c.Sessions, MaxSessions: c.MaxSessions, Idle: c.Idle,
+		Timeout: c.Timeout, Era: c.Era, Sessions: c.Sessions, MinSessions: c.MinSessions, MaxSessions: c.MaxSessions, Idle: c.Idle,
 		Version: s.options.Version, Logger: s.log,
 	})
 }
@@ -143,7 +149,7 @@ func (m *sources) run(ctx context.Context) {
 		m.start(name, r)
 	}
 	m.mu.Unlock()
-	<-ctx.Done()
+	m.report(ctx)
 	m.mu.Lock()
 	m.ctx = nil
 	m.mu.Unlock()
@@ -166,7 +172,9 @@ func (m *sources) follow(ctx context.Context, name string, r *running) {
 	var once sync.Once
 	m.registry.Follow(ctx, name, r.up, r.options, func(err error) {
 		once.Do(func() { close(r.said) })
+		r.away.Store(nil)
 		if err != nil {
+			r.away.Store(&err)
 			m.log.WarnContext(ctx, "source", slog.String("source", name), slog.Any("cause", err))
 		}
 	})

@@ -55,9 +55,12 @@ type UpstreamOptions struct {
 	// default, those of "principal" only one principal's, so that a legacy server
 	// that keeps something in its session keeps it for one caller, and questions
 	// that do not say whose they are find theirs. At most MaxSessions principals
-	// have one at a time; one that is unused for Idle ends. Modern servers behind
-	// HTTP have no sessions, and one connection.
+	// have one at a time; one that is unused for Idle ends. While the upstream is
+	// watched, MinSessions are open even where fewer principals have one: the next
+	// to come take them. Modern servers behind HTTP have no sessions, and one
+	// connection.
 	Sessions    string
+	MinSessions int           // none
 	MaxSessions int           // 64
 	Idle        time.Duration // 5 minutes
 
@@ -139,6 +142,8 @@ type Upstream struct {
 	closed    bool
 	shared    *link
 	links     map[string]*link    // by principal
+	spares    []*link             // for principals that have none yet
+	watched   bool                // spares are kept
 	stats     UpstreamStats       // what only grows
 	stateless bool                // it has no sessions
 	era       string              // found out, or "" to find out
@@ -170,6 +175,8 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 		return fail("either a URL or a command is needed")
 	case o.Sessions != sessionsShared && o.Sessions != sessionsPrincipal:
 		return fail("sessions must be shared or principal, not %q", o.Sessions)
+	case o.MinSessions < 0 || o.MinSessions > o.MaxSessions:
+		return fail("at least %d sessions and at most %d cannot be", o.MinSessions, o.MaxSessions)
 	case o.Era != eraAuto && o.Era != eraModern && o.Era != eraLegacy:
 		return fail("era must be auto, modern or legacy, not %q", o.Era)
 	}

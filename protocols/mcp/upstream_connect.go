@@ -37,6 +37,9 @@ func (l *link) lost(c *client) {
 	}
 	l.conn = nil
 	cause := context.Cause(c.ctx)
+	if !errors.Is(cause, errUnused) && !errors.Is(cause, errUpstreamClosed) {
+		l.u.stats.Lost++
+	}
 	if errors.Is(cause, errSessionEnded) {
 		return
 	}
@@ -82,6 +85,7 @@ func (l *link) connect(a *attempt) {
 		a.err = errUpstreamClosed
 	case err != nil:
 		a.err = err
+		u.stats.Failed++
 		l.penalize(err)
 	case l.gone:
 		a.err = &lostError{errUnused}
@@ -92,6 +96,7 @@ func (l *link) connect(a *attempt) {
 	if err == nil {
 		u.stats.Opened++
 		u.stateless = c.modern() && !c.isProcess()
+		u.fill()
 		u.wg.Go(func() { l.tend(c) })
 		u.o.Logger.InfoContext(u.ctx, "connected", slog.String("source", u.o.Name), slog.String("revision", c.rev))
 	}

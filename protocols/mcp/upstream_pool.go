@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -17,7 +18,7 @@ const (
 // A link keeps up one connection: the shared one, or that of one principal.
 type link struct {
 	u   *Upstream
-	key string // the principal's ID, or "" for the shared one
+	key string // the principal's ID, or "" for the shared one and for spares
 
 	// Guarded by Upstream.mu.
 	conn     *client
@@ -25,10 +26,11 @@ type link struct {
 	failures int      // in a row
 	retryAt  time.Time
 	lastErr  error
-	users    int         // calls that are under way
-	since    time.Time   // when the last of them ended
-	expiry   *time.Timer // of a principal's link without users
-	gone     bool        // it is not used any more
+	users    int           // calls that are under way
+	since    time.Time     // when the last of them ended
+	expiry   *time.Timer   // of a principal's link without users
+	gone     bool          // it is not used any more
+	taken    chan struct{} // of a spare: closed when it is one no longer; nil otherwise
 }
 
 // UpstreamStats count the connections of an [Upstream].
@@ -36,10 +38,20 @@ type UpstreamStats struct {
 	Open    int    // that are up now, the shared one included
 	Busy    int    // principals with calls under way, in sessions of their own
 	Idle    int    // principals without, whose sessions have not expired
+	Spare   int    // sessions that are kept open for principals to come
 	Opened  uint64 // ever
+	Lost    uint64 // that ended without having been asked to
+	Failed  uint64 // attempts to connect that came to nothing
 	Expired uint64 // that nobody used for long enough
 	Evicted uint64 // that gave way to those of other principals
 	Refused uint64 // calls for which there was no session left
+}
+
+// LogValue returns the counts one by one, for log/slog.
+func (s UpstreamStats) LogValue() slog.Value {
+	return slog.GroupValue(slog.Int("open", s.Open), slog.Int("busy", s.Busy), slog.Int("idle", s.Idle), slog.Int("spare", s.Spare),
+		slog.Uint64("opened", s.Opened), slog.Uint64("lost", s.Lost), slog.Uint64("failed", s.Failed),
+		slog.Uint64("expired", s.Expired), slog.Uint64("evicted", s.Evicted), slog.Uint64("refused", s.Refused))
 }
 
 // Stats returns the counts of now.
@@ -47,22 +59,28 @@ func (u *Upstream) Stats() UpstreamStats {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.stats
-	for _, l := range u.links {
-		switch {
-		case l.users > 0:
-			s.Busy++
-		default:
-			s.Idle++
-		}
-		if l.conn != nil && l.conn.ctx.Err() == nil {
+	s.Spare = len(u.spares)
+	count := func(l *link) {
+		if l.isOpen() {
 			s.Open++
 		}
 	}
-	if c := u.shared.conn; c != nil && c.ctx.Err() == nil {
-		s.Open++
+	for _, l := range u.links {
+		if count(l); l.users > 0 {
+			s.Busy++
+		} else {
+			s.Idle++
+		}
 	}
+	for _, l := range u.spares {
+		count(l)
+	}
+	count(u.shared)
 	return s
 }
+
+// isOpen reports whether the link is connected. u.mu is held.
+func (l *link) isOpen() bool { return l.conn != nil && l.conn.ctx.Err() == nil }
 
 // enter returns the link that a call uses until leave. A server that is modern
 // and behind HTTP has no sessions, so that nothing is gained by many links.
@@ -78,11 +96,14 @@ func (u *Upstream) enter(call *gateway.Call) (*link, error) {
 	key := call.Principal.ID
 	l := u.links[key]
 	if l == nil {
-		if len(u.links) >= u.o.MaxSessions && !u.evict() {
-			u.stats.Refused++
-			return nil, &gateway.Error{Code: gateway.ResourceExhausted, By: u.by, Msg: "too many callers use the upstream at once"}
+		if l = u.takeSpare(); l == nil {
+			if len(u.links) >= u.o.MaxSessions && !u.evict() {
+				u.stats.Refused++
+				return nil, &gateway.Error{Code: gateway.ResourceExhausted, By: u.by, Msg: "too many callers use the upstream at once"}
+			}
+			l = &link{u: u}
 		}
-		l = &link{u: u, key: key}
+		l.key = key
 		u.links[key] = l
 	}
 	if l.users++; l.expiry != nil {
@@ -109,6 +130,7 @@ func (l *link) leave() {
 		if l.users == 0 && !l.gone && time.Since(l.since) >= u.o.Idle {
 			u.stats.Expired++
 			l.end()
+			u.fill()
 		}
 	})
 }
@@ -133,7 +155,9 @@ func (u *Upstream) evict() bool {
 // end forgets a link and ends its connection. u.mu is held.
 func (l *link) end() {
 	l.gone = true
-	l.expiry.Stop()
+	if l.expiry != nil {
+		l.expiry.Stop()
+	}
 	delete(l.u.links, l.key)
 	if l.conn != nil {
 		l.conn.cancel(errUnused)

@@ -41,6 +41,11 @@ func (u *Upstream) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] 
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		defer context.AfterFunc(u.ctx, stop)() // The upstream's own life.
+		u.mu.Lock()
+		if u.watched = true; u.shared.isOpen() {
+			u.fill() // Or else once it is known whether there are sessions.
+		}
+		u.mu.Unlock()
 		for {
 			served, err := u.serve(ctx, yield)
 			if ctx.Err() != nil || errors.Is(err, errStopped) {
