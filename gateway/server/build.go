@@ -241,6 +241,10 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	if s.mcpOptions.Tasks, err = s.openTasks(ctx, cfg.State.NATSURL == ""); err != nil {
 		return err
 	}
+	if err := s.openCluster(ctx, cfg); err != nil {
+		return err
+	}
+	s.mcpOptions.Cluster = s.cluster.of("")
 	s.mcp = mcp.NewFrontend(s.gateway, s.mcpOptions)
 	s.onClose(s.mcp.Close)
 	if s.options.Local {
@@ -270,6 +274,9 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	}
 	s.grpcS = s.grpc.Server(options...)
 	if err := s.openToolsets(cfg); err != nil {
+		return err
+	}
+	if err := s.cluster.serve(ctx); err != nil {
 		return err
 	}
 	s.onClose(func() error { s.grpcS.Stop(); return nil })

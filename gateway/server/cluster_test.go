@@ -64,10 +64,16 @@ func TestSessionGoesOnAtAnotherNode(t *testing.T) {
 	}
 }
 
-// initialize opens a session and returns its id.
+// initialize opens a session of a client that can do nothing and returns its id.
 func (r *rig) initialize(t *testing.T, h http.Header) string {
 	t.Helper()
-	body := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}`
+	return r.initializeAs(t, h, `{}`)
+}
+
+// initializeAs opens a session of a client with capabilities and returns its id.
+func (r *rig) initializeAs(t *testing.T, h http.Header, capabilities string) string {
+	t.Helper()
+	body := `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":` + capabilities + `,"clientInfo":{"name":"test","version":"1"}}}`
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL()+"/mcp", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)

@@ -87,6 +87,7 @@ type Server struct {
 	grpcS    *grpc.Server
 	sources  *sources
 	toolsets *toolsets // nil in local mode
+	cluster  *cluster  // nil where this node has a state of its own
 	serving  atomic.Bool
 	ready    chan struct{} // closed when everything serves
 	closers  []func() error
@@ -162,7 +163,7 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() { failed <- s.grpcS.Serve(s.grpcL) }()
 	}
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.followEvents, s.announceEvents, s.watchPolicy, s.refusals.run} {
+	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.cluster.run, s.followEvents, s.announceEvents, s.watchPolicy, s.refusals.run} {
 		tasks.Go(func() { task(life) })
 	}
 	tasks.Go(func() {

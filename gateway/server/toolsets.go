@@ -109,7 +109,7 @@ func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
 	e := &toolsetEndpoint{config: c, road: gw}
 	options := s.mcpOptions
 	options.Instructions, options.Tasks = c.Description, s.tasksOf(c.Name)
-	options.SessionKey = keyOf(s.mcpOptions.SessionKey, c.Name)
+	options.SessionKey, options.Cluster = keyOf(s.mcpOptions.SessionKey, c.Name), s.cluster.of(c.Name)
 	if c.Search {
 		if e.search, err = toolset.NewSearch(c.Name, gw, s.toolsets.index, s.observers(), s.audit.Gate()); err != nil {
 			return nil, err

@@ -282,7 +282,7 @@ func pause(ctx context.Context, round int) error {
 
 // ask sends a question to a legacy client and waits for the answer.
 func (f *Frontend) ask(ctx context.Context, r *request, q gateway.Question) (json.RawMessage, error) {
-	o, err := f.questions.open(r)
+	o, err := f.questions.open(r, f.questionID(r))
 	if err != nil {
 		return nil, err
 	}

@@ -74,7 +74,7 @@ func FuzzInputState(f *testing.F) {
 	now := time.Unix(1_800_000_000, 0)
 	r := &request{message: message{Method: "tools/call"}, principal: &gateway.Principal{ID: "alice"}}
 	r.params = readParams(json.RawMessage(`{"name":"x","arguments":{"b":1,"a":2}}`))
-	state := inputState{expires: now.Add(time.Minute), waiting: newSuspension(), node: newSuspension(), upstream: "up"}
+	state := inputState{expires: now.Add(time.Minute), waiting: place{"node", newSuspension()}, upstream: "up"}
 	good := s.seal(r, state)
 	for _, seed := range []string{good, good[1:], good + "A", "", "?", strings.Repeat("A", 200)} {
 		f.Add(seed, `{"name":"x","arguments":{"b":1,"a":2}}`, "alice")

@@ -2,7 +2,6 @@ package mcp
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"sync"
 
@@ -79,12 +78,13 @@ func newQuestions(waiting *tally) *questions {
 	return &questions{waiting: waiting, byID: map[string]*openQuestion{}}
 }
 
-// open makes room for a question on behalf of a request.
-func (q *questions) open(r *request) (*openQuestion, error) {
+// open makes room for a question on behalf of a request, under an id that
+// nobody can guess.
+func (q *questions) open(r *request, id string) (*openQuestion, error) {
 	if err := q.waiting.enter(r.principal.ID, 0); err != nil {
 		return nil, err
 	}
-	o := &openQuestion{id: rand.Text(), session: r.key, owner: r.principal.ID, answer: make(chan reply, 1)}
+	o := &openQuestion{id: id, session: r.key, owner: r.principal.ID, answer: make(chan reply, 1)}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.byID[o.id] = o
@@ -110,24 +110,24 @@ func (q *questions) end(session sessionKey) {
 	}
 }
 
-// take takes a client's response. What does not answer an open question of this
-// principal in this session is ignored, as late answers are; so is a message
-// that is no response.
-func (q *questions) take(r *request) {
-	id, ok := unquote(r.ID)
-	if !ok || r.Method != "" {
-		return
+// take takes a client's response and reports whether it answers an open question
+// of this principal in this session. Others are ignored, as late answers are.
+func (q *questions) take(m *message, session sessionKey, owner string) bool {
+	id, ok := unquote(m.ID)
+	if !ok {
+		return false
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	o := q.byID[id]
-	if o == nil || o.session != r.key || o.owner != r.principal.ID {
-		return
+	if o == nil || o.session != session || o.owner != owner {
+		return false
 	}
 	delete(q.byID, id)
-	if r.Error != nil {
-		o.answer <- reply{err: clientError(r.Error)}
+	if m.Error != nil {
+		o.answer <- reply{err: clientError(m.Error)}
 	} else {
-		o.answer <- reply{result: bytes.Clone(r.Result)}
+		o.answer <- reply{result: bytes.Clone(m.Result)}
 	}
+	return true
 }

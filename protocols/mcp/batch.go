@@ -139,7 +139,7 @@ func (f *Frontend) beginEntry(r *http.Request, batch *request, e *entry, text []
 	e.req.params = readParams(e.req.Params)
 	e.req.meta = readMeta(e.req.params.meta)
 	if !e.req.isRequest() {
-		f.noteLegacy(e.req)
+		e.err = f.noteLegacy(r.Context(), e.req)
 		return
 	}
 	if e.req.Method == "initialize" {

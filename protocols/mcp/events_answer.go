@@ -34,10 +34,11 @@ func (f *Frontend) answerLater(w http.ResponseWriter, r *http.Request, req *requ
 	go func() {
 		defer close(finished)
 		defer f.release(body)
-		defer call.done()
 		out := f.buffer()
 		defer f.release(out)
-		x.finish(f.respond(call.ctx, req, call.serve, out), out.b)
+		status := f.respond(call.ctx, req, call.serve, out)
+		call.done() // Whoever has read the answer may use its id again.
+		x.finish(status, out.b)
 	}()
 	var quiet <-chan time.Time
 	if req.rev >= rev20251125 { // Clients before it do not know events without a message.

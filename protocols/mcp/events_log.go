@@ -33,6 +33,7 @@ type eventLog struct {
 	name  string // of the stream in event ids
 	key   string // in the store
 	prime bool   // from 2025-11-25: the stream begins with an id
+	owner []byte // what the first event says of the call that the stream is of; nil to say nothing
 }
 
 func (f *Frontend) eventLog(req *request, name string) *eventLog {
@@ -97,6 +98,16 @@ type carriers struct {
 }
 
 type carrier struct{ yield func() }
+
+// yield has the connection of a stream give it up.
+func (c *carriers) yield(key string) {
+	c.mu.Lock()
+	now := c.by[key]
+	c.mu.Unlock()
+	if now != nil {
+		now.yield()
+	}
+}
 
 // take makes a connection the one of a stream: yield is called when another
 // takes it over, and must not block for long. The connection ends with leave.

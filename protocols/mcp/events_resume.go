@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/trilith-gateway/trilith/auth"
@@ -34,8 +35,18 @@ func (f *Frontend) resume(w http.ResponseWriter, r *http.Request, req *request, 
 		out.detach()
 		cancel()
 	})()
-	go f.keepOpen(ctx, cancel, req.key, out)
+	from := f.originOf(ctx, log)
+	orphaned := new(atomic.Bool)
+	go f.keepOpen(ctx, cancel, req.key, out, func(op string) bool {
+		if f.gone(ctx, from, op, log.key) {
+			orphaned.Store(true)
+		}
+		return orphaned.Load()
+	})
 	for e, err := range f.o.Events.Follow(ctx, log.key, after) {
+		if err == nil {
+			after = e.Seq
+		}
 		switch {
 		case errors.Is(err, ErrEventsGone): // Meanwhile: the client comes again and is told.
 			return
@@ -48,11 +59,19 @@ func (f *Frontend) resume(w http.ResponseWriter, r *http.Request, req *request, 
 			}
 		}
 	}
+	if orphaned.Load() {
+		f.lastWords(r.Context(), log, from, out, after)
+	}
 }
 
 // keepOpen keeps a connection open while nothing happens, and ends it with its
-// session and the frontend.
-func (f *Frontend) keepOpen(ctx context.Context, cancel context.CancelFunc, key sessionKey, out *sseWriter) {
+// session, the frontend, and the node whose call the stream is of, which it
+// first asks to yield and then whether it is still there.
+func (f *Frontend) keepOpen(ctx context.Context, cancel context.CancelFunc, key sessionKey, out *sseWriter, gone func(op string) bool) {
+	if gone(peerYield) {
+		cancel()
+		return
+	}
 	quiet := time.NewTicker(f.o.KeepAlive)
 	defer quiet.Stop()
 	for {
@@ -63,7 +82,7 @@ func (f *Frontend) keepOpen(ctx context.Context, cancel context.CancelFunc, key 
 			cancel()
 			return
 		case <-quiet.C:
-			if _, alive := f.sessions.find(key); !alive || out.idle() != nil {
+			if _, alive := f.sessions.find(key); !alive || out.idle() != nil || gone(peerPing) {
 				cancel()
 				return
 			}

@@ -109,6 +109,7 @@ func (x *exchange) begin() {
 	x.out = &sseWriter{w: x.w, rc: http.NewResponseController(x.w), timeout: x.f.o.WriteTimeout}
 	if x.later != nil {
 		x.out.log, x.out.outlive = x.f.eventLog(x.later, ""), true
+		x.out.log.owner = x.f.streamOwner(x.later.ID)
 		x.end = x.f.carriers.take(x.out.log.key, x.yield)
 	}
 	go x.pump()

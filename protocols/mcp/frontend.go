@@ -41,6 +41,10 @@ type FrontendOptions struct {
 
 	Tasks TaskOptions // for calls that outlive their requests
 
+	// Cluster reaches the frontends of the same endpoint on other nodes; nil where
+	// there is one node.
+	Cluster Cluster
+
 	Events EventStore // keeps the streams of sessions for clients that come back; new MemoryEvents
 
 	Logger *slog.Logger // for the operator; nil discards
@@ -97,7 +101,9 @@ type Frontend struct {
 	inboxes   inboxes
 	questions *questions
 	suspended *suspended
+	visits    visits
 	states    inputSealer
+	node      string // this start of this node, in what others may bring back
 	tasks     *tasks
 	buffers   sync.Pool // *buffer
 
@@ -125,6 +131,9 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 	f := &Frontend{gw: gw, o: o, states: newInputSealer(o.SessionKey), sealer: seal, streams: newStreams(o.StreamsPerPrincipal), calls: newCalls()}
 	waiting := newTally(o.QuestionsPerPrincipal)
 	f.questions, f.suspended = newQuestions(waiting), newSuspended(waiting)
+	if f.node = rand.Text(); o.Cluster != nil {
+		f.node = o.Cluster.Node()
+	}
 	f.tasks = newTasks(gw, o.Tasks, o.Logger)
 	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
 	for can := range abilityCount {
@@ -295,13 +304,26 @@ func (r runningCall) bind() {
 	context.AfterFunc(r.client, func() { r.cancel(context.Cause(r.client)) })
 }
 
-// cancel ends a call on its client's wish. An unknown one has ended before
-// (basic, cancellation).
-func (c *calls) cancel(key callKey) {
+// cancel ends a call on its client's wish and reports whether there is one. An
+// unknown one has ended before (basic, cancellation), or runs on another node.
+func (c *calls) cancel(key callKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if call, ok := c.running[key]; ok {
+	call, ok := c.running[key]
+	if ok {
 		call.cancel(errCancelled)
+	}
+	return ok
+}
+
+// end cancels the calls of a session that has ended.
+func (c *calls) end(session sessionKey) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, call := range c.running {
+		if key.session == session {
+			call.cancel(errSessionOver)
+		}
 	}
 }
 

@@ -107,6 +107,9 @@ func (f *Frontend) openSSE(w http.ResponseWriter, r *http.Request, req *request)
 	out, failed := newSSE(w, f.o.WriteTimeout)
 	defer out.detach()
 	endpoint := strings.TrimSuffix(r.URL.EscapedPath(), "sse") + "messages?sessionId=" + id
+	if f.o.Cluster != nil {
+		endpoint += "&node=" + f.sealNode(nodeOfStream, p.ID, t.key)
+	}
 	if failed != nil || out.named("endpoint", []byte(endpoint)) != nil {
 		return
 	}
@@ -149,7 +152,11 @@ func (f *Frontend) postSSE(w http.ResponseWriter, r *http.Request, req *request)
 	}
 	t, ok := f.sealer.open(ids[0], req.principal.ID, time.Now())
 	in := f.inboxes.find(t.key)
-	if !ok || in == nil {
+	node := ""
+	if ok && in == nil {
+		node = f.streamNode(r, req.principal, t.key)
+	}
+	if !ok || in == nil && node == "" {
 		f.fail(w, r, req, sessionNotFound())
 		return
 	}
@@ -162,18 +169,34 @@ func (f *Frontend) postSSE(w http.ResponseWriter, r *http.Request, req *request)
 		f.fail(w, r, req, err)
 		return
 	}
+	if in == nil {
+		err = f.passMessage(r.Context(), node, t.key, req)
+	} else if err = f.deposit(r.Context(), in, packet{req.body, req.principal}); err == nil {
+		req.body = nil // It is the stream's.
+	}
+	switch {
+	case err != nil:
+		f.fail(w, r, req, err)
+	case r.Context().Err() == nil:
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+// deposit leaves a message for a session's stream. Where it does, the message
+// is no longer the caller's.
+func (f *Frontend) deposit(ctx context.Context, in *inbox, p packet) *wireError {
 	room := time.NewTimer(f.o.WriteTimeout)
 	defer room.Stop()
 	select {
-	case in.messages <- packet{req.body, req.principal}:
-		req.body = nil // It is the stream's.
-		w.WriteHeader(http.StatusAccepted)
+	case in.messages <- p:
+		return nil
 	case <-in.closed:
-		f.fail(w, r, req, sessionNotFound())
+		return sessionNotFound()
 	case <-room.C: // The client does not read its stream.
 		err := exhausted("too many messages wait in this session")
 		err.status = http.StatusTooManyRequests
-		f.fail(w, r, req, err)
-	case <-r.Context().Done():
+		return err
+	case <-ctx.Done():
+		return refusal(gateway.AsError(ctx.Err()), nil, false)
 	}
 }

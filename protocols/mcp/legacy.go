@@ -41,7 +41,10 @@ func (f *Frontend) postLegacy(w http.ResponseWriter, r *http.Request, req *reque
 		defer call.done()
 		f.answer(call.ctx, w, r, req, call.serve)
 	default:
-		f.noteLegacy(req)
+		if err := f.noteLegacy(r.Context(), req); err != nil {
+			f.fail(w, r, req, err)
+			return
+		}
 		w.WriteHeader(http.StatusAccepted)
 	}
 }
@@ -52,12 +55,20 @@ func (f *Frontend) join(req *request, t ticket) {
 	req.session, _ = f.sessions.find(t.key)
 }
 
-// noteLegacy takes a notification or a response.
-func (f *Frontend) noteLegacy(req *request) {
-	if req.Method == "notifications/cancelled" && req.params.requestID != nil {
-		f.calls.cancel(callKey{req.key, string(req.params.requestID)})
+// noteLegacy takes a notification or a response, which may concern a call on
+// another node.
+func (f *Frontend) noteLegacy(ctx context.Context, req *request) *wireError {
+	switch {
+	case req.Method == "":
+		if !f.questions.take(&req.message, req.key, req.principal.ID) {
+			return f.passReply(ctx, req)
+		}
+	case req.Method == "notifications/cancelled" && req.params.requestID != nil:
+		if !f.calls.cancel(callKey{req.key, string(req.params.requestID)}) {
+			f.tell(ctx, toldCancel, req.key, req.params.requestID)
+		}
 	}
-	f.questions.take(req)
+	return nil
 }
 
 // A legacyCall is a request of a session that runs, or is about to.
@@ -178,6 +189,7 @@ func (f *Frontend) standalone(w http.ResponseWriter, r *http.Request, req *reque
 	defer cancel()
 	ctx, detach := se.attach(ctx, log)
 	defer detach()
+	f.tell(ctx, toldStream, req.key, nil) // One that another node still carries is at its end.
 	out := &sseWriter{w: w, rc: http.NewResponseController(w), timeout: f.o.WriteTimeout, log: log}
 	defer out.detach()
 	if out.begin() != nil {
@@ -197,9 +209,16 @@ func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, req *request) 
 		f.fail(w, r, req, err)
 		return
 	}
-	f.sessions.end(t.key)
-	f.questions.end(t.key)
+	f.endSession(t.key)
+	f.tell(r.Context(), toldEnd, t.key, nil)
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// endSession ends a session and what runs in it, on this node.
+func (f *Frontend) endSession(key sessionKey) {
+	f.sessions.end(key)
+	f.questions.end(key)
+	f.calls.end(key)
 }
 
 // holds returns what the request's session holds, made now if it held nothing.

@@ -12,6 +12,9 @@ import (
 // errCancelled is the cause of a context that the client cancelled by name.
 var errCancelled = errors.New("cancelled by the client")
 
+// errSessionOver is the cause of a context whose client ended its session.
+var errSessionOver = errors.New("the client ended the session")
+
 // A request is one JSON-RPC request on its way to the gateway, from any
 // transport and era.
 type request struct {
@@ -269,17 +272,17 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 }
 
 // carry sends a call down the road, with the way to ask its client that the
-// request's era has. Where the call waits for answers it returns its suspension.
-func (f *Frontend) carry(ctx context.Context, r *request, call *gateway.Call) (*gateway.Result, suspension, error) {
+// request's era has. Where the call waits for answers it returns where.
+func (f *Frontend) carry(ctx context.Context, r *request, call *gateway.Call) (*gateway.Result, place, error) {
 	switch {
 	case asks(call.Op) && r.modern():
 		return f.doModern(ctx, r, call)
 	case asks(call.Op) && r.send != nil:
 		res, err := f.doLegacy(ctx, r, call)
-		return res, suspension{}, err
+		return res, place{}, err
 	default:
 		res, err := f.gw.Do(ctx, call)
-		return res, suspension{}, err
+		return res, place{}, err
 	}
 }
 

@@ -18,12 +18,17 @@ import (
 // Zero names none.
 type suspension [16]byte
 
+// A place is where a call waits: on a node, under a name. Zero is nowhere.
+type place struct {
+	node string
+	name suspension
+}
+
 // An inputState is what a requestState says: the upstream's own state, or which
 // call waits for the answers.
 type inputState struct {
 	expires  time.Time
-	node     suspension // where the call waits
-	waiting  suspension
+	waiting  place
 	upstream string // without waiting: the upstream's own state
 }
 
@@ -56,22 +61,25 @@ func newInputSealer(key [32]byte) inputSealer {
 	return inputSealer{aead}
 }
 
-// sealedHead is eight bytes of time and the names of a node and a waiting call.
-const sealedHead = 8 + 16 + 16
+// sealedHead is eight bytes of time, the name of a waiting call, and the length
+// of that of its node, which follows.
+const sealedHead = 8 + 16 + 1
 
 // seal returns the requestState of a state for the request that it is the
 // answer to.
 func (s inputSealer) seal(r *request, t inputState) string {
-	b := make([]byte, 0, sealedHead+len(t.upstream))
+	node := t.waiting.node
+	b := make([]byte, 0, sealedHead+len(node)+len(t.upstream))
 	b = binary.BigEndian.AppendUint64(b, uint64(t.expires.Unix())) //nolint:gosec // the time is after 1970.
-	b = append(append(append(b, t.node[:]...), t.waiting[:]...), t.upstream...)
+	b = append(append(b, t.waiting.name[:]...), byte(len(node)))   //nolint:gosec // at most maxNode.
+	b = append(append(b, node...), t.upstream...)
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, b, belongsTo(r)))
 }
 
 // open returns what a requestState says to a request, and false where it is
 // forged, belongs to something else or has expired.
 func (s inputSealer) open(r *request, text string, now time.Time) (inputState, bool) {
-	if len(text) > base64.RawURLEncoding.EncodedLen(sealedHead+maxUpstreamState+s.aead.Overhead()) {
+	if len(text) > base64.RawURLEncoding.EncodedLen(sealedHead+maxNode+maxUpstreamState+s.aead.Overhead()) {
 		return inputState{}, false
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -82,9 +90,13 @@ func (s inputSealer) open(r *request, text string, now time.Time) (inputState, b
 	if err != nil || len(b) < sealedHead {
 		return inputState{}, false
 	}
-	t := inputState{expires: time.Unix(int64(binary.BigEndian.Uint64(b)), 0), upstream: string(b[sealedHead:])} //nolint:gosec // written by seal.
-	copy(t.node[:], b[8:])
-	copy(t.waiting[:], b[24:])
+	t := inputState{expires: time.Unix(int64(binary.BigEndian.Uint64(b)), 0)} //nolint:gosec // written by seal.
+	copy(t.waiting.name[:], b[8:])
+	node, rest := int(b[sealedHead-1]), b[sealedHead:]
+	if len(rest) < node {
+		return inputState{}, false
+	}
+	t.waiting.node, t.upstream = string(rest[:node]), string(rest[node:])
 	return t, !now.After(t.expires)
 }
 

@@ -21,9 +21,9 @@ type ticket struct {
 	key    sessionKey
 }
 
-// sessionLifetime is how long a sealed id is good for. A client whose session
+// SessionLifetime is how long a sealed id is good for. A client whose session
 // has ended starts a new one (2025-11-25, transports, session management).
-const sessionLifetime = 24 * time.Hour
+const SessionLifetime = 24 * time.Hour
 
 // A sealer makes session ids that carry their own proof, so that any node that
 // has the key accepts them without a store. The principal is authenticated
@@ -78,7 +78,7 @@ func (s sealer) open(id, principal string, now time.Time) (ticket, bool) {
 	}
 	t := ticket{rev: all[b[0]], can: ability(b[1]), issued: time.Unix(int64(binary.BigEndian.Uint64(b[2:])), 0)} //nolint:gosec // written by seal.
 	copy(t.key[:], b[10:])
-	if now.Sub(t.issued) > sessionLifetime || now.Before(t.issued.Add(-time.Minute)) {
+	if now.Sub(t.issued) > SessionLifetime || now.Before(t.issued.Add(-time.Minute)) {
 		return ticket{}, false
 	}
 	return t, true

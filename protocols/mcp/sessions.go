@@ -161,6 +161,21 @@ func (s *sessions) open(key sessionKey, owner string, feed func() *feed) (*sessi
 	return se, nil
 }
 
+// detach ends the stream of a session, which another node carries from now on.
+func (s *sessions) detach(key sessionKey) {
+	s.mu.Lock()
+	se := s.live[key]
+	s.mu.Unlock()
+	if se == nil {
+		return
+	}
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	if se.detach != nil {
+		se.detach()
+	}
+}
+
 // expire ends a session that nobody has used, unless a stream serves it.
 func (s *sessions) expire(se *session) {
 	if busy, _ := se.busy(); busy {

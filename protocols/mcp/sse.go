@@ -46,8 +46,8 @@ func (s *sseWriter) begin() error {
 	}
 	s.begun = true
 	s.b = s.b[:0]
-	if s.log != nil && s.log.prime {
-		if seq := s.log.append(eventPrime, nil); seq > 0 {
+	if s.log != nil && (s.log.prime || s.log.owner != nil) {
+		if seq := s.log.append(eventPrime, s.log.owner); seq > 0 && s.log.prime {
 			s.b = append(appendEventID(append(s.b, "id: "...), s.log.name, seq), "\nretry: "...)
 			s.b = append(strconv.AppendInt(s.b, comeBackMs, 10), "\ndata:\n\n"...)
 		}

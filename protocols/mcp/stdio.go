@@ -289,7 +289,7 @@ func (c *pipe) initialize(ctx context.Context, req *request) {
 func (c *pipe) note(streams context.Context, req *request) {
 	switch {
 	case req.Method == "":
-		c.f.questions.take(req)
+		c.f.questions.take(&req.message, req.key, req.principal.ID)
 	case req.Method == "notifications/cancelled" && req.params.requestID != nil:
 		c.f.calls.cancel(callKey{c.key, string(req.params.requestID)})
 	case req.Method == "notifications/initialized" && c.session != nil && !c.telling:

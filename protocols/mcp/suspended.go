@@ -47,7 +47,6 @@ type asked struct {
 
 // suspended are the dialogs that no request waits for.
 type suspended struct {
-	node    suspension // names this node in states
 	waiting *tally
 
 	mu     sync.Mutex
@@ -62,7 +61,7 @@ type suspendedDialog struct {
 }
 
 func newSuspended(waiting *tally) *suspended {
-	return &suspended{node: newSuspension(), waiting: waiting, byName: map[suspension]*suspendedDialog{}}
+	return &suspended{waiting: waiting, byName: map[suspension]*suspendedDialog{}}
 }
 
 // put suspends a dialog until its client comes back or the time is over, when
@@ -102,6 +101,17 @@ func (s *suspended) take(name suspension) *suspendedDialog {
 	return d
 }
 
+// takeOf is take for the dialog of a principal.
+func (s *suspended) takeOf(name suspension, owner string) *suspendedDialog {
+	s.mu.Lock()
+	d := s.byName[name]
+	s.mu.Unlock()
+	if d == nil || d.owner != owner {
+		return nil
+	}
+	return s.take(name)
+}
+
 // close cancels all suspended dialogs and lets no other be suspended.
 func (s *suspended) close() {
 	s.mu.Lock()
@@ -118,7 +128,7 @@ func (s *suspended) close() {
 
 // doModern sends a call down the road for a client that is asked by answers to
 // its requests. Where the call waits for answers it returns its suspension.
-func (f *Frontend) doModern(ctx context.Context, r *request, call *gateway.Call) (*gateway.Result, suspension, error) {
+func (f *Frontend) doModern(ctx context.Context, r *request, call *gateway.Call) (*gateway.Result, place, error) {
 	call.Capabilities = r.meta.capabilities
 	if isNull(r.params.requestState) {
 		if isObject(r.params.inputResponses) {
@@ -129,19 +139,19 @@ func (f *Frontend) doModern(ctx context.Context, r *request, call *gateway.Call)
 		state, ok := f.states.open(r, text, time.Now())
 		switch {
 		case !ok:
-			return nil, suspension{}, f.gw.Refuse(ctx, call, badState("it is not valid for this call, or has expired"))
-		case state.waiting != suspension{}:
+			return nil, place{}, f.gw.Refuse(ctx, call, badState("it is not valid for this call, or has expired"))
+		case state.waiting != place{}:
 			return f.proceed(ctx, r, call, state)
 		}
 		call.Resume = &gateway.Resume{Answers: readAnswers(r.params.inputResponses), State: state.upstream}
 	}
 	if res, done, err := f.doTask(ctx, r, call); done {
-		return res, suspension{}, err
+		return res, place{}, err
 	}
 	can := abilities(call.Capabilities)
 	if can == 0 {
 		res, err := f.gw.Do(ctx, call)
-		return res, suspension{}, err
+		return res, place{}, err
 	}
 	d := &dialog{
 		owner: r.principal.ID, can: can,
@@ -208,11 +218,11 @@ func (d *dialog) hear(call *gateway.Call) {
 
 // attend waits for a dialog to end or to ask. A client that goes away cancels
 // the call (transports, cancellation).
-func (f *Frontend) attend(ctx context.Context, d *dialog) (*gateway.Result, suspension, error) {
+func (f *Frontend) attend(ctx context.Context, d *dialog) (*gateway.Result, place, error) {
 	for {
 		select {
 		case <-d.done:
-			return d.res, suspension{}, d.err
+			return d.res, place{}, d.err
 		case q := <-d.asked:
 			res, name, err := f.suspend(d, q)
 			if err == nil {
@@ -222,43 +232,52 @@ func (f *Frontend) attend(ctx context.Context, d *dialog) (*gateway.Result, susp
 		case <-ctx.Done():
 			d.cancel(context.Cause(ctx))
 			<-d.done
-			return d.res, suspension{}, d.err
+			return d.res, place{}, d.err
 		}
 	}
 }
 
 // suspend leaves a dialog waiting for the answer to a question.
-func (f *Frontend) suspend(d *dialog, q *asked) (*gateway.Result, suspension, error) {
+func (f *Frontend) suspend(d *dialog, q *asked) (*gateway.Result, place, error) {
 	name, err := f.suspended.put(d, q, f.o.AnswerTimeout)
 	if err != nil {
-		return nil, suspension{}, err
+		return nil, place{}, err
 	}
-	return &gateway.Result{Input: &gateway.InputRequest{Questions: map[string]gateway.Question{q.key: q.Question}}}, name, nil
+	return &gateway.Result{Input: &gateway.InputRequest{Questions: map[string]gateway.Question{q.key: q.Question}}}, place{f.node, name}, nil
 }
 
-// proceed goes on with a suspended dialog. Where the answer is missing or does
-// not fit, the client is asked again.
-func (f *Frontend) proceed(ctx context.Context, r *request, call *gateway.Call, state inputState) (*gateway.Result, suspension, error) {
-	if state.node != f.suspended.node {
-		return nil, suspension{}, f.gw.Refuse(ctx, call, &gateway.Error{
-			Code: gateway.Unavailable, By: door, Msg: "the call waits on another node, or that has ended: begin again",
-		})
+// proceed goes on with a suspended dialog, wherever it waits. Where the answer is
+// missing or does not fit, the client is asked again.
+func (f *Frontend) proceed(ctx context.Context, r *request, call *gateway.Call, state inputState) (*gateway.Result, place, error) {
+	if state.waiting.node != f.node {
+		return f.proceedAt(ctx, r, call, state.waiting)
 	}
-	s := f.suspended.take(state.waiting)
+	s := f.suspended.take(state.waiting.name)
 	if s == nil {
-		return nil, suspension{}, f.gw.Refuse(ctx, call, badState("the call no longer waits for this answer"))
+		return nil, place{}, f.gw.Refuse(ctx, call, errNoLongerWaits())
 	}
 	s.hear(call)
-	given := bytes.Clone(lookup(r.params.inputResponses, []string{s.question.key}))
-	if !fits(s.question.Question, given) {
-		res, name, err := f.suspend(s.dialog, s.question)
+	if !s.answer(r.params.inputResponses) {
+		res, waiting, err := f.suspend(s.dialog, s.question)
 		if err != nil {
 			s.cancel(err)
 		}
-		return res, name, err
+		return res, waiting, err
+	}
+	return f.attend(ctx, s.dialog)
+}
+
+func errNoLongerWaits() *gateway.Error { return badState("the call no longer waits for this answer") }
+
+// answer lets the dialog go on, and reports false where there is no answer to
+// its question.
+func (s *suspendedDialog) answer(responses json.RawMessage) bool {
+	given := bytes.Clone(lookup(responses, []string{s.question.key}))
+	if !fits(s.question.Question, given) {
+		return false
 	}
 	s.question.answer <- reply{result: given}
-	return f.attend(ctx, s.dialog)
+	return true
 }
 
 // ask is the call's Ask: it hands the question to the request that waits for
@@ -297,7 +316,7 @@ func (d *dialog) ask(ctx context.Context, q gateway.Question) (json.RawMessage, 
 
 // appendInput appends the result that asks a modern client, with a state to
 // bring back.
-func (f *Frontend) appendInput(r *request, in *gateway.InputRequest, waiting suspension, out *buffer) error {
+func (f *Frontend) appendInput(r *request, in *gateway.InputRequest, waiting place, out *buffer) error {
 	if err := checkInput(in); err != nil {
 		return err
 	}
@@ -308,9 +327,6 @@ func (f *Frontend) appendInput(r *request, in *gateway.InputRequest, waiting sus
 		}
 	}
 	state := inputState{expires: time.Now().Add(f.o.AnswerTimeout), waiting: waiting, upstream: in.State}
-	if waiting != (suspension{}) {
-		state.node = f.suspended.node
-	}
 	out.b = append(append(out.b, `{"resultType":"input_required","_meta":`...), f.info...)
 	out.b = append(out.b, `,"inputRequests":{`...) // Even if empty: there are clients that do not come back without it.
 	for _, key := range slices.Sorted(maps.Keys(in.Questions)) {
