@@ -33,6 +33,7 @@ type Options struct {
 	// answer them, connections for 30 minutes and 5 more for their last calls.
 	Keepalive keepalive.ServerParameters
 
+	Admin      *gateway.Gateway  // serves admin.v1 too, whose methods are its tools; nil does not
 	Sessions   *gateway.Sessions // what streams are noted in; nil notes none
 	Reflection bool              // serve gRPC reflection, v1 and v1alpha
 	Logger     *slog.Logger      // for faults of the gateway; nil discards
@@ -113,6 +114,12 @@ func (f *Frontend) Server(opts ...grpc.ServerOption) *grpc.Server {
 		grpc.UnknownServiceHandler(f.recordStream(unknown)),
 	}, opts...)...)
 	s.RegisterService(f.describe(), &service{Frontend: f, via: "grpc", most: f.options.MaxMessage})
+	if f.options.Admin != nil {
+		admin := &administration{Frontend: f, via: "grpc"}
+		for _, desc := range admin.services() {
+			s.RegisterService(desc, admin)
+		}
+	}
 	f.health.register(s)
 	if f.options.Reflection {
 		reflection.Register(s)

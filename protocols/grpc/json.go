@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -64,12 +66,49 @@ func (c codec) Unmarshal(data []byte, v any) error {
 	case *map[string]string:
 		return unmarshalStrings(data, v)
 	case proto.Message:
+		data, err := quoteJSON(data, v.ProtoReflect().Descriptor())
+		if err != nil {
+			return err
+		}
 		if err := protojson.Unmarshal(data, v); err != nil {
 			return errors.New(strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0"))
 		}
 		return nil
 	}
 	return fmt.Errorf("cannot read %T", v)
+}
+
+// quoteJSON turns members that hold JSON in place, where a message has a field
+// ending in _json, into what the JSON mapping has: a text of the field's own
+// name. Data is an object whose members are unique.
+func quoteJSON(data []byte, m protoreflect.MessageDescriptor) ([]byte, error) {
+	in := map[string]string{}
+	for i := range m.Fields().Len() {
+		if name, ok := strings.CutSuffix(m.Fields().Get(i).JSONName(), "Json"); ok {
+			in[name] = m.Fields().Get(i).JSONName()
+		}
+	}
+	if len(in) == 0 {
+		return data, nil
+	}
+	var members map[string]jsontext.Value
+	if err := jsonv2.Unmarshal(data, &members); err != nil {
+		return nil, err
+	}
+	for name, field := range in {
+		if v, ok := members[name]; ok {
+			if members[field] != nil {
+				return nil, fmt.Errorf("%s and %s are the same", name, field)
+			}
+			text, err := jsontext.AppendQuote(nil, string(v))
+			if err != nil {
+				return nil, err
+			}
+			delete(members, name)
+			members[field] = text
+		}
+	}
+	return jsonv2.Marshal(members)
 }
 
 // unmarshalStrings reads an object whose values are all strings, not null.
@@ -119,6 +158,8 @@ func appendMessage(b []byte, m protoreflect.Message) ([]byte, error) {
 		name, isJSON := strings.CutSuffix(fd.JSONName(), "Json")
 		b = append(strconv.AppendQuote(b, name), ':')
 		switch v := m.Get(fd); {
+		case isJSON && fd.IsList():
+			b = appendTexts(b, v.List())
 		case isJSON:
 			b = append(b, v.String()...)
 		case fd.IsList():
@@ -131,6 +172,18 @@ func appendMessage(b []byte, m protoreflect.Message) ([]byte, error) {
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// appendTexts appends a list of texts that are JSON.
+func appendTexts(b []byte, l protoreflect.List) []byte {
+	b = append(b, '[')
+	for i := range l.Len() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, l.Get(i).String()...)
+	}
+	return append(b, ']')
 }
 
 func appendList(b []byte, fd protoreflect.FieldDescriptor, l protoreflect.List) ([]byte, error) {
@@ -160,6 +213,9 @@ func appendValue(b []byte, fd protoreflect.FieldDescriptor, v protoreflect.Value
 		f, err := json.Marshal(v.Float())
 		return append(b, f...), err
 	case protoreflect.MessageKind:
+		if t, ok := v.Message().Interface().(*timestamppb.Timestamp); ok {
+			return append(t.AsTime().AppendFormat(append(b, '"'), time.RFC3339Nano), '"'), nil
+		}
 		return appendMessage(b, v.Message())
 	default:
 		return nil, fmt.Errorf("%s: a field of kind %s has no JSON form here", fd.FullName(), fd.Kind())

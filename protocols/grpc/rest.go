@@ -23,6 +23,7 @@ import (
 type rest struct {
 	*Frontend
 	service *service
+	admin   *administration // nil without administration
 	mux     *runtime.ServeMux
 	openAPI []byte
 }
@@ -49,6 +50,12 @@ func newREST(f *Frontend) (http.Handler, error) {
 		runtime.WithWriteContentLength(),
 	)
 	ctx := context.Background() //nolint:forbidigo // It is for connections, of which there are none.
+	if f.options.Admin != nil {
+		h.admin = &administration{Frontend: f, via: "rest"}
+		if err := h.adminRoutes(ctx, h.mux); err != nil {
+			return nil, err
+		}
+	}
 	return h, gatewayv1.RegisterGatewayServiceHandlerServer(ctx, h.mux, h.service)
 }
 
@@ -59,7 +66,7 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", "private, no-store") // Every answer depends on the caller.
 	header.Set("X-Content-Type-Options", "nosniff")
 	r = r.WithContext(r.Context()) // A copy, to be changed.
-	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, ":watch") {
+	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, ":watch") && !strings.HasSuffix(r.URL.Path, ":tail") {
 		// net/http looks at the original and leaves the body out. A watch has no
 		// end that could be waited for.
 		r.Method = http.MethodGet
@@ -100,6 +107,8 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 		pattern, _ := runtime.HTTPPattern(r.Context())
 		name := params["name"]
 		switch {
+		case pattern.Verb() == "tail":
+			h.tail(w, r)
 		case strings.Contains(name, ":"): // No name has one: it is a verb of the other method.
 			h.fail(w, r, noRoute(w, r, http.StatusMethodNotAllowed))
 		case pattern.Verb() == "call" && acceptsEvents(r):
@@ -118,14 +127,8 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 
 // noRoute returns the refusal of a request that no route takes.
 func noRoute(w http.ResponseWriter, r *http.Request, status int) error {
-	allow := "GET, HEAD"
-	switch _, verb, _ := strings.Cut(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], ":"); verb {
-	case "", "read":
-	case "watch":
-		allow = "GET"
-	case "call", "get", "complete":
-		allow = "POST"
-	default: // The name of a tool, to the pattern that found it.
+	allow := allowed(r.URL.Path)
+	if allow == "" && status == http.StatusMethodNotAllowed {
 		status = http.StatusNotFound
 	}
 	switch status {
@@ -136,6 +139,23 @@ func noRoute(w http.ResponseWriter, r *http.Request, status int) error {
 		return refuse(nil, gateway.NotFound, "there is nothing at this path")
 	default:
 		return refuseHTTP(status, gateway.InvalidArgument, "the path is malformed")
+	}
+}
+
+// allowed returns the methods that a path allows, or "" where nothing is there.
+func allowed(path string) string {
+	if strings.HasPrefix(path, adminPath) {
+		return adminMethods(path)
+	}
+	switch _, verb, _ := strings.Cut(path[strings.LastIndexByte(path, '/')+1:], ":"); verb {
+	case "", "read":
+		return "GET, HEAD"
+	case "watch":
+		return "GET"
+	case "call", "get", "complete":
+		return "POST"
+	default: // The name of a tool, to the pattern that found it.
+		return ""
 	}
 }
 
@@ -155,6 +175,9 @@ func knownQuery(r *http.Request) error {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return refuse(nil, gateway.InvalidArgument, "the query is malformed")
+	}
+	if strings.HasPrefix(r.URL.Path, adminPath) {
+		return knownAdminQuery(values)
 	}
 	for key, v := range values {
 		switch key {
@@ -205,7 +228,7 @@ func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, error) {
 		return nil, refuse(nil, gateway.InvalidArgument, "the body could not be read")
 	}
 	// Browsers send other types across origins without asking first.
-	if t := r.Header.Get("Content-Type"); r.Method == http.MethodPost && (t != "" || buf.Len() > 0) {
+	if t := r.Header.Get("Content-Type"); (r.Method == http.MethodPost || r.Method == http.MethodPut) && (t != "" || buf.Len() > 0) {
 		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
 			return nil, refuseHTTP(http.StatusUnsupportedMediaType, gateway.InvalidArgument, "the Content-Type of a body must be application/json")
 		}

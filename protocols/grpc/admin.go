@@ -1,0 +1,189 @@
+package grpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// An administration serves the services of admin.v1 for one of the two
+// protocols. Each method is a tool of the gateway of administration: the request
+// in its JSON form is the arguments, the structured content is the answer. So
+// every method takes the road, whichever it is.
+type administration struct {
+	adminv1.UnimplementedAuditServiceServer
+	*Frontend
+
+	via string // "grpc" or "rest"
+}
+
+// services returns the descriptions of admin.v1's services.
+func (a *administration) services() []*grpc.ServiceDesc {
+	var all []*grpc.ServiceDesc
+	for _, s := range adminv1.Services() {
+		desc := &grpc.ServiceDesc{ServiceName: string(s.FullName()), HandlerType: (*any)(nil), Metadata: s.ParentFile().Path()}
+		for i := range s.Methods().Len() {
+			if m := s.Methods().Get(i); !m.IsStreamingServer() {
+				desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: string(m.Name()), Handler: a.unary(m)})
+			}
+		}
+		if desc.ServiceName == adminv1.AuditService_ServiceDesc.ServiceName {
+			for _, stream := range adminv1.AuditService_ServiceDesc.Streams {
+				stream.Handler = a.recordStream(stream.Handler)
+				desc.Streams = append(desc.Streams, stream)
+			}
+		}
+		all = append(all, desc)
+	}
+	return all
+}
+
+// unary returns the handler of a method.
+func (a *administration) unary(m protoreflect.MethodDescriptor) grpc.MethodHandler {
+	full := "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
+	return func(_ any, ctx context.Context, read func(any) error, door grpc.UnaryServerInterceptor) (any, error) {
+		req, err := newMessage(m.Input())
+		if err != nil {
+			return nil, err
+		}
+		c := &unaryCall{f: a.Frontend, read: read, door: door}
+		_ = c.decode(req) // It is reported behind the Door.
+		return c.intercept(ctx, req, &grpc.UnaryServerInfo{Server: a, FullMethod: full}, func(ctx context.Context, _ any) (any, error) {
+			return a.invoke(ctx, m, req)
+		})
+	}
+}
+
+// invoke takes a request along the road.
+func (a *administration) invoke(ctx context.Context, m protoreflect.MethodDescriptor, req proto.Message) (proto.Message, error) {
+	call, err := a.call(ctx, m, req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := a.options.Admin.Do(ctx, call)
+	if err != nil {
+		return nil, failed(ctx, call, err)
+	}
+	out, err := newMessage(m.Output())
+	if err == nil {
+		var parts gateway.Parts
+		if parts, err = res.Parts(); err == nil {
+			err = protojson.Unmarshal(parts.Structured, out)
+		}
+	}
+	if err != nil {
+		return nil, failed(ctx, call, err)
+	}
+	return out, nil
+}
+
+func (a *administration) call(ctx context.Context, m protoreflect.MethodDescriptor, req proto.Message) (*gateway.Call, error) {
+	call := &gateway.Call{Op: gateway.OpAdmin, Name: adminv1.Tool(m), Principal: auth.From(ctx), Via: a.via}
+	args, err := protojson.Marshal(req)
+	if err != nil {
+		return nil, refuse(call, gateway.InvalidArgument, "the request is not valid UTF-8")
+	}
+	// protojson puts white space where it likes, which the audit record's hash would show.
+	var b bytes.Buffer
+	if err := json.Compact(&b, args); err != nil {
+		return nil, refuse(call, gateway.Internal, "internal error")
+	}
+	call.Args = b.Bytes()
+	return call, nil
+}
+
+// TailRecords sends audit records as they are written: each is a log line of the
+// running call. A reader that is too slow loses the oldest that wait.
+func (a *administration) TailRecords(req *adminv1.TailRecordsRequest, stream grpc.ServerStreamingServer[adminv1.TailRecordsResponse]) error {
+	box, err := open(stream.Context(), &service{Frontend: a.Frontend, via: a.via}, stream, true)
+	if err != nil {
+		return err
+	}
+	defer box.close()
+	call, err := a.call(box.ctx, adminv1.File_admin_v1_audit_proto.Services().ByName("AuditService").Methods().ByName("TailRecords"), req)
+	if err != nil {
+		return err
+	}
+	var lost int64 // What was left out since the last record; the outbox guards it.
+	call.Log = func(line gateway.LogMessage) {
+		box.edit(func(queue []*adminv1.TailRecordsResponse) []*adminv1.TailRecordsResponse {
+			if len(queue) >= a.options.Queue {
+				lost += 1 + queue[0].GetDropped()
+				queue = queue[1:]
+			}
+			next := &adminv1.TailRecordsResponse{RecordJson: string(line.Data)}
+			if queue = append(queue, next); lost > 0 {
+				queue[0].Dropped += lost
+				lost = 0
+			}
+			return queue
+		})
+	}
+	_, err = a.options.Admin.Do(box.ctx, call)
+	if cause := box.cause(); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return failed(box.ctx, call, err)
+	}
+	return box.flush()
+}
+
+// newMessage returns an empty message of a type that is compiled in.
+func newMessage(d protoreflect.MessageDescriptor) (proto.Message, error) {
+	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if err != nil {
+		return nil, err
+	}
+	return t.New().Interface(), nil
+}
+
+// method returns the method of a path such as "/admin.v1.KeyService/ListKeys",
+// or nil.
+func adminMethod(path string) protoreflect.MethodDescriptor {
+	service, name, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	for _, s := range adminv1.Services() {
+		if string(s.FullName()) == service {
+			return s.Methods().ByName(protoreflect.Name(name))
+		}
+	}
+	return nil
+}
+
+// An inProcess is the connection by which grpc-gateway's routes call the
+// administration: a function call.
+type inProcess struct{ *administration }
+
+var errNoStreams = errors.New("streams do not go this way")
+
+// Invoke calls a unary method.
+func (c inProcess) Invoke(ctx context.Context, path string, req, reply any, _ ...grpc.CallOption) error {
+	m := adminMethod(path)
+	in, isMessage := req.(proto.Message)
+	out, isReply := reply.(proto.Message)
+	if m == nil || !isMessage || !isReply {
+		return refuse(nil, gateway.Unimplemented, "there is no such method")
+	}
+	res, err := c.invoke(ctx, m, in)
+	if err == nil {
+		proto.Merge(out, res)
+	}
+	return err
+}
+
+// NewStream fails: streams are served as events.
+func (inProcess) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, errNoStreams
+}
