@@ -108,16 +108,16 @@ func (s *Server) readPolicy(cfg *config.Config) (*policy.Policy, error) {
 
 // joinRoad makes the road.
 func (s *Server) joinRoad(context.Context, *config.Config) (err error) {
-	s.gateway, err = s.road()
+	s.gateway, err = s.road(s.registry)
 	return err
 }
 
-// road returns a gateway over the registry. Observers see everything; gates are
+// road returns a gateway over a registry. Observers see everything; gates are
 // asked in this order: whoever may not use a capability learns nothing of its
 // schema. Narrower gates stand after the policy.
-func (s *Server) road(narrower ...gateway.Gate) (*gateway.Gateway, error) {
+func (s *Server) road(r *gateway.Registry, narrower ...gateway.Gate) (*gateway.Gateway, error) {
 	gates := append([]gateway.Gate{s.audit.Gate(), s.policy}, narrower...)
-	return gateway.New(s.registry, s.observers(), append(gates, gateway.ValidateArgs{}))
+	return gateway.New(r, s.observers(), append(gates, gateway.ValidateArgs{}))
 }
 
 // observers see every call, the outermost first.
@@ -258,9 +258,13 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 		return err
 	}
 	s.onClose(s.graphql.Close)
+	administration, err := s.administration(ctx)
+	if err != nil {
+		return err
+	}
 	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
 		Bounds: bounds, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
-		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions,
+		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions, Admin: administration,
 	}); err != nil {
 		return err
 	}

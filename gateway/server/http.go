@@ -27,6 +27,7 @@ func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
 	mux.Handle("/graphql", s.door.Sockets(s.graphql))
 	mux.Handle("/v1/", s.door.Handler(s.grpc.REST()))
 	mux.Handle("/v1:complete", s.door.Handler(s.grpc.REST()))
+	mux.Handle("/admin/v1/", s.door.Handler(s.grpc.REST()))
 	mux.Handle("/openapi.json", s.door.Handler(s.grpc.REST()))
 
 	mux.Handle("GET /graphql/ui/", s.door.Guard(http.StripPrefix("/graphql/ui", s.graphql.UI())))

@@ -102,7 +102,7 @@ func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	gw, err := s.road(set)
+	gw, err := s.road(s.registry, set)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,51 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	"github.com/trilith-gateway/trilith/gateway"
+)
+
+// maxSessions bounds a list of sessions.
+const maxSessions = 10_000
+
+func (s *service) sessionMethods() []method {
+	return []method{
+		inspect("SessionService", "ListSessions", s.listSessions),
+		change("SessionService", "EndSession", s.endSession),
+	}
+}
+
+func (s *service) listSessions(_ context.Context, _ *gateway.Call, req *adminv1.ListSessionsRequest) (*adminv1.ListSessionsResponse, error) {
+	all := slices.DeleteFunc(s.Sessions.All(), func(x gateway.Session) bool {
+		return req.GetPrincipal() != "" && x.Principal.ID != req.GetPrincipal()
+	})
+	slices.SortFunc(all, func(a, b gateway.Session) int { return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID)) })
+	res := &adminv1.ListSessionsResponse{Total: int64(len(all))}
+	for _, x := range all[:min(len(all), maxSessions)] {
+		res.Sessions = append(res.Sessions, &adminv1.Session{
+			Id: x.ID, Node: s.Node, Via: x.Via, Kind: x.Kind,
+			Principal: x.Principal.ID, PrincipalName: x.Principal.Name, Opened: timestamppb.New(x.Opened),
+		})
+	}
+	return res, nil
+}
+
+func (s *service) endSession(_ context.Context, _ *gateway.Call, req *adminv1.EndSessionRequest) (*adminv1.EndSessionResponse, error) {
+	why := &gateway.Error{Code: gateway.Aborted, By: by, Msg: "an administrator has ended the session"}
+	ended := s.Sessions.End(func(x *gateway.Session) *gateway.Error {
+		if x.ID == req.GetId() {
+			return why
+		}
+		return nil
+	})
+	if ended == 0 {
+		return nil, &gateway.Error{Code: gateway.NotFound, By: by, Msg: "no session of that id is open on this node"}
+	}
+	return &adminv1.EndSessionResponse{}, nil
+}

@@ -1,0 +1,29 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/admin"
+)
+
+// administration returns the gateway of administration: a registry of its own,
+// which no list shows, behind the observers and gates of every call.
+func (s *Server) administration(ctx context.Context) (*gateway.Gateway, error) {
+	methods, err := admin.New(admin.Options{Node: s.state.Name(), Registry: s.registry, Sessions: &s.sessions})
+	if err != nil {
+		return nil, err
+	}
+	registry := new(gateway.Registry)
+	for c, err := range methods.Watch(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if err := registry.Attach("admin", methods, c, gateway.Options{Admin: true}); err != nil {
+			return nil, err
+		}
+		return s.road(registry)
+	}
+	return nil, errors.New("administration has no methods")
+}
