@@ -16,7 +16,7 @@ func TestCachedTokenAllocations(t *testing.T) {
 		t.Fatalf("token of %d bytes is not of usual size", len(token))
 	}
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, err := v.Authenticate(ctx, token); err != nil {
+		if _, err := v.plain(ctx, token); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 0 {
@@ -50,7 +50,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				v.cache = cache{}
-				if _, err := v.Authenticate(b.Context(), token); err != nil {
+				if _, err := v.plain(b.Context(), token); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -58,7 +58,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		b.Run(alg+"/cached", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Authenticate(b.Context(), token); err != nil {
+				if _, err := v.plain(b.Context(), token); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -17,8 +17,7 @@ const (
 // A credential is a verified token.
 type credential struct {
 	principal *gateway.Principal
-	id        string    // issuer|jti; "" where the token has no jti
-	issued    time.Time // zero where the token does not say
+	binding   binding
 	until     time.Time // when it expires, leeway included
 
 	issuer *issuer

@@ -17,6 +17,7 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -47,12 +48,29 @@ func Until(ctx context.Context, p *gateway.Principal) (context.Context, context.
 	return context.WithDeadlineCause(ctx, p.Expiry, refuse(gateway.Unauthenticated, "the token has expired", nil))
 }
 
-// An Authenticator turns a bearer credential into a principal. Its error is a
+// A Credential is what a request shows of who sends it: a token and, where the
+// token is bound to a key of its client, what shows that the client has the key.
+type Credential struct {
+	Token string // as presented, without its scheme
+
+	// Thumbprint of the key that a DPoP proof was made with (RFC 7638), or "" for
+	// a token that was presented as a plain bearer token. The door goes on to
+	// verify the proof itself, once the token is known to be valid.
+	Thumbprint string
+
+	// Certificate of the client that the TLS handshake has verified, or nil.
+	Certificate *x509.Certificate
+}
+
+// An Authenticator turns a credential into a principal. Its error is a
 // [gateway.Error] of code Unauthenticated whose message tells the caller no
-// more than that the credential is not valid; the cause is for the operator.
-// Principals are shared and never changed. It is safe for concurrent use.
+// more than that the credential is not valid, or Unavailable where whoever must
+// be asked is away; the cause is for the operator. A token that is bound to a
+// key is refused without that key, and one that is bound to none is refused with
+// a thumbprint. Principals are shared and never changed. It is safe for
+// concurrent use.
 type Authenticator interface {
-	Authenticate(ctx context.Context, token string) (*gateway.Principal, error)
+	Authenticate(context.Context, Credential) (*gateway.Principal, error)
 }
 
 // An Attempt is a request that the door refused.

@@ -17,9 +17,25 @@ const maxToken = 16 << 10
 
 // DoorOptions say whom a [Door] lets in.
 type DoorOptions struct {
-	// Auth judges bearer tokens. Nil refuses all of them, and is allowed only
-	// together with Anonymous.
+	// Auth judges tokens. Nil refuses all of them, and is allowed only together
+	// with Certificates or Anonymous.
 	Auth Authenticator
+
+	// Certificates judges the certificates of clients that show no other
+	// credential. Nil takes them for nothing but what tokens may be bound to.
+	Certificates *Certificates
+
+	// ClientCertificates says that the listener asks clients for certificates, for
+	// the metadata.
+	ClientCertificates bool
+
+	// NonceKey makes the nonces that DPoP proofs must then have (RFC 9449, section
+	// 9). All nodes must have the same, 32 random bytes; nil demands no nonces.
+	NonceKey *[32]byte
+
+	// KeyHeader is a header beside Authorization in which API keys are accepted,
+	// such as "X-API-Key"; "" is none. Other tokens are never taken from it.
+	KeyHeader string
 
 	// Anonymous is the principal of requests without a credential. Nil refuses
 	// them. A request with a bad credential is never anonymous.
@@ -69,7 +85,8 @@ type Door struct {
 	o         DoorOptions
 	origins   map[string]bool
 	hosts     map[string]bool
-	own       origin         // Resource's
+	own       origin // Resource's
+	proofs    proofs
 	metadata  map[string]doc // by endpoint path; "" is the gateway as a whole
 	endpoints []string       // longest first
 }
@@ -83,8 +100,21 @@ func NewDoor(o DoorOptions) (*Door, error) {
 	if o.Logger == nil {
 		problem("no logger")
 	}
-	if o.Auth == nil && o.Anonymous == nil {
-		problem("neither an authenticator nor an anonymous principal: nobody could pass")
+	if o.Auth == nil && o.Anonymous == nil && o.Certificates == nil {
+		problem("neither an authenticator nor certificates nor an anonymous principal: nobody could pass")
+	}
+	if o.Certificates != nil {
+		if err := o.Certificates.check(); err != nil {
+			problem("%w", err)
+		}
+	}
+	switch d.o.KeyHeader = http.CanonicalHeaderKey(o.KeyHeader); {
+	case d.o.KeyHeader == "":
+	case !isToken(o.KeyHeader), d.o.KeyHeader == "Authorization", d.o.KeyHeader == "Cookie", d.o.KeyHeader == "Dpop":
+		problem("%q is not the name of a header for keys", o.KeyHeader)
+	}
+	if o.NonceKey != nil {
+		d.proofs.nonces = &nonces{*o.NonceKey}
 	}
 	if o.Auth != nil && o.Resource == "" {
 		problem("tokens are accepted but the public URL is missing")
@@ -114,29 +144,15 @@ func NewDoor(o DoorOptions) (*Door, error) {
 
 // Authenticate judges a token that a protocol brought in a way of its own, as
 // graphql-transport-ws does in connection_init. An empty token is a request
-// without a credential. Refusals are reported as all others.
+// without a token. Refusals are reported as all others.
 func (d *Door) Authenticate(ctx context.Context, token string) (*gateway.Principal, error) {
-	p, err := d.authenticate(ctx, token)
+	g, _ := ctx.Value(guardedKey{}).(guarded)
+	p, err := d.authenticate(ctx, Credential{Token: token, Certificate: g.certificate})
 	if err != nil {
-		a, _ := ctx.Value(guardedKey{}).(Attempt)
-		a.Via = "token"
-		return nil, d.refused(ctx, a, err)
+		g.attempt.Via = "token"
+		return nil, d.refused(ctx, g.attempt, err)
 	}
 	return p, nil
-}
-
-func (d *Door) authenticate(ctx context.Context, token string) (*gateway.Principal, error) {
-	switch {
-	case token == "" && d.o.Anonymous != nil:
-		return d.o.Anonymous, nil
-	case token == "":
-		return nil, refuse(gateway.Unauthenticated, "no credential", nil)
-	case len(token) > maxToken:
-		return nil, invalid(fmt.Errorf("token of %d bytes, at most %d", len(token), maxToken))
-	case d.o.Auth == nil:
-		return nil, invalid(errors.New("a token was presented, but no issuer is configured"))
-	}
-	return d.o.Auth.Authenticate(ctx, token)
 }
 
 // refused reports a refusal and returns it as a *gateway.Error.
@@ -155,6 +171,13 @@ func (d *Door) refused(ctx context.Context, a Attempt, err error) *gateway.Error
 	return e
 }
 
+// isToken reports whether s can be a header's name (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	}) < 0
+}
+
 // cut bounds what a caller can make the gateway write down.
 func cut(s string) string {
 	const most = 128
@@ -162,36 +185,6 @@ func cut(s string) string {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
-}
-
-// bearer returns the token of an Authorization header, or "" when there is
-// none (RFC 6750, section 2.1). The scheme's case does not matter (RFC 9110,
-// section 11.1).
-func bearer(values []string) (string, error) {
-	switch len(values) {
-	case 0:
-		return "", nil
-	case 1:
-	default:
-		return "", refuse(gateway.InvalidArgument, "more than one Authorization header", nil)
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	token = strings.TrimLeft(token, " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", invalid(errors.New("the Authorization header is not a bearer token"))
-	}
-	for i := range len(token) {
-		if !tokenByte(token[i]) {
-			return "", invalid(errors.New("the bearer token has a character that no token has"))
-		}
-	}
-	return token, nil
-}
-
-// tokenByte reports whether the byte is one of b64token (RFC 6750, section
-// 2.1), of which signed tokens are made too.
-func tokenByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+/=", c) >= 0
 }
 
 // statusOf is the HTTP status of a refusal at the door.
@@ -203,6 +196,8 @@ func statusOf(c gateway.Code) int {
 		return http.StatusForbidden
 	case gateway.InvalidArgument:
 		return http.StatusBadRequest
+	case gateway.ResourceExhausted:
+		return http.StatusTooManyRequests
 	case gateway.Canceled:
 		return 499
 	case gateway.Unavailable:

@@ -24,8 +24,8 @@ import (
 // tokens is an Authenticator of fixed tokens.
 type tokens map[string]*gateway.Principal
 
-func (t tokens) Authenticate(_ context.Context, token string) (*gateway.Principal, error) {
-	if p := t[token]; p != nil {
+func (t tokens) Authenticate(_ context.Context, c Credential) (*gateway.Principal, error) {
+	if p := t[c.Token]; p != nil {
 		return p, nil
 	}
 	return nil, invalid(fmt.Errorf("no such token"))
@@ -183,9 +183,9 @@ func TestDoorHTTP(t *testing.T) {
 		{"no credential, elsewhere", "GET", "/v1/tools", nil, 401, `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource", scope="mcp:tools.list"`, "no credential"},
 		{"a name that only begins like an endpoint", "GET", "/mcpx", nil, 401, `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource", scope="mcp:tools.list"`, "no credential"},
 		{"a bad token", "POST", "/mcp", head("Authorization", "Bearer bad"), 401, metadata + `, error="invalid_token"`, "invalid token: no such token"},
-		{"an empty token", "POST", "/mcp", head("Authorization", "Bearer "), 401, metadata + `, error="invalid_token"`, "not a bearer token"},
-		{"an empty header", "POST", "/mcp", head("Authorization", ""), 401, metadata + `, error="invalid_token"`, "not a bearer token"},
-		{"another scheme", "POST", "/mcp", head("Authorization", "Basic Z29vZA=="), 401, metadata + `, error="invalid_token"`, "not a bearer token"},
+		{"an empty token", "POST", "/mcp", head("Authorization", "Bearer "), 401, metadata + `, error="invalid_token"`, "neither a bearer token"},
+		{"an empty header", "POST", "/mcp", head("Authorization", ""), 401, metadata + `, error="invalid_token"`, "neither a bearer token"},
+		{"another scheme", "POST", "/mcp", head("Authorization", "Basic Z29vZA=="), 401, metadata + `, error="invalid_token"`, "neither a bearer token"},
 		{"two headers", "POST", "/mcp", with("Authorization", "Bearer good"), 400, metadata + `, error="invalid_request"`, "more than one"},
 		{"two headers, the second bad", "POST", "/mcp", with("Authorization", "Bearer bad"), 400, metadata + `, error="invalid_request"`, "more than one"},
 		{"two tokens in one header", "POST", "/mcp", head("Authorization", "Bearer good, Bearer good"), 401, metadata + `, error="invalid_token"`, "character"},
@@ -436,7 +436,7 @@ func TestMetadata(t *testing.T) {
 			}
 			continue
 		}
-		want := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"scopes_supported":["mcp:tools.list"],"bearer_methods_supported":["header"],"resource_name":"Trilith"}`, c.want, testIssuer)
+		want := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"scopes_supported":["mcp:tools.list"],"bearer_methods_supported":["header"],"resource_name":"Trilith","dpop_signing_alg_values_supported":["ES256","ES384","ES512","EdDSA","Ed25519","PS256","RS256"]}`, c.want, testIssuer)
 		if d := cmp.Diff(want, got.body); d != "" || got.header.Get("Access-Control-Allow-Origin") != "*" {
 			t.Errorf("%s: -want +got\n%s", c.path, d)
 		}
@@ -502,11 +502,14 @@ func TestDevelopmentIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	p, err := v.Authenticate(t.Context(), must(i.Mint("admin", base, time.Hour)))
+	p, err := v.plain(t.Context(), must(i.Mint("admin", base, time.Hour)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Expiry = time.Time{}
+	if p.Credential == "" || p.Issued.IsZero() {
+		t.Errorf("credential %q, issued %v", p.Credential, p.Issued)
+	}
+	p.Expiry, p.Issued, p.Credential = time.Time{}, time.Time{}, ""
 	want := &gateway.Principal{
 		ID: base + "/dev/issuer|user|admin", Issuer: base + "/dev/issuer", Subject: "admin", Kind: "user", Name: "Ada Admin",
 		Roles: []string{"admin"}, Groups: []string{"operators"},
@@ -514,7 +517,7 @@ func TestDevelopmentIssuer(t *testing.T) {
 	if d := cmp.Diff(want, p); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
-	_, err = v.Authenticate(t.Context(), must(i.Mint("admin", "http://127.0.0.1:9999", time.Hour)))
+	_, err = v.plain(t.Context(), must(i.Mint("admin", "http://127.0.0.1:9999", time.Hour)))
 	wantRefused(t, err)
 }
 

@@ -8,11 +8,11 @@ import (
 // FuzzParseHeader: whatever stands in Authorization, a token comes out of it
 // only in its one form.
 func FuzzParseHeader(f *testing.F) {
-	for _, s := range []string{"Bearer abc", "bearer  a.b.c", "Basic x", "", "Bearer", "Bearer a, Bearer b", "Bearer\ta", "Bearer é"} {
+	for _, s := range []string{"Bearer abc", "bearer  a.b.c", "Basic x", "", "Bearer", "Bearer a, Bearer b", "Bearer\ta", "Bearer é", "DPoP abc", "dpop a b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		token, err := bearer([]string{value})
+		dpop, token, err := authorization([]string{value})
 		if err != nil {
 			if token != "" {
 				t.Errorf("%q: token %q with error %v", value, token, err)
@@ -20,10 +20,10 @@ func FuzzParseHeader(f *testing.F) {
 			return
 		}
 		scheme, rest, _ := strings.Cut(value, " ")
-		if token == "" || !strings.EqualFold(scheme, "bearer") || strings.TrimLeft(rest, " ") != token || strings.ContainsAny(token, " ,\t\r\n\"") {
+		if token == "" || !strings.EqualFold(scheme, map[bool]string{false: "bearer", true: "dpop"}[dpop]) || strings.TrimLeft(rest, " ") != token || strings.ContainsAny(token, " ,\t\r\n\"") {
 			t.Errorf("%q gave the token %q", value, token)
 		}
-		if _, err := bearer([]string{value, value}); err == nil {
+		if _, _, err := authorization([]string{value, value}); err == nil {
 			t.Errorf("%q twice was accepted", value)
 		}
 	})
@@ -48,7 +48,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(i.sign("none", good(nil), nil))
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
 	f.Fuzz(func(t *testing.T, token string) {
-		p, err := v.Authenticate(t.Context(), token)
+		p, err := v.plain(t.Context(), token)
 		switch {
 		case err == nil && !signed[token]:
 			t.Errorf("forged token accepted as %s: %s", p.ID, token)

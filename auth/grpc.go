@@ -3,10 +3,12 @@ package auth
 import (
 	"context"
 	"net"
+	"net/http"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -14,8 +16,10 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// Unary returns the door for unary gRPC methods. The token travels in the
-// metadata "authorization", as in HTTP.
+// Unary returns the door for unary gRPC methods. Credentials travel in metadata
+// of the names that they have as HTTP headers: the token in "authorization", a
+// DPoP proof, for method POST and the URL that the public URL and the full
+// method make, in "dpop". So do challenges, in trailers.
 func (d *Door) Unary() grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		ctx, err := d.enter(ctx, info.FullMethod)
@@ -57,12 +61,26 @@ func (d *Door) enter(ctx context.Context, method string) (context.Context, error
 	if v := md[":authority"]; len(v) > 0 {
 		host = v[0]
 	}
-	p, err := d.admit(ctx, md, method, host, loopback)
+	v := visit{method: http.MethodPost, path: method, rawPath: method, authorization: md["authorization"], proof: md["dpop"]}
+	if d.o.KeyHeader != "" {
+		v.key = md[strings.ToLower(d.o.KeyHeader)]
+	}
+	if peer, ok := peer.FromContext(ctx); ok {
+		if info, ok := peer.AuthInfo.(credentials.TLSInfo); ok {
+			v.tls = &info.State
+		}
+	}
+	p, err := d.admitGRPC(ctx, &v, md["origin"], host, loopback)
 	if err != nil {
 		e := d.refused(ctx, Attempt{Via: "grpc", Path: method, Remote: remote}, err)
+		trailer := metadata.MD{"www-authenticate": d.challenges(method, e, v.authorization)}
+		if v.nonce != "" {
+			trailer.Set("dpop-nonce", v.nonce)
+		}
+		_ = grpc.SetTrailer(ctx, trailer) // It fails only outside of a server's call.
 		return nil, status.Error(codes.Code(e.Code), e.Msg)
 	}
-	for _, k := range [...]string{"authorization", "proxy-authorization", "cookie"} {
+	for _, k := range [...]string{"authorization", "proxy-authorization", "dpop", "cookie", strings.ToLower(d.o.KeyHeader)} {
 		delete(md, k)
 	}
 	ctx = metadata.NewIncomingContext(ctx, md)
@@ -72,10 +90,10 @@ func (d *Door) enter(ctx context.Context, method string) (context.Context, error
 	return ctx, nil
 }
 
-// admit returns the principal of a call, or nil for a public method. The host
-// matters only where a browser asks, which then says so by Origin.
-func (d *Door) admit(ctx context.Context, md metadata.MD, method, host string, loopback bool) (*gateway.Principal, error) {
-	if origins := md["origin"]; len(origins) > 0 {
+// admitGRPC returns the principal of a call, or nil for a public method. The
+// host matters only where a browser asks, which then says so by Origin.
+func (d *Door) admitGRPC(ctx context.Context, v *visit, origins []string, host string, loopback bool) (*gateway.Principal, error) {
+	if len(origins) > 0 {
 		if err := d.checkHost(host, loopback); err != nil {
 			return nil, err
 		}
@@ -84,15 +102,11 @@ func (d *Door) admit(ctx context.Context, md metadata.MD, method, host string, l
 		}
 	}
 	for _, prefix := range d.o.Public {
-		if strings.HasPrefix(method, prefix) {
-			return nil, nil
+		if strings.HasPrefix(v.path, prefix) {
+			return nil, nil //nolint:nilnil // As the comment says.
 		}
 	}
-	token, err := bearer(md["authorization"])
-	if err != nil {
-		return nil, err
-	}
-	return d.authenticate(ctx, token)
+	return d.admit(ctx, v)
 }
 
 // ends returns the peer's address and whether the server's own is loopback.

@@ -82,7 +82,7 @@ func TestDoorGRPC(t *testing.T) {
 		{"lower-case scheme", []string{"authorization", "bearer good"}, codes.OK, ""},
 		{"no credential", nil, codes.Unauthenticated, "no credential"},
 		{"a bad token", []string{"authorization", "Bearer bad"}, codes.Unauthenticated, "no such token"},
-		{"another scheme", []string{"authorization", "Basic good"}, codes.Unauthenticated, "not a bearer"},
+		{"another scheme", []string{"authorization", "Basic good"}, codes.Unauthenticated, "neither a bearer"},
 		{"two headers", []string{"authorization", "Bearer good", "authorization", "Bearer good"}, codes.InvalidArgument, "more than one"},
 		{"an evil origin", []string{"authorization", "Bearer good", "origin", "https://evil.example"}, codes.PermissionDenied, "host not allowed"},
 	} {

@@ -2,23 +2,27 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// guardedKey is under what Guard leaves the request's description for a later
-// call of Authenticate.
+// guardedKey is under what Guard leaves what a later call of Authenticate needs.
 type guardedKey struct{}
 
+type guarded struct {
+	attempt     Attempt
+	certificate *x509.Certificate
+}
+
 // Handler lets pass only requests from allowed hosts and origins that carry a
-// valid bearer token, or none where the door knows an anonymous principal, and
+// valid credential, or none where the door knows an anonymous principal, and
 // hands them on with their principal in the context and without credentials.
-// It answers 401 with a challenge (RFC 6750, section 3; RFC 9728, section 5.1),
-// 403 for hosts and origins, 400 for a malformed Authorization header. It
+// It answers 401 with a challenge (RFC 6750, section 3; RFC 9449, section 7.1;
+// RFC 9728, section 5.1), 403 for hosts and origins, 400 for a malformed
+// Authorization header. It
 // answers the preflight requests of allowed origins itself. A token in the
 // query is no credential.
 func (d *Door) Handler(next http.Handler) http.Handler {
@@ -26,16 +30,22 @@ func (d *Door) Handler(next http.Handler) http.Handler {
 		if !d.guard(w, r) {
 			return
 		}
-		token, err := bearer(r.Header["Authorization"])
-		var p *gateway.Principal
-		if err == nil {
-			p, err = d.authenticate(r.Context(), token)
+		v := visit{
+			method: r.Method, path: r.URL.Path, rawPath: r.URL.EscapedPath(),
+			authorization: r.Header["Authorization"], proof: r.Header["Dpop"], tls: r.TLS,
+		}
+		if d.o.KeyHeader != "" {
+			v.key = r.Header[d.o.KeyHeader]
+		}
+		p, err := d.admit(r.Context(), &v)
+		if v.nonce != "" {
+			w.Header().Set("DPoP-Nonce", v.nonce)
 		}
 		if err != nil {
 			d.refuseHTTP(w, r, err)
 			return
 		}
-		strip(r.Header)
+		d.strip(r.Header)
 		next.ServeHTTP(w, r.WithContext(With(r.Context(), p)))
 	})
 }
@@ -48,8 +58,8 @@ func (d *Door) Guard(next http.Handler) http.Handler {
 		if !d.guard(w, r) {
 			return
 		}
-		strip(r.Header)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), guardedKey{}, attempt(r))))
+		d.strip(r.Header)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), guardedKey{}, guarded{attempt(r), verified(r.TLS)})))
 	})
 }
 
@@ -60,7 +70,7 @@ func (d *Door) Guard(next http.Handler) http.Handler {
 func (d *Door) Sockets(next http.Handler) http.Handler {
 	closed, open := d.Handler(next), d.Guard(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && r.Header["Authorization"] == nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		if r.Method == http.MethodGet && r.Header["Authorization"] == nil && r.Header[d.o.KeyHeader] == nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 			open.ServeHTTP(w, r)
 			return
 		}
@@ -94,7 +104,7 @@ func (d *Door) guard(w http.ResponseWriter, r *http.Request) bool {
 func (d *Door) share(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After, Mcp-Session-Id, Mcp-Protocol-Version")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce, Retry-After, Mcp-Session-Id, Mcp-Protocol-Version")
 	h.Add("Vary", "Origin")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return true
@@ -110,10 +120,12 @@ func (d *Door) share(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // strip takes off what no one behind the door may see or pass on.
-func strip(h http.Header) {
+func (d *Door) strip(h http.Header) {
 	delete(h, "Authorization")
 	delete(h, "Proxy-Authorization")
+	delete(h, "Dpop")
 	delete(h, "Cookie")
+	delete(h, d.o.KeyHeader)
 }
 
 func attempt(r *http.Request) Attempt {
@@ -125,15 +137,11 @@ func (d *Door) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 	e := d.refused(r.Context(), attempt(r), err)
 	status := statusOf(e.Code)
 	h := w.Header()
-	switch status {
-	case http.StatusUnauthorized:
-		kind := "invalid_token"
-		if len(r.Header["Authorization"]) == 0 { // RFC 6750, section 3.1: then no error code.
-			kind = ""
-		}
-		h.Set("WWW-Authenticate", d.Challenge(r.URL.Path, kind))
-	case http.StatusBadRequest:
-		h.Set("WWW-Authenticate", d.Challenge(r.URL.Path, "invalid_request"))
+	for _, c := range d.challenges(r.URL.Path, e, r.Header["Authorization"]) {
+		h.Add("WWW-Authenticate", c)
+	}
+	if e.Retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(e.Retry.Seconds())))
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/problem+json")

@@ -58,7 +58,7 @@ func parseKeys(raw []byte) (*keys, error) {
 	var prints []string
 	for _, raw := range set.Keys {
 		id, k, ok := parseKey(raw)
-		if !ok {
+		if !ok || id == "" {
 			continue
 		}
 		thumb, err := (&jose.JSONWebKey{Key: k.public}).Thumbprint(crypto.SHA256)
@@ -76,6 +76,7 @@ func parseKeys(raw []byte) (*keys, error) {
 	return out, nil
 }
 
+// parseKey reads a public key and its id, which may be "".
 func parseKey(raw jsontext.Value) (id string, k key, ok bool) {
 	var v struct {
 		jwk
@@ -85,7 +86,7 @@ func parseKey(raw jsontext.Value) (id string, k key, ok bool) {
 		Ops []string       `json:"key_ops"`
 		D   jsontext.Value `json:"d"`
 	}
-	if jsonv2.Unmarshal(raw, &v) != nil || v.Kid == "" || v.D != nil ||
+	if jsonv2.Unmarshal(raw, &v) != nil || v.D != nil ||
 		v.Use != "" && v.Use != "sig" || len(v.Ops) > 0 && !slices.Contains(v.Ops, "verify") {
 		return "", key{}, false
 	}
@@ -135,6 +136,9 @@ func fold(alg string) string {
 	return alg
 }
 
+// fits reports whether the key may verify signatures of the algorithm.
+func (k key) fits(alg string) bool { return slices.Contains(k.algs, alg) }
+
 // get returns the key of that id for that algorithm. Known says whether there
 // is any key of that id.
 func (k *keys) get(id, alg string) (public crypto.PublicKey, known bool) {
@@ -143,7 +147,7 @@ func (k *keys) get(id, alg string) (public crypto.PublicKey, known bool) {
 	}
 	for _, c := range k.byID[id] {
 		known = true
-		if slices.Contains(c.algs, alg) {
+		if c.fits(alg) {
 			return c.public, true
 		}
 	}

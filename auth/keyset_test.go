@@ -52,7 +52,7 @@ func TestForgedTokensNeverFetch(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		start := i.fetched.Load()
 		for n := range 1000 {
-			_, err := v.Authenticate(t.Context(), tamper(i.sign("ES256", good(fields{"jti": fmt.Sprint(n)}), nil)))
+			_, err := v.plain(t.Context(), tamper(i.sign("ES256", good(fields{"jti": fmt.Sprint(n)}), nil)))
 			wantRefused(t, err)
 		}
 		if n := i.fetched.Load() - start; n != 0 {
@@ -67,7 +67,7 @@ func TestUnknownKeysFetchSeldom(t *testing.T) {
 		var wg sync.WaitGroup
 		for n := range 1000 {
 			wg.Go(func() {
-				_, err := v.Authenticate(t.Context(), i.sign("ES256", good(nil), fields{"kid": fmt.Sprint("junk", n)}))
+				_, err := v.plain(t.Context(), i.sign("ES256", good(nil), fields{"kid": fmt.Sprint("junk", n)}))
 				wantRefused(t, err)
 			})
 		}
@@ -77,7 +77,7 @@ func TestUnknownKeysFetchSeldom(t *testing.T) {
 		}
 		for range 60 { // One each second for a minute.
 			time.Sleep(time.Second)
-			_, err := v.Authenticate(t.Context(), i.sign("ES256", good(nil), fields{"kid": rand.Text()}))
+			_, err := v.plain(t.Context(), i.sign("ES256", good(nil), fields{"kid": rand.Text()}))
 			wantRefused(t, err)
 		}
 		if n := i.fetched.Load() - start; n > 5 {
@@ -95,7 +95,7 @@ func TestOneFetchForAllWhoWait(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
-				if _, err := v.Authenticate(t.Context(), i.signBy("new")); err != nil {
+				if _, err := v.plain(t.Context(), i.signBy("new")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -114,10 +114,10 @@ func TestKeysThatMove(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		i.rotate("EdDSA", "new")
 		i.set(func() { i.path = "/keys/v2" })
-		_, err := v.Authenticate(t.Context(), i.signBy("new"))
+		_, err := v.plain(t.Context(), i.signBy("new"))
 		wantRefused(t, err)
 		time.Sleep(retryAfter)
-		if _, err := v.Authenticate(t.Context(), i.signBy("new")); err != nil {
+		if _, err := v.plain(t.Context(), i.signBy("new")); err != nil {
 			t.Errorf("after the failure that showed the move: %v", err)
 		}
 	})
@@ -127,7 +127,7 @@ func TestUnknownKeyOfInvalidTokenNeverFetches(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		start := i.fetched.Load()
 		for _, bad := range []fields{{"exp": 1}, {"aud": "other"}, {"cnf": fields{}}} {
-			_, err := v.Authenticate(t.Context(), i.sign("ES256", good(bad), fields{"kid": "junk"}))
+			_, err := v.plain(t.Context(), i.sign("ES256", good(bad), fields{"kid": "junk"}))
 			wantRefused(t, err)
 		}
 		if n := i.fetched.Load() - start; n != 0 {
@@ -139,15 +139,15 @@ func TestUnknownKeyOfInvalidTokenNeverFetches(t *testing.T) {
 func TestRotation(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		old := i.signBy("EdDSA")
-		if _, err := v.Authenticate(t.Context(), old); err != nil {
+		if _, err := v.plain(t.Context(), old); err != nil {
 			t.Fatal(err)
 		}
 		i.rotate("EdDSA", "new")
-		if _, err := v.Authenticate(t.Context(), i.signBy("new")); err != nil {
+		if _, err := v.plain(t.Context(), i.signBy("new")); err != nil {
 			t.Errorf("token by the new key: %v", err)
 		}
 		// The old key is gone, and with it what was verified by it.
-		_, err := v.Authenticate(t.Context(), old)
+		_, err := v.plain(t.Context(), old)
 		wantRefused(t, err)
 	})
 }
@@ -155,13 +155,13 @@ func TestRotation(t *testing.T) {
 func TestRotationIsSeenInTheBackground(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		old := i.sign("EdDSA", good(fields{"exp": time.Now().Add(time.Hour).Unix()}), nil)
-		if _, err := v.Authenticate(t.Context(), old); err != nil {
+		if _, err := v.plain(t.Context(), old); err != nil {
 			t.Fatal(err)
 		}
 		i.rotate("EdDSA", "new")
 		time.Sleep(refreshEvery * 12 / 10)
 		synctest.Wait()
-		_, err := v.Authenticate(t.Context(), old)
+		_, err := v.plain(t.Context(), old)
 		wantRefused(t, err)
 	})
 }
@@ -171,7 +171,7 @@ func TestKnownKeysOutliveTheIssuer(t *testing.T) {
 		i.set(func() { i.down = true })
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()
-		if _, err := v.Authenticate(t.Context(), i.sign("ES256", good(nil), nil)); err != nil {
+		if _, err := v.plain(t.Context(), i.sign("ES256", good(nil), nil)); err != nil {
 			t.Errorf("token by a known key while the issuer is down: %v", err)
 		}
 		if err := v.Healthy(); err != nil {
@@ -184,11 +184,11 @@ func TestFailedFetchGivesTheAllowanceBack(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		i.rotate("EdDSA", "new")
 		i.set(func() { i.down = true })
-		_, err := v.Authenticate(t.Context(), i.signBy("new"))
+		_, err := v.plain(t.Context(), i.signBy("new"))
 		wantRefused(t, err)
 		i.set(func() { i.down = false })
 		time.Sleep(retryAfter)
-		if _, err := v.Authenticate(t.Context(), i.signBy("new")); err != nil {
+		if _, err := v.plain(t.Context(), i.signBy("new")); err != nil {
 			t.Errorf("a second after the issuer came back: %v", err)
 		}
 	})
@@ -204,12 +204,12 @@ func TestIssuerThatStartsLater(t *testing.T) {
 		if err := v.Healthy(); err == nil || !strings.Contains(err.Error(), "test") {
 			t.Errorf("Healthy: %v, want the issuer named", err)
 		}
-		_, err := v.Authenticate(t.Context(), i.sign("ES256", good(nil), nil))
+		_, err := v.plain(t.Context(), i.sign("ES256", good(nil), nil))
 		wantRefused(t, err)
 		i.set(func() { i.down = false })
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if _, err := v.Authenticate(t.Context(), i.sign("ES256", good(nil), nil)); err != nil {
+		if _, err := v.plain(t.Context(), i.sign("ES256", good(nil), nil)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -219,15 +219,15 @@ func TestSlowIssuer(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		i.set(func() { i.hang = make(chan struct{}) })
 		start := time.Now()
-		_, err := v.Authenticate(t.Context(), i.sign("ES256", good(nil), fields{"kid": "junk"}))
+		_, err := v.plain(t.Context(), i.sign("ES256", good(nil), fields{"kid": "junk"}))
 		wantRefused(t, err)
 		if d := time.Since(start); d != fetchFor {
 			t.Errorf("waited %v, want %v", d, fetchFor)
 		}
 		// Known keys do not wait for a fetch under way.
-		go v.Authenticate(t.Context(), i.sign("ES256", good(nil), fields{"kid": "junk"}))
+		go v.plain(t.Context(), i.sign("ES256", good(nil), fields{"kid": "junk"}))
 		start = time.Now()
-		if _, err := v.Authenticate(t.Context(), i.sign("ES256", good(nil), nil)); err != nil || time.Since(start) != 0 {
+		if _, err := v.plain(t.Context(), i.sign("ES256", good(nil), nil)); err != nil || time.Since(start) != 0 {
 			t.Errorf("known key: %v after %v", err, time.Since(start))
 		}
 	})
@@ -236,17 +236,17 @@ func TestSlowIssuer(t *testing.T) {
 func TestExpiryInTheCache(t *testing.T) {
 	bubble(t, func(t *testing.T, i *idp, v *OIDC) {
 		token := i.sign("ES256", good(fields{"exp": time.Now().Unix() + 60}), nil)
-		p, err := v.Authenticate(t.Context(), token)
+		p, err := v.plain(t.Context(), token)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(89 * time.Second) // The leeway is 30 s.
-		again, err := v.Authenticate(t.Context(), token)
+		again, err := v.plain(t.Context(), token)
 		if err != nil || again != p {
 			t.Errorf("before the expiry: %p %v, want the principal that is cached, %p", again, err, p)
 		}
 		time.Sleep(time.Second)
-		_, err = v.Authenticate(t.Context(), token)
+		_, err = v.plain(t.Context(), token)
 		wantRefused(t, err)
 	})
 }
@@ -342,7 +342,7 @@ func TestDiscoveryOverHTTP(t *testing.T) {
 	if err := v.Healthy(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Authenticate(t.Context(), i.sign("RS256", good(fields{"iss": srv.URL + "/tenant"}), nil)); err != nil {
+	if _, err := v.plain(t.Context(), i.sign("RS256", good(fields{"iss": srv.URL + "/tenant"}), nil)); err != nil {
 		t.Error(err)
 	}
 	v.Close()

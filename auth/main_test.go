@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -214,3 +215,11 @@ func wantRefused(t testing.TB, err error) {
 		t.Errorf("error %v, want UNAUTHENTICATED: invalid token, with a cause", err)
 	}
 }
+
+// plain authenticates a plain bearer token.
+func (v *OIDC) plain(ctx context.Context, token string) (*gateway.Principal, error) {
+	return v.Authenticate(ctx, Credential{Token: token})
+}
+
+// nextID numbers what must not be the same twice.
+var nextID atomic.Int64

@@ -2,12 +2,15 @@ package auth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 const wellKnown = "/.well-known/oauth-protected-resource"
@@ -42,6 +45,7 @@ func (d *Door) describe() error {
 	}
 	u.Scheme, u.Host, u.Path = strings.ToLower(u.Scheme), strings.ToLower(u.Host), strings.TrimSuffix(u.Path, "/")
 	d.own, _ = parseOrigin(u.Scheme + "://" + u.Host)
+	d.proofs.base = u
 	for _, path := range append([]string{""}, d.o.Endpoints...) {
 		if path != "" && (path[0] != '/' || strings.HasSuffix(path, "/") || strings.ContainsAny(path, "?#%\" \\")) {
 			return fmt.Errorf("endpoint %q is not a path such as /mcp", path)
@@ -68,7 +72,9 @@ func (d *Door) describeOne(origin, path string) (doc, error) {
 		Scopes   []string `json:"scopes_supported,omitempty"`
 		Methods  []string `json:"bearer_methods_supported"`
 		Name     string   `json:"resource_name"`
-	}{origin + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith"})
+		DPoP     []string `json:"dpop_signing_alg_values_supported,omitempty"`
+		Bound    bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
+	}{origin + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith", proofAlgorithms(), d.o.ClientCertificates})
 	challenge := "resource_metadata=" + strconv.Quote(origin+wellKnown+path)
 	if len(d.o.Scopes) > 0 {
 		challenge += ", scope=" + strconv.Quote(strings.Join(d.o.Scopes, " "))
@@ -78,8 +84,10 @@ func (d *Door) describeOne(origin, path string) (doc, error) {
 
 // Challenge returns the WWW-Authenticate value for a refusal on the path, with
 // an error code of RFC 6750 such as "invalid_token", or none when kind is "".
-func (d *Door) Challenge(path, kind string) string {
-	c := "Bearer"
+func (d *Door) Challenge(path, kind string) string { return d.challenge("Bearer", path, kind) }
+
+func (d *Door) challenge(scheme, path, kind string) string {
+	c := scheme
 	sep := " "
 	if m, ok := d.metadata[d.endpoint(path)]; ok {
 		c += sep + m.challenge
@@ -89,6 +97,28 @@ func (d *Door) Challenge(path, kind string) string {
 		c += sep + "error=" + strconv.Quote(kind)
 	}
 	return c
+}
+
+// challenges returns the WWW-Authenticate values for a refusal on the path of a
+// request with those Authorization headers. The scheme DPoP is named only to
+// those who used it: many clients read one challenge only.
+func (d *Door) challenges(path string, e *gateway.Error, authorization []string) []string {
+	switch {
+	case e.Code == gateway.InvalidArgument:
+		return []string{d.Challenge(path, "invalid_request")}
+	case e.Code != gateway.Unauthenticated:
+		return nil
+	case len(authorization) == 0: // RFC 6750, section 3.1: then no error code.
+		return []string{d.Challenge(path, "")}
+	}
+	if scheme, _, _ := strings.Cut(authorization[0], " "); !strings.EqualFold(scheme, "DPoP") {
+		return []string{d.Challenge(path, "invalid_token")}
+	}
+	kind := "invalid_token"
+	if why, ok := errors.AsType[*proofError](e.Err); ok {
+		kind = why.kind
+	}
+	return []string{d.challenge("DPoP", path, kind) + ", algs=" + strconv.Quote(strings.Join(proofAlgorithms(), " "))}
 }
 
 // endpoint returns the endpoint that the path lies in, or "".

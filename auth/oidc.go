@@ -200,26 +200,28 @@ func (v *OIDC) Healthy() error {
 	return errors.Join(away...)
 }
 
-// Authenticate accepts a token that its issuer signed for the gateway and that
-// is neither expired nor revoked. Tokens that are bound to a key of the client
-// (RFC 7800) are refused: who presents them as plain bearer tokens has not
-// proved that the key is theirs.
-func (v *OIDC) Authenticate(ctx context.Context, token string) (*gateway.Principal, error) {
-	if len(token) > maxToken {
-		return nil, invalid(fmt.Errorf("token of %d bytes, at most %d", len(token), maxToken))
+// Authenticate accepts a token that its issuer signed for the gateway, that is
+// neither expired nor revoked, and that is bound to no key or to one whose
+// possession the credential shows.
+func (v *OIDC) Authenticate(ctx context.Context, c Credential) (*gateway.Principal, error) {
+	if len(c.Token) > maxToken {
+		return nil, invalid(fmt.Errorf("token of %d bytes, at most %d", len(c.Token), maxToken))
 	}
 	now := time.Now()
-	key := digest(token)
-	c, ok := v.cache.get(key, now)
+	key := digest(c.Token)
+	known, ok := v.cache.get(key, now)
 	if !ok {
 		var err error
-		if c, err = v.verify(ctx, token, now); err != nil {
+		if known, err = v.verify(ctx, c.Token, now); err != nil {
 			return nil, invalid(err)
 		}
-		v.cache.put(key, c, now)
+		v.cache.put(key, known, now)
 	}
-	if v.revoked != nil && v.revoked.revokes(c) {
-		return nil, invalid(fmt.Errorf("the token of %q is revoked", c.principal.ID))
+	if err := known.binding.check(c); err != nil {
+		return nil, invalid(err)
 	}
-	return c.principal, nil
+	if v.revoked.Revoked(known.principal) {
+		return nil, invalid(fmt.Errorf("the token of %q is revoked", known.principal.ID))
+	}
+	return known.principal, nil
 }

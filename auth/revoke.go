@@ -9,19 +9,22 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
-// A Revocation ends tokens before they expire: one token, or all that a
-// principal was issued before a time.
+// A Revocation ends credentials before they expire: one of them, all of a
+// session, or all that a principal was issued before a time. It names exactly
+// one of Token, Session and Principal.
 type Revocation struct {
-	Issuer string `json:"issuer,omitempty"` // with Token: who issued it
-	Token  string `json:"token,omitempty"`  // the token's jti
+	Issuer  string `json:"issuer,omitempty"`  // with Token and Session: who issued it
+	Token   string `json:"token,omitempty"`   // the token's jti, or the fingerprint of a client certificate
+	Session string `json:"session,omitempty"` // the issuer's session (sid)
 
 	Principal string    `json:"principal,omitempty"` // a principal's ID
-	Before    time.Time `json:"before,omitzero"`     // with Principal: when the tokens were issued; zero is all, whenever issued
+	Before    time.Time `json:"before,omitzero"`     // with Principal: when the credentials were issued; zero is all, whenever issued
 
-	Until  time.Time `json:"until,omitzero"`   // when the revocation may be forgotten since the tokens have expired; zero is never
+	Until  time.Time `json:"until,omitzero"`   // when the revocation may be forgotten since the credentials have expired; zero is never
 	Reason string    `json:"reason,omitempty"` // for people
 	By     string    `json:"by,omitempty"`     // who revoked: a principal's ID
 }
@@ -29,21 +32,43 @@ type Revocation struct {
 // key names the revocation in its bucket. What identifies it may be longer
 // than a key can be.
 func (r Revocation) key() (string, error) {
-	kind, id := "token", r.Issuer+"|"+r.Token
-	switch {
-	case r.Token != "" && r.Issuer != "" && r.Principal == "" && r.Before.IsZero():
-	case r.Principal != "" && r.Token == "" && r.Issuer == "":
-		kind, id = "principal", r.Principal
-	default:
-		return "", errors.New("a revocation names either issuer and token, or a principal")
+	kind, id := "", ""
+	one := 0
+	for _, v := range [...]struct{ kind, id string }{
+		{"token", r.Token}, {"session", r.Session}, {"principal", r.Principal},
+	} {
+		if v.id != "" {
+			one++
+			kind, id = v.kind, v.id
+		}
+	}
+	ofPrincipal := kind == "principal"
+	if one != 1 || ofPrincipal == (r.Issuer != "") || !ofPrincipal && !r.Before.IsZero() {
+		return "", errors.New("a revocation names an issuer and a token, an issuer and a session, or a principal")
+	}
+	if !ofPrincipal {
+		id = r.Issuer + "|" + id
 	}
 	sum := sha256.Sum256([]byte(id))
 	return kind + "-" + hex.EncodeToString(sum[:]), nil
 }
 
-// Revocations are the revoked tokens, shared by all nodes and mirrored in
+// A Revoker says which credentials have ended before they expire.
+// [Revocations] and [Keys] are Revokers. Both methods are safe for concurrent
+// use and take no lock.
+type Revoker interface {
+	// Revoked reports whether the credential that made the principal has been
+	// revoked since.
+	Revoked(*gateway.Principal) bool
+
+	// Changed returns a channel that is closed when Revoked may answer otherwise.
+	// Take it before asking, so that no change is missed.
+	Changed() <-chan struct{}
+}
+
+// Revocations are the revoked credentials, shared by all nodes and mirrored in
 // memory. While the engine of state is away the last list known is in force.
-// They are safe for concurrent use.
+// They are safe for concurrent use. Nil Revocations revoke nothing.
 type Revocations struct {
 	bucket *state.Bucket[Revocation]
 	mirror *state.Mirror[Revocation]
@@ -53,7 +78,9 @@ type Revocations struct {
 // revoked is the list at one moment, for lookups.
 type revoked struct {
 	tokens     map[string]bool      // by issuer|jti
+	sessions   map[[2]string]bool   // by issuer and sid
 	principals map[string]time.Time // by ID: the latest Before; zero is all
+	changed    chan struct{}        // closed when there is a newer list
 }
 
 // OpenRevocations returns the revocations kept in s. It follows changes until
@@ -87,15 +114,22 @@ func (r *Revocations) follow(ctx context.Context, changed <-chan struct{}) {
 }
 
 func (r *Revocations) rebuild() {
-	list := &revoked{tokens: map[string]bool{}, principals: map[string]time.Time{}}
+	list := &revoked{
+		tokens: map[string]bool{}, sessions: map[[2]string]bool{}, principals: map[string]time.Time{}, changed: make(chan struct{}),
+	}
 	for _, e := range r.mirror.All() {
-		if v := e.Value; v.Principal != "" {
+		switch v := e.Value; {
+		case v.Principal != "":
 			list.principals[v.Principal] = v.Before
-		} else {
+		case v.Session != "":
+			list.sessions[[2]string{v.Issuer, v.Session}] = true
+		default:
 			list.tokens[v.Issuer+"|"+v.Token] = true
 		}
 	}
-	r.list.Store(list)
+	if old := r.list.Swap(list); old != nil {
+		close(old.changed)
+	}
 }
 
 // Revoke adds a revocation, in place of an earlier one of the same token or
@@ -140,13 +174,27 @@ func (r *Revocations) All() []Revocation {
 	return out
 }
 
-// revokes reports whether the credential is revoked. A token that does not say
-// when it was issued counts as issued before every time.
-func (r *Revocations) revokes(c *credential) bool {
+// Changed returns a channel that is closed when the list changes.
+func (r *Revocations) Changed() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	return r.list.Load().changed
+}
+
+// Revoked reports whether the principal's credential is revoked. A credential
+// that does not say when it was issued counts as issued before every time.
+func (r *Revocations) Revoked(p *gateway.Principal) bool {
+	if r == nil || p == nil {
+		return false
+	}
 	list := r.list.Load()
-	if c.id != "" && list.tokens[c.id] {
+	if p.Credential != "" && list.tokens[p.Credential] {
 		return true
 	}
-	before, ok := list.principals[c.principal.ID]
-	return ok && (before.IsZero() || c.issued.Before(before))
+	if p.Session != "" && list.sessions[[2]string{p.Issuer, p.Session}] {
+		return true
+	}
+	before, ok := list.principals[p.ID]
+	return ok && (before.IsZero() || p.Issued.Before(before))
 }

@@ -62,7 +62,7 @@ func TestRevocations(t *testing.T) {
 	valid := func() string {
 		var ok []string
 		for name, token := range tokens {
-			if _, err := v.Authenticate(t.Context(), token); err == nil {
+			if _, err := v.plain(t.Context(), token); err == nil {
 				ok = append(ok, name)
 			} else {
 				wantRefused(t, err)

@@ -18,13 +18,14 @@ import (
 )
 
 // header is a token's JOSE header (RFC 7515, section 4.1). Members that name
-// keys (jwk, jku, x5c, x5u) are not looked at: only the issuer's key set says
-// what its keys are.
+// keys (jku, x5c, x5u) are not looked at, and jwk only in a DPoP proof: only the
+// issuer's key set says what its keys are.
 type header struct {
 	Alg  string         `json:"alg"`
 	Typ  string         `json:"typ"`
 	Kid  string         `json:"kid"`
 	Crit jsontext.Value `json:"crit"`
+	JWK  jsontext.Value `json:"jwk"`
 }
 
 // A signed token is one that has been taken apart but not verified.
@@ -145,24 +146,16 @@ func (i *issuer) credential(c claims, now time.Time) (*credential, error) {
 	if !slices.ContainsFunc(aud, func(a string) bool { return i.audiences[canonical(a)] }) {
 		return nil, fmt.Errorf("audience %.200q is not the gateway", aud)
 	}
-	if c["cnf"] != nil { // RFC 7800, section 3.1; DPoP is RFC 9449, mTLS is RFC 8705.
-		return nil, errors.New("bound to a key, but presented without proof of it")
+	bound, err := c.binding()
+	if err != nil {
+		return nil, err
 	}
 	p, err := i.principal(c)
 	if err != nil {
 		return nil, err
 	}
 	p.Expiry = until
-	out := &credential{principal: p, until: until, issuer: i}
-	jti, err := c.text("jti")
-	if err != nil {
-		return nil, err
-	}
-	if jti != "" {
-		out.id = i.URL + "|" + jti
-	}
-	out.issued, _, err = c.when("iat")
-	return out, err
+	return &credential{principal: p, binding: bound, until: until, issuer: i}, nil
 }
 
 // checkTimes returns when the token ends, with the leeway for the clocks.
@@ -203,7 +196,11 @@ func (i *issuer) principal(c claims) (*gateway.Principal, error) {
 	r := reader{claims: c}
 	p := &gateway.Principal{
 		Issuer: i.URL, Kind: "user", Subject: r.text("sub"), Name: r.text("name", "preferred_username"),
-		Groups: r.list(i.GroupsClaim), Roles: r.list(i.RolesClaim), Scopes: r.scopes(),
+		Groups: r.list(i.GroupsClaim), Roles: r.list(i.RolesClaim), Scopes: r.scopes(), Session: r.text("sid"),
+	}
+	p.Issued, _, _ = c.when("iat") // Checked before.
+	if jti := r.text("jti"); jti != "" {
+		p.Credential = i.URL + "|" + jti
 	}
 	// client_id is RFC 9068's; the others are what issuers said before it.
 	if client := r.text("client_id", "azp", "appid", "cid"); p.Subject == "" || p.Subject == client {

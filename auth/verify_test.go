@@ -99,7 +99,7 @@ func TestTokens(t *testing.T) {
 		{"empty", "", "three parts"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := v.Authenticate(t.Context(), c.token)
+			p, err := v.plain(t.Context(), c.token)
 			if c.cause == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -147,7 +147,7 @@ func TestTokensWithoutType(t *testing.T) {
 		{"DPoP proof", nil, fields{"typ": "dpop+jwt"}, false},
 		{"ID-JAG", nil, fields{"typ": "oauth-id-jag+jwt"}, false},
 	} {
-		if _, err := v.Authenticate(t.Context(), i.sign("ES256", good(c.claims), c.head)); (err == nil) != c.ok {
+		if _, err := v.plain(t.Context(), i.sign("ES256", good(c.claims), c.head)); (err == nil) != c.ok {
 			t.Errorf("%s: %v, want accepted %v", c.name, err, c.ok)
 		}
 	}
@@ -157,9 +157,11 @@ func TestPrincipal(t *testing.T) {
 	i := newIDP()
 	v := i.open(t, func(o *IssuerOptions) { o.RolesClaim = "realm_access.roles" })
 	exp := time.Now().Add(time.Hour).Truncate(time.Second)
+	issued := exp.Add(-2 * time.Hour)
 	base := gateway.Principal{
 		ID: testIssuer + "|user|alice", Issuer: testIssuer, Subject: "alice", Kind: "user", Name: "Alice",
 		Groups: []string{"eng"}, Scopes: []string{"mcp:tools.list", "mcp:tools.call"}, Tenant: "acme", Expiry: exp.Add(30 * time.Second),
+		Credential: testIssuer + "|j1", Session: "s1", Issued: issued,
 	}
 	for _, c := range []struct {
 		name   string
@@ -188,8 +190,8 @@ func TestPrincipal(t *testing.T) {
 		{"no groups and no tenant", fields{"groups": nil, "tenant": nil}, func(p *gateway.Principal) { p.Groups, p.Tenant = nil, "" }},
 	} {
 		claims := good(c.claims)
-		claims["exp"] = exp.Unix()
-		got, err := v.Authenticate(t.Context(), i.sign("ES256", claims, nil))
+		claims["exp"], claims["iat"], claims["sid"] = exp.Unix(), issued.Unix(), "s1"
+		got, err := v.plain(t.Context(), i.sign("ES256", claims, nil))
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue

@@ -57,6 +57,11 @@ type Principal struct {
 	Scopes  []string  // the upper bound that the credential sets, or nil for none
 	Tenant  string    // "" where there is only one
 	Expiry  time.Time // when the credential ends, with every stream it opened; zero is never
+
+	// What revocation goes by. A principal of configuration has none of them.
+	Credential string    // names the credential: issuer|jti of a token, key|id of an API key; "" where it has no name
+	Session    string    // the issuer's session that the credential belongs to (sid), or ""
+	Issued     time.Time // when the credential was issued; zero when that is unknown
 }
 
 // A Call is one request to use one capability. A door makes it, Do resolves

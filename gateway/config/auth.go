@@ -9,6 +9,19 @@ type Auth struct {
 	// it. Without an issuer no token is accepted.
 	Issuers []Issuer `yaml:"issuers" max:"100"`
 
+	// API keys of the gateway's own, for services without an issuer. With this
+	// key, be it `{}`, they are accepted as bearer tokens. The first start makes
+	// one and writes it into `first-api-key` in the data directory.
+	APIKeys *APIKeys `yaml:"api_keys"`
+
+	// Who clients are that show a certificate and nothing else. It needs
+	// `client_ca` in `listen.tls`.
+	Certificates *Certificates `yaml:"certificates"`
+
+	// Demand a nonce of ours in DPoP proofs, so that none can be made before its
+	// time. Clients learn it from the first refusal.
+	DPoPNonce bool `yaml:"dpop_nonce"`
+
 	// Who the process on the other side of standard input is. It needs no token,
 	// because whoever starts the gateway is already inside.
 	Stdio Principal `yaml:"stdio"`
@@ -47,9 +60,38 @@ type Issuer struct {
 	// Claim that lists the roles of the caller.
 	RolesClaim string `yaml:"roles_claim" default:"roles"`
 
+	// Claim that names the tenant of the caller.
+	TenantClaim string `yaml:"tenant_claim" default:"tenant"`
+
 	// Require the header `typ: at+jwt` (RFC 9068), which tells an access token
 	// from an ID token. Switch it off only for an issuer that cannot send it.
 	RequireTyp bool `yaml:"require_typ" default:"true"`
+}
+
+// APIKeys says how API keys are taken and made.
+type APIKeys struct {
+	// Header beside `Authorization` in which keys are accepted, such as
+	// `X-API-Key`. By default there is none.
+	Header string `yaml:"header" format:"name"`
+
+	// Longest life of a new key. Every key expires.
+	MaxLife time.Duration `yaml:"max_life" default:"8760h" min:"1h" max:"87600h"`
+}
+
+// Certificates says who the clients behind certificates are.
+type Certificates struct {
+	// Part of the certificate that names the client. Of `uri`, `dns` and `email`
+	// it must have exactly one.
+	Subject string `yaml:"subject" default:"uri" enum:"uri dns email common_name"`
+
+	// Tenant of every such client.
+	Tenant string `yaml:"tenant" format:"not-empty"`
+
+	// Groups of every such client.
+	Groups []string `yaml:"groups" format:"not-empty" max:"100"`
+
+	// Roles of every such client.
+	Roles []string `yaml:"roles" format:"not-empty" max:"100"`
 }
 
 // Principal is a caller who is known without a token.

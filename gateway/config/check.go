@@ -49,6 +49,15 @@ func (r *report) checkListen(c *Config) {
 
 // checkAuth finds issuers that stand for each other.
 func (r *report) checkAuth(c *Config) {
+	if k := c.Auth.APIKeys; k != nil {
+		switch strings.ToLower(k.Header) {
+		case "authorization", "proxy-authorization", "cookie", "dpop", "host", "origin", "upgrade", "content-type":
+			r.add("auth.api_keys.header", "the header "+k.Header+" has another meaning", "such as X-API-Key")
+		}
+	}
+	if c.Auth.Certificates != nil && (c.Listen.TLS == nil || c.Listen.TLS.ClientCA == "") {
+		r.add("auth.certificates", "clients are not asked for certificates", "set listen.tls.client_ca")
+	}
 	names, urls := map[string]int{}, map[string]int{}
 	for i, issuer := range c.Auth.Issuers {
 		path := fmt.Sprintf("auth.issuers[%d]", i)

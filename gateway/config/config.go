@@ -96,6 +96,11 @@ type TLS struct {
 
 	// File with the private key in PEM.
 	Key string `yaml:"key" format:"file" required:"true"`
+
+	// File with the certificates, in PEM, of those who issue client certificates.
+	// With it clients are asked for one, and one that does not verify ends the
+	// connection. It is read at the start.
+	ClientCA string `yaml:"client_ca" format:"file"`
 }
 
 // State says which NATS JetStream keeps the state.

@@ -3,18 +3,14 @@ package server
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
-	"github.com/trilith-gateway/trilith/auth"
-	"github.com/trilith-gateway/trilith/auth/issuer"
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
@@ -123,108 +119,6 @@ func (s *Server) road(r *gateway.Registry, narrower ...gateway.Gate) (*gateway.G
 // observers see every call, the outermost first.
 func (s *Server) observers() []gateway.Observer { return []gateway.Observer{s.audit} }
 
-// endpoints are the paths that are OAuth resources of their own.
-func endpoints(cfg *config.Config) []string {
-	paths := []string{"/mcp", "/sse", "/messages", "/graphql"}
-	for _, t := range cfg.Toolsets {
-		paths = append(paths, toolsetPath(t.Name))
-	}
-	return paths
-}
-
-// openIdentity makes the one Door that stands before every frontend.
-func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
-	if s.options.Local {
-		return nil
-	}
-	s.refusals = newRefusals(s.audit.Event, s.log)
-	var issuers []auth.IssuerOptions
-	for _, i := range cfg.Auth.Issuers {
-		issuers = append(issuers, auth.IssuerOptions{
-			Name: i.Name, URL: i.Issuer, Audiences: i.Audiences, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms,
-			Leeway: i.Leeway, RequireType: i.RequireTyp, GroupsClaim: i.GroupsClaim, RolesClaim: i.RolesClaim,
-		})
-	}
-	door := auth.DoorOptions{
-		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins,
-		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, Logger: s.log,
-	}
-	if s.options.Dev != nil {
-		is, err := issuer.Open(issuer.Options{URL: s.base + issuerPath, KeyFile: issuerKey(cfg.Data)})
-		if err != nil {
-			return err
-		}
-		s.issuer = is
-		issuers = append(issuers, auth.IssuerOptions{
-			Name: "dev", URL: is.URL(), Audiences: auth.Resources(s.base, endpoints(cfg)...), RequireType: true, Keys: is.PublicKeys(),
-		})
-		door.Public = append(door.Public, "/grpc.reflection.")
-	}
-	for _, i := range issuers {
-		door.Servers = append(door.Servers, i.URL)
-	}
-	if len(issuers) > 0 {
-		oidc, err := s.openOIDC(ctx, issuers)
-		if err != nil {
-			return err
-		}
-		door.Auth = oidc
-	}
-	if cfg.Auth.Anonymous != nil {
-		door.Anonymous = principal("anonymous", cfg.Auth.Anonymous)
-	}
-	if s.options.Dev != nil && s.options.Dev.Conformance {
-		door.Anonymous = principal("anonymous", &config.Principal{Subject: "conformance", Roles: []string{"conformance"}})
-	}
-	if door.Auth == nil && door.Anonymous == nil {
-		return errors.New("nobody could pass: configure auth.issuers, or auth.anonymous on loopback, or try gateway dev")
-	}
-	s.doorOptions = door
-	var err error
-	s.door, err = auth.NewDoor(door)
-	return err
-}
-
-func (s *Server) openOIDC(ctx context.Context, issuers []auth.IssuerOptions) (*auth.OIDC, error) {
-	life, end := context.WithCancel(context.WithoutCancel(ctx)) // Revocations outlast the building.
-	s.onClose(func() error { end(); return nil })
-	building := context.AfterFunc(ctx, end)
-	revocations, err := auth.OpenRevocations(life, s.state)
-	if err != nil {
-		return nil, err
-	}
-	if !building() {
-		return nil, context.Cause(ctx)
-	}
-	if s.oidc, err = auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: revocations, Logger: s.log}); err != nil {
-		return nil, err
-	}
-	s.onClose(s.oidc.Close)
-	return s.oidc, nil
-}
-
-// principal returns a caller that configuration names.
-func principal(kind string, p *config.Principal) *gateway.Principal {
-	subject := p.Subject
-	if subject == "" {
-		subject = kind
-	}
-	return &gateway.Principal{
-		ID: "config|" + kind + "|" + subject, Issuer: "config", Subject: subject, Kind: kind, Name: subject,
-		Groups: p.Groups, Roles: p.Roles,
-	}
-}
-
-// StdioPrincipal returns who the process at the other end of standard input
-// is, by configuration.
-func StdioPrincipal(cfg *config.Config) *gateway.Principal {
-	p := cfg.Auth.Stdio
-	if p.Subject == "" {
-		p.Subject = "local"
-	}
-	return principal("user", &p)
-}
-
 // openDoors makes the frontends and mounts them behind the Door.
 func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) {
 	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
@@ -232,7 +126,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
 		SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
 	}
-	if s.mcpOptions.SessionKey, err = s.sessionKey(ctx); err != nil {
+	if s.mcpOptions.SessionKey, err = s.sharedKey(ctx, "mcp-session"); err != nil {
 		return err
 	}
 	if s.mcpOptions.Events, err = s.openEvents(ctx, cfg); err != nil {
@@ -290,14 +184,6 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	s.onClose(func() error { cutOff(nil); return nil })
 	s.onClose(s.http.Close)
 	return nil
-}
-
-// issuerKey is where the built-in issuer keeps its key; "" keeps it in memory.
-func issuerKey(data string) string {
-	if data == "" {
-		return ""
-	}
-	return filepath.Join(data, "dev-issuer.pem")
 }
 
 // Bytes of a gRPC message: at least grpcMessage, which answers may need too, and

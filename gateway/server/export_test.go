@@ -29,3 +29,6 @@ func WithDrain(o Options, d time.Duration) Options {
 	o.drain = d
 	return o
 }
+
+// Keys returns the API keys of a server.
+func Keys(s *Server) *auth.Keys { return s.keys }

@@ -16,11 +16,10 @@ type secret struct {
 	Key []byte `json:"key"` // random
 }
 
-// sessionKey returns the key that seals session ids and states of the MCP
-// door. The first node makes it; the others, and the same one after a restart,
-// find it in the shared state, so that what one node sealed any node can open.
-func (s *Server) sessionKey(ctx context.Context) (key [32]byte, err error) {
-	const name = "mcp-session"
+// sharedKey returns the random key of that name. The first node makes it; the
+// others, and the same one after a restart, find it in the shared state, so that
+// what one node sealed any node can open.
+func (s *Server) sharedKey(ctx context.Context, name string) (key [32]byte, err error) {
 	secrets, err := state.OpenBucket[secret](ctx, s.state, state.BucketOptions{Name: "secrets"})
 	if err != nil {
 		return key, err

@@ -73,7 +73,11 @@ type Server struct {
 	sessions gateway.Sessions
 	issuer   *issuer.Issuer // only in development mode
 	oidc     *auth.OIDC     // nil without issuers
+	keys     *auth.Keys     // nil without auth.api_keys
 	door     *auth.Door
+
+	revocations *auth.Revocations // nil in local mode
+
 	refusals *refusals // nil in local mode
 	mcp      *mcp.Frontend
 

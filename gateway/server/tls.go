@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,7 +13,8 @@ import (
 )
 
 // serverTLS loads the certificate of both listeners, or returns nil. Renewed
-// files are used as soon as they are there.
+// files are used as soon as they are there. With a client_ca, clients may show
+// certificates of their own, which are verified in the handshake.
 func serverTLS(c *config.TLS, log *slog.Logger) (*tls.Config, error) {
 	if c == nil {
 		return nil, nil //nolint:nilnil // No TLS is a choice, not a failure.
@@ -21,7 +23,19 @@ func serverTLS(c *config.TLS, log *slog.Logger) (*tls.Config, error) {
 	if err := p.load(); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	return &tls.Config{GetCertificate: p.get, MinVersion: tls.VersionTLS12}, nil
+	t := &tls.Config{GetCertificate: p.get, MinVersion: tls.VersionTLS12}
+	if c.ClientCA == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(c.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("tls: client_ca: %w", err)
+	}
+	t.ClientCAs, t.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
+	if !t.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("tls: client_ca: %s holds no certificate", c.ClientCA)
+	}
+	return t, nil
 }
 
 // A keyPair is a certificate and its key in two files, which are looked at

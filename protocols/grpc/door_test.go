@@ -26,7 +26,8 @@ import (
 // bearer believes a token that is a name. It ends soon.
 type bearer struct{ expiry time.Time }
 
-func (b bearer) Authenticate(_ context.Context, token string) (*gateway.Principal, error) {
+func (b bearer) Authenticate(_ context.Context, c auth.Credential) (*gateway.Principal, error) {
+	token := c.Token
 	if token != "alice" && token != "bob" {
 		return nil, &gateway.Error{Code: gateway.Unauthenticated, Msg: "invalid token"}
 	}

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/issuer"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/config"
+)
+
+// endpoints are the paths that are OAuth resources of their own.
+func endpoints(cfg *config.Config) []string {
+	paths := []string{"/mcp", "/sse", "/messages", "/graphql"}
+	for _, t := range cfg.Toolsets {
+		paths = append(paths, toolsetPath(t.Name))
+	}
+	return paths
+}
+
+// openIdentity makes the one Door that stands before every frontend.
+func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
+	if s.options.Local {
+		return nil
+	}
+	s.refusals = newRefusals(s.audit.Event, s.log)
+	door := auth.DoorOptions{
+		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins,
+		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, Logger: s.log,
+		ClientCertificates: cfg.Listen.TLS != nil && cfg.Listen.TLS.ClientCA != "",
+	}
+	issuers, err := s.issuers(cfg)
+	if err != nil {
+		return err
+	}
+	for _, i := range issuers {
+		door.Servers = append(door.Servers, i.URL)
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // What follows the state outlasts the building.
+	s.onClose(func() error { end(); return nil })
+	building := context.AfterFunc(ctx, end)
+	if s.revocations, err = auth.OpenRevocations(life, s.state); err != nil {
+		return err
+	}
+	var tokens auth.Tokens
+	if len(issuers) > 0 {
+		if err := s.openOIDC(ctx, issuers); err != nil {
+			return err
+		}
+		tokens.Signed = s.oidc
+	}
+	if k := cfg.Auth.APIKeys; k != nil {
+		if err := s.openKeys(life, cfg); err != nil {
+			return err
+		}
+		tokens.Keys, door.KeyHeader = s.keys, k.Header
+	}
+	if !building() {
+		return context.Cause(ctx)
+	}
+	if tokens != (auth.Tokens{}) {
+		door.Auth = tokens
+	}
+	if c := cfg.Auth.Certificates; c != nil {
+		door.Certificates = &auth.Certificates{
+			Subject: c.Subject, Tenant: c.Tenant, Groups: c.Groups, Roles: c.Roles, Revocations: s.revocations,
+		}
+	}
+	if cfg.Auth.DPoPNonce {
+		key, err := s.sharedKey(ctx, "dpop-nonce")
+		if err != nil {
+			return err
+		}
+		door.NonceKey = &key
+	}
+	if cfg.Auth.Anonymous != nil {
+		door.Anonymous = principal("anonymous", cfg.Auth.Anonymous)
+	}
+	if s.options.Dev != nil {
+		door.Public = append(door.Public, "/grpc.reflection.")
+		if s.options.Dev.Conformance {
+			door.Anonymous = principal("anonymous", &config.Principal{Subject: "conformance", Roles: []string{"conformance"}})
+		}
+	}
+	if door.Auth == nil && door.Anonymous == nil && door.Certificates == nil {
+		return errors.New("nobody could pass: configure auth.issuers or auth.api_keys, or auth.anonymous on loopback, or try gateway dev")
+	}
+	s.doorOptions = door
+	s.door, err = auth.NewDoor(door)
+	return err
+}
+
+// issuers returns the issuers of the configuration, and in development mode the
+// built-in one.
+func (s *Server) issuers(cfg *config.Config) (issuers []auth.IssuerOptions, err error) {
+	for _, i := range cfg.Auth.Issuers {
+		issuers = append(issuers, auth.IssuerOptions{
+			Name: i.Name, URL: i.Issuer, Audiences: i.Audiences, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms,
+			Leeway: i.Leeway, RequireType: i.RequireTyp, GroupsClaim: i.GroupsClaim, RolesClaim: i.RolesClaim,
+			TenantClaim: i.TenantClaim,
+		})
+	}
+	if s.options.Dev == nil {
+		return issuers, nil
+	}
+	s.issuer, err = issuer.Open(issuer.Options{URL: s.base + issuerPath, KeyFile: issuerKey(cfg.Data)})
+	if err != nil {
+		return nil, err
+	}
+	return append(issuers, auth.IssuerOptions{
+		Name: "dev", URL: s.issuer.URL(), Audiences: auth.Resources(s.base, endpoints(cfg)...), RequireType: true, Keys: s.issuer.PublicKeys(),
+	}), nil
+}
+
+func (s *Server) openOIDC(ctx context.Context, issuers []auth.IssuerOptions) (err error) {
+	s.oidc, err = auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: s.revocations, Logger: s.log})
+	if err == nil {
+		s.onClose(s.oidc.Close)
+	}
+	return err
+}
+
+// firstKeyFile is where the first API key of a new gateway is, in the data
+// directory.
+const firstKeyFile = "first-api-key"
+
+// openKeys opens the API keys, and makes the first one where there is none.
+func (s *Server) openKeys(life context.Context, cfg *config.Config) error {
+	secret, err := s.sharedKey(life, "api-keys")
+	if err != nil {
+		return err
+	}
+	life, end := context.WithCancel(life)
+	k, err := auth.OpenKeys(life, s.state, auth.KeysOptions{Secret: secret, MaxLife: cfg.Auth.APIKeys.MaxLife, Logger: s.log})
+	if err != nil {
+		end()
+		return err
+	}
+	s.keys = k
+	s.onClose(func() error { end(); k.Wait(); return nil })
+	if cfg.Data == "" {
+		return nil
+	}
+	file := filepath.Join(cfg.Data, firstKeyFile)
+	made, err := k.First(life, file, auth.NewKey{
+		Label: "first key", Subject: "first", Roles: []string{"gateway:admin"},
+		Expires: time.Now().Add(min(cfg.Auth.APIKeys.MaxLife, firstKeyLife)), By: "gateway",
+	})
+	if made {
+		s.log.WarnContext(life, "the first API key was made: read it, make your own, and remove the file", slog.String("file", file))
+		s.event(life, "key", "the first API key was made")
+	}
+	return err
+}
+
+// firstKeyLife is how long the first API key is good for.
+const firstKeyLife = 30 * 24 * time.Hour
+
+// principal returns a caller that configuration names.
+func principal(kind string, p *config.Principal) *gateway.Principal {
+	subject := p.Subject
+	if subject == "" {
+		subject = kind
+	}
+	return &gateway.Principal{
+		ID: "config|" + kind + "|" + subject, Issuer: "config", Subject: subject, Kind: kind, Name: subject,
+		Groups: p.Groups, Roles: p.Roles,
+	}
+}
+
+// StdioPrincipal returns who the process at the other end of standard input
+// is, by configuration.
+func StdioPrincipal(cfg *config.Config) *gateway.Principal {
+	p := cfg.Auth.Stdio
+	if p.Subject == "" {
+		p.Subject = "local"
+	}
+	return principal("user", &p)
+}
+
+// issuerKey is where the built-in issuer keeps its key; "" keeps it in memory.
+func issuerKey(data string) string {
+	if data == "" {
+		return ""
+	}
+	return filepath.Join(data, "dev-issuer.pem")
+}
