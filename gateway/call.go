@@ -19,13 +19,13 @@ const (
 
 	// On tools of administration, and only on those. A door asks for OpAdmin; Do
 	// makes it OpInspect where the tool is read-only.
-	OpInspect // see what an area of administration holds
-	OpAdmin   // change it
+	OpAdmin   // change what an area of administration holds
+	OpInspect // see it
 )
 
 // String returns the action's name in policies and audit records.
 func (o Op) String() string {
-	return [...]string{"", "call", "read", "get", "complete", "subscribe", "read", "admin"}[o]
+	return [...]string{"", "call", "read", "get", "complete", "subscribe", "admin", "read"}[o]
 }
 
 // A Kind is a kind of capability.
