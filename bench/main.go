@@ -27,6 +27,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds, each with every subject in turn")
 	length := flag.Duration("length", 2*time.Second, "measured load on one subject in one round")
 	conns := flag.Int("conns", 32, "connections that call at once")
+	only := flag.String("only", "", "the comparison to run alone")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -35,7 +36,7 @@ func main() {
 	if *subject != "" {
 		err = serve(ctx, *subject)
 	} else {
-		err = compare(ctx, os.Stdout, *out, *doc, *rounds, load{*length, *conns})
+		err = compare(ctx, os.Stdout, *only, *out, *doc, *rounds, load{*length, *conns})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -44,9 +45,12 @@ func main() {
 }
 
 // compare runs all comparisons and reports them.
-func compare(ctx context.Context, w io.Writer, out, doc string, rounds int, l load) error {
+func compare(ctx context.Context, w io.Writer, only, out, doc string, rounds int, l load) error {
 	var results []result
 	for _, c := range comparisons() {
+		if only != "" && c.name != only {
+			continue
+		}
 		fmt.Fprintf(w, "\n%s\n", c.name)
 		r, err := c.run(ctx, rounds, l)
 		if err != nil {
@@ -79,8 +83,9 @@ Written by `+"`make bench`"+`: %d alternating rounds of %v for each subject, eve
 CPU, %d connections, medians. The ratio is CPU per call against the control in the same round; it holds on a noisy
 machine, where times do not. The control, `+"`bare`"+`, is net/http with one parse of the envelope that answers the same
 bytes, with no identity, policy or audit. `+"`trilith`"+` is the whole gateway with all of them on. `+"`go-sdk`"+` is the official
-SDK's handler with none of them. In `+"`mcp/proxy`"+` a server of the SDK stands behind both subjects, and its cost does not
-count: the control is httputil.ReverseProxy, which decides and records nothing.
+SDK's handler with none of them. In `+"`mcp/proxy`"+` a bare server stands behind both subjects, and its cost does not
+count: the control is httputil.ReverseProxy, which decides and records nothing. `+"`direct`"+` is that server without anything
+in front of it: its times are what those of the others compare with.
 
 | subject | ratio | CPU µs per call | allocations | RSS KiB | p50 ms | p99 ms |
 |---|---|---|---|---|---|---|
@@ -91,6 +96,9 @@ count: the control is httputil.ReverseProxy, which decides and records nothing.
 	fmt.Fprintf(&b, "\n%s, %s/%s, %d CPUs.\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	return b.Bytes()
 }
+
+// direct is the subject that is the server behind the others itself.
+const direct = "direct"
 
 // A comparison puts the same request to several subjects. The first one is the
 // control that the others are measured against.
@@ -113,27 +121,38 @@ type result struct {
 }
 
 func (c comparison) run(ctx context.Context, rounds int, l load) ([]result, error) {
-	var procs []*process
+	var started []*process
 	defer func() {
-		for _, p := range procs {
+		for _, p := range started {
 			p.stop()
 		}
 	}()
+	open := func(subject, behind string) (*process, error) {
+		p, err := start(ctx, subject, behind)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", subject, err)
+		}
+		started = append(started, p)
+		return p, nil
+	}
+	var upstream *process
 	behind := ""
 	if c.upstream != "" {
-		p, err := start(ctx, c.upstream, "")
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.upstream, err)
+		var err error
+		if upstream, err = open(c.upstream, ""); err != nil {
+			return nil, err
 		}
-		defer p.stop()
-		behind = p.endpoint.URL
+		behind = upstream.endpoint.URL
 	}
-	for _, s := range c.subjects {
-		p, err := start(ctx, s, behind)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", s, err)
+	procs := make([]*process, len(c.subjects))
+	for i, s := range c.subjects {
+		var err error
+		if procs[i] = upstream; s != direct {
+			procs[i], err = open(s, behind)
 		}
-		procs = append(procs, p)
+		if err != nil {
+			return nil, err
+		}
 	}
 	samples := make([][]sample, len(procs))
 	for range rounds {

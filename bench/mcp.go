@@ -34,7 +34,7 @@ func subjects() map[string]subject {
 func comparisons() []comparison {
 	return []comparison{
 		{name: "mcp/call", subjects: []string{"bare", "trilith", "go-sdk"}, request: callEcho},
-		{name: "mcp/proxy", upstream: "go-sdk", subjects: []string{"reverse-proxy", "trilith-proxy"}, request: callEcho},
+		{name: "mcp/proxy", upstream: "bare", subjects: []string{"reverse-proxy", "trilith-proxy", direct}, request: callEcho},
 		{name: "mcp/list", subjects: []string{"bare", "trilith", "go-sdk"}, request: list},
 	}
 }
@@ -113,9 +113,10 @@ func listen(ctx context.Context, path string, h http.Handler) (endpoint, func() 
 }
 
 // bare is the control: net/http, one parse of the envelope, and the same bytes
-// that the gateway answers.
+// that the gateway answers. It is also the server behind proxies, because it
+// costs little beside them.
 func bare(ctx context.Context) (endpoint, func() error, error) {
-	all := manyTools()
+	all := append(manyTools(), tool{Name: "demo.echo", Description: "Answers its text.", InputSchema: json.RawMessage(`{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}`)})
 	result := []byte(`{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"trilith","version":"devel"}},"content":[{"type":"text","text":"` + echoed + `"}]}`)
 	return listen(ctx, "/mcp", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
@@ -133,7 +134,10 @@ func bare(ctx context.Context) (endpoint, func() error, error) {
 			return
 		}
 		result := result
-		if env.Method == "tools/list" {
+		switch env.Method {
+		case "server/discover":
+			result = []byte(`{"resultType":"complete","supportedVersions":["` + revision + `"],"capabilities":{"tools":{}},"serverInfo":{"name":"bare","version":"1"},"ttlMs":0,"cacheScope":"public"}`)
+		case "tools/list":
 			if result, err = json.Marshal(map[string]any{"tools": all}); err != nil {
 				http.Error(w, "marshal", http.StatusInternalServerError)
 				return

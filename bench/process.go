@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"time"
@@ -39,6 +41,24 @@ type process struct {
 
 // upstreamVariable tells a subject the URL of the server behind it.
 const upstreamVariable = "BENCH_UPSTREAM"
+
+// profileVariable names a folder that every subject writes a CPU profile to.
+const profileVariable = "BENCH_PROFILES"
+
+// profile writes a CPU profile until end is called.
+func profile(path string) (end func(), err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // A profile that is cut off does not open.
+	}, nil
+}
 
 func start(ctx context.Context, subject, upstream string) (*process, error) {
 	self, err := os.Executable()
@@ -93,6 +113,13 @@ func serve(ctx context.Context, name string) error {
 	open, ok := subjects()[name]
 	if !ok {
 		return fmt.Errorf("unknown subject %q", name)
+	}
+	if dir := os.Getenv(profileVariable); dir != "" {
+		end, err := profile(filepath.Join(dir, name+".cpu"))
+		if err != nil {
+			return err
+		}
+		defer end()
 	}
 	e, wait, err := open(ctx)
 	if err != nil {
