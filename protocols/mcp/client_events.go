@@ -44,12 +44,12 @@ func (u *Upstream) openEvents(ctx context.Context) (*client, error) {
 }
 
 func (t *eventsTransport) openStream() (*sseReader, error) {
-	res, err := t.get(t.c.ctx, "") //nolint:bodyclose // close does, as body.
+	res, err := t.get(t.c.ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	t.body = res.Body
-	events := newSSEReader(res.Body, t.c.u.o.MaxMessage)
+	t.body = res
+	events := newSSEReader(res, t.c.u.o.MaxMessage)
 	e, err := events.next()
 	if err != nil {
 		return nil, &lostError{err}

@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -18,40 +17,42 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/trilith-gateway/trilith/protocols/http1"
 )
 
 const (
 	typeEvents = "text/event-stream"
 	typeJSON   = "application/json"
+
+	headerType = "Content-Type"
 )
 
 // An httpTransport speaks streamable HTTP in both eras (transports, streamable
 // HTTP; 2025-11-25, transports).
 type httpTransport struct {
 	c       *client
-	url     *url.URL    // where messages go
-	header  http.Header // of every request
-	session string      // legacy: the session's id; set by initialize, before there are other users
+	url     *url.URL // where messages go
+	fields  []byte   // header fields of every request
+	session string   // legacy: the session's id; set by initialize, before there are other users
 
 	mu      sync.Mutex
 	running map[uint64]struct{} // legacy requests
 }
 
 func newHTTPTransport(c *client) *httpTransport {
-	h := c.u.o.Headers.Clone()
-	if h == nil {
-		h = http.Header{}
+	t := &httpTransport{c: c, url: c.u.url, running: map[uint64]struct{}{}}
+	agent := false
+	for _, name := range slices.Sorted(maps.Keys(c.u.o.Headers)) {
+		agent = agent || http.CanonicalHeaderKey(name) == "User-Agent"
+		for _, value := range c.u.o.Headers[name] {
+			t.fields, _ = http1.AppendField(t.fields, http.CanonicalHeaderKey(name), value) // Checked by NewUpstream.
+		}
 	}
-	for name, values := range c.u.o.Headers {
-		delete(h, name)
-		h[http.CanonicalHeaderKey(name)] = values
+	if !agent {
+		t.fields, _ = http1.AppendField(t.fields, "User-Agent", "trilith/"+c.u.o.Version) // As above.
 	}
-	if h["User-Agent"] == nil {
-		h.Set("User-Agent", "trilith/"+c.u.o.Version)
-	}
-	h.Set("Content-Type", typeJSON)
-	h.Set("Accept", typeJSON+", "+typeEvents)
-	return &httpTransport{c: c, url: c.u.url, header: h, running: map[uint64]struct{}{}}
+	return t
 }
 
 // roundTrip posts a request and reads its answer, which is the response or a
@@ -112,24 +113,24 @@ func cancelled(id uint64) []byte {
 }
 
 func (t *httpTransport) exchange(ctx context.Context, r *outgoing) (message, error) {
-	res, err := t.post(ctx, r.body, t.headers(r))
+	res, err := t.post(ctx, r)
 	if err != nil {
 		return message{}, err
 	}
-	defer res.Body.Close() //nolint:errcheck // it has been read.
-	if res.StatusCode != http.StatusOK {
+	defer res.Close() //nolint:errcheck // it has been read.
+	if res.Status != http.StatusOK {
 		return t.refused(res)
 	}
 	if r.method == "initialize" {
-		if t.session = res.Header.Get(headerSession); !visible(t.session) {
+		if t.session = string(res.Field(headerSession)); !visible(t.session) {
 			return message{}, badAnswer("the session id is not visible ASCII")
 		}
 	}
-	switch media(res.Header) {
+	switch media(res.Field(headerType)) {
 	case typeEvents:
 		return t.follow(ctx, res, r)
 	case typeJSON:
-		data, err := readAll(res.Body, res.ContentLength, t.c.u.o.MaxMessage)
+		data, err := readAll(res, res.Length, t.c.u.o.MaxMessage)
 		if err != nil {
 			return message{}, err
 		}
@@ -146,27 +147,38 @@ func (t *httpTransport) exchange(ctx context.Context, r *outgoing) (message, err
 	}
 }
 
-// headers returns those of a request, with what mirrors its body (transports,
-// request metadata).
-func (t *httpTransport) headers(r *outgoing) http.Header {
-	h := make(http.Header, len(t.header)+4+len(r.params))
-	maps.Copy(h, t.header)
-	if t.c.rev != "" {
-		h[headerVersion] = []string{t.c.rev}
+// head returns a request's line and header fields, with what mirrors its body
+// (transports, request metadata). After is the event that a stream goes on
+// after, or "".
+func (t *httpTransport) head(method string, r *outgoing, after string) ([]byte, error) {
+	b := http1.AppendRequestLine(make([]byte, 0, 512+len(t.fields)), method, t.url)
+	b = append(b, t.fields...)
+	var err error
+	add := func(name, value string) {
+		if value != "" && err == nil {
+			b, err = http1.AppendField(b, name, value)
+		}
 	}
-	if t.session != "" {
-		h[headerSession] = []string{t.session}
+	if method == http.MethodGet {
+		add("Accept", typeEvents)
+		add("Last-Event-Id", after)
+	} else {
+		add(headerType, typeJSON)
+		add("Accept", typeJSON+", "+typeEvents)
 	}
+	add(headerVersion, t.c.rev)
+	add(headerSession, t.session)
 	if t.c.modern() {
-		h[headerMethod] = []string{r.method}
-		if r.subject != "" {
-			h[headerName] = []string{encodeHeader(r.subject)}
-		}
+		add(headerMethod, r.method)
+		add(headerName, encodeHeader(r.subject))
 		for _, p := range r.params {
-			h[p.header] = []string{p.value}
+			if p.value == "" { // It says that the argument is.
+				b = append(append(b, p.header...), ":\r\n"...)
+			}
+			add(p.header, p.value)
 		}
 	}
-	return h
+	return b, err
 }
 
 // encodeHeader returns the form of a text that can stand in a header
@@ -184,22 +196,19 @@ func encodeHeader(text string) string {
 	return prefix + base64.StdEncoding.EncodeToString([]byte(text)) + suffix
 }
 
-// post sends a body to where the server wants messages and nowhere else.
-func (t *httpTransport) post(ctx context.Context, body []byte, h http.Header) (*http.Response, error) {
-	u := t.url
-	req := &http.Request{
-		Method: http.MethodPost, URL: u, Host: u.Host, Header: h,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil },
-	}
-	return t.do(req.WithContext(ctx))
+// post sends a message to where the server wants messages and nowhere else.
+func (t *httpTransport) post(ctx context.Context, r *outgoing) (*http1.Response, error) {
+	return t.do(ctx, http.MethodPost, r, "")
 }
 
-func (t *httpTransport) do(req *http.Request) (*http.Response, error) {
-	res, err := t.c.u.authorized(req)
+func (t *httpTransport) do(ctx context.Context, method string, r *outgoing, after string) (*http1.Response, error) {
+	head, err := t.head(method, r, after)
 	if err != nil {
-		if cause := context.Cause(req.Context()); cause != nil {
+		return nil, &lostError{err}
+	}
+	res, err := t.c.u.authorized(ctx, &http1.Request{Head: head, Body: r.body, Idempotent: method != http.MethodPost || repeatable(r.method)})
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
 		if _, ok := errors.AsType[*authError](err); ok {
@@ -210,18 +219,29 @@ func (t *httpTransport) do(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
+// repeatable reports whether a request does no more when the server gets it
+// twice. What tools do nobody knows here.
+func repeatable(method string) bool {
+	switch method {
+	case "server/discover", "ping", "tools/list", "prompts/list", "resources/list", "resources/templates/list",
+		"resources/read", "prompts/get", "completion/complete":
+		return true
+	}
+	return false
+}
+
 // send posts a notification or a response.
 func (t *httpTransport) send(ctx context.Context, method string, body []byte) error {
-	res, err := t.post(ctx, body, t.headers(&outgoing{method: method}))
+	res, err := t.post(ctx, &outgoing{method: method, body: body})
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing in it matters.
-	if res.StatusCode/100 != 2 {
+	defer res.Close() //nolint:errcheck // nothing in it matters.
+	if res.Status/100 != 2 {
 		_, err = t.refused(res)
 		return err
 	}
-	_, _ = io.CopyN(io.Discard, res.Body, maxErrorBody) // So that the connection can be used again.
+	_, _ = io.CopyN(io.Discard, res, maxErrorBody) // So that the connection can be used again.
 	return nil
 }
 
@@ -230,18 +250,18 @@ const maxErrorBody = 64 << 10
 
 // refused reads an answer whose status is not 200: a response with an error, as
 // the status goes with some of them, or what HTTP alone says.
-func (t *httpTransport) refused(res *http.Response) (message, error) {
-	body, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody)) // What there is of it will do.
+func (t *httpTransport) refused(res *http1.Response) (message, error) {
+	body, _ := io.ReadAll(io.LimitReader(res, maxErrorBody)) // What there is of it will do.
 	var m message
-	if media(res.Header) == typeJSON {
+	if media(res.Field(headerType)) == typeJSON {
 		m, _ = t.c.parseAnswer(body) // Not a message is what other servers send.
 	}
 	code := 0
 	if m.Error != nil {
 		code = readError(m.Error).code
 	}
-	e := &statusError{status: res.StatusCode, text: oneLine(string(body), 256)}
-	switch res.StatusCode {
+	e := &statusError{status: res.Status, text: oneLine(string(body), 256)}
+	switch res.Status {
 	case http.StatusNotFound:
 		if t.session != "" && code != codeMethodNotFound {
 			t.c.cancel(errSessionEnded)
@@ -254,7 +274,7 @@ func (t *httpTransport) refused(res *http.Response) (message, error) {
 			return message{}, errSessionEnded
 		}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		e.retry = retryAfter(res.Header)
+		e.retry = retryAfter(string(res.Field("Retry-After")))
 		return message{}, e
 	}
 	if m.Error != nil {
@@ -264,8 +284,7 @@ func (t *httpTransport) refused(res *http.Response) (message, error) {
 }
 
 // retryAfter reads Retry-After (RFC 9110, section 10.2.3).
-func retryAfter(h http.Header) time.Duration {
-	v := h.Get("Retry-After")
+func retryAfter(v string) time.Duration {
 	var d time.Duration
 	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
 		d = time.Duration(n) * time.Second
@@ -275,12 +294,15 @@ func retryAfter(h http.Header) time.Duration {
 	return max(0, min(d, maxRetry))
 }
 
-func media(h http.Header) string {
-	t := h.Get("Content-Type")
-	if t == typeJSON || t == typeEvents {
-		return t
+// media returns the media type that a Content-Type names.
+func media(v []byte) string {
+	switch string(v) {
+	case typeJSON:
+		return typeJSON
+	case typeEvents:
+		return typeEvents
 	}
-	t, _, _ = mime.ParseMediaType(t) // "" is neither.
+	t, _, _ := mime.ParseMediaType(string(v)) // "" is neither.
 	return t
 }
 
@@ -346,8 +368,7 @@ func (t *httpTransport) close() {
 	if t.session == "" {
 		return
 	}
-	req := (&http.Request{Method: http.MethodDelete, URL: t.c.u.url, Host: t.c.u.url.Host, Header: t.headers(&outgoing{})}).WithContext(ctx)
-	if res, err := t.do(req); err == nil {
-		_ = res.Body.Close() // Whatever it says.
+	if res, err := t.do(ctx, http.MethodDelete, &outgoing{}, ""); err == nil {
+		_ = res.Close() // Whatever it says.
 	}
 }

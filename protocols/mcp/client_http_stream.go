@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/trilith-gateway/trilith/protocols/http1"
 )
 
 const (
@@ -19,15 +21,19 @@ const (
 // follow reads the stream that answers a request up to the response. A legacy
 // stream that breaks off is taken up where it was, if its events have ids
 // (2025-11-25, transports, resumability and redelivery).
-func (t *httpTransport) follow(ctx context.Context, res *http.Response, r *outgoing) (message, error) {
-	events, body := newSSEReader(res.Body, t.c.u.o.MaxMessage), io.NopCloser(nil) // The first is the caller's to close.
-	defer func() { _ = body.Close() }()                                           // It has been read.
+func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outgoing) (message, error) {
+	events := newSSEReader(res, t.c.u.o.MaxMessage)
+	defer func() { _ = res.Close() }() // It has been read.
 	resumes, retry := 0, firstRetry
 	for {
 		before := events.lastID
 		m, err := t.read(events, r) // What the server asks meanwhile is not the call's.
-		if err == nil || t.c.modern() || errors.Is(err, errTooLarge) || errors.Is(err, errBadAnswer) {
-			return m, err
+		if err == nil {
+			res.Finish() // The server ends the stream with the response.
+			return m, nil
+		}
+		if t.c.modern() || errors.Is(err, errTooLarge) || errors.Is(err, errBadAnswer) {
+			return message{}, err
 		}
 		if events.lastID != before {
 			resumes = 0
@@ -44,16 +50,16 @@ func (t *httpTransport) follow(ctx context.Context, res *http.Response, r *outgo
 		if err := sleep(ctx, retry); err != nil {
 			return message{}, err
 		}
-		again, err := t.get(ctx, events.lastID) //nolint:bodyclose // it is, as body.
+		again, err := t.get(ctx, events.lastID)
 		if err != nil {
 			if _, ok := errors.AsType[*statusError](err); ok || errors.Is(err, errSessionEnded) {
 				return message{}, err
 			}
 			continue
 		}
-		_ = body.Close() // As above.
-		body = again.Body
-		next := newSSEReader(again.Body, t.c.u.o.MaxMessage)
+		_ = res.Close() // As above.
+		res = again
+		next := newSSEReader(res, t.c.u.o.MaxMessage)
 		next.lastID, next.retry = events.lastID, events.retry
 		events = next
 	}
@@ -91,29 +97,20 @@ func (t *httpTransport) read(events *sseReader, r *outgoing) (message, error) {
 
 // get opens a legacy stream: the session's own, or the one that broke off after
 // an event.
-func (t *httpTransport) get(ctx context.Context, after string) (*http.Response, error) {
-	h := t.headers(&outgoing{})
-	delete(h, "Content-Type")
-	h["Accept"] = []string{typeEvents}
-	if after != "" {
-		h["Last-Event-Id"] = []string{after}
-	}
-	req := (&http.Request{
-		Method: http.MethodGet, URL: t.c.u.url, Host: t.c.u.url.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(ctx)
-	res, err := t.do(req)
+func (t *httpTransport) get(ctx context.Context, after string) (*http1.Response, error) {
+	res, err := t.do(ctx, http.MethodGet, &outgoing{}, after)
 	if err != nil {
 		return nil, err
 	}
-	if res.StatusCode == http.StatusOK && media(res.Header) == typeEvents {
+	if res.Status == http.StatusOK && media(res.Field(headerType)) == typeEvents {
 		return res, nil
 	}
-	defer res.Body.Close() //nolint:errcheck // it has been read.
-	if res.StatusCode == http.StatusOK {
+	defer res.Close() //nolint:errcheck // it has been read.
+	if res.Status == http.StatusOK {
 		return nil, &statusError{status: http.StatusNotAcceptable, text: "not an event stream"}
 	}
 	if m, err := t.refused(res); err == nil {
-		return nil, &statusError{status: res.StatusCode, text: readError(m.Error).message}
+		return nil, &statusError{status: res.Status, text: readError(m.Error).message}
 	} else {
 		return nil, err
 	}
@@ -133,10 +130,10 @@ func (t *httpTransport) stand(ctx context.Context, ready func()) {
 		res, err := t.get(ctx, last)
 		if err == nil {
 			ready()
-			events := newSSEReader(res.Body, t.c.u.o.MaxMessage)
+			events := newSSEReader(res, t.c.u.o.MaxMessage)
 			events.lastID = last
 			_, err = t.read(events, nil)
-			_ = res.Body.Close() // It has been read.
+			_ = res.Close() // It has been read.
 			if last = events.lastID; events.retry > 0 {
 				wait = max(firstRetry, min(events.retry, mostRetry))
 			} else if time.Since(opened) >= stableAfter {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/http1"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -126,9 +127,10 @@ type Upstream struct {
 	o    UpstreamOptions
 	by   string // who failed, in errors
 	url  *url.URL
-	http *http.Client
-	auth Authorizer // nil without
-	info []byte     // clientInfo, an object
+	http *http.Client  // for authorization servers
+	wire *http1.Client // for the server itself
+	auth Authorizer    // nil without
+	info []byte        // clientInfo, an object
 
 	// ctx is the life of the Upstream, which begins no work of its own but
 	// connects for many callers.
@@ -188,7 +190,9 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 		if err := checkHeaders(o.Headers); err != nil {
 			return fail("%w", err)
 		}
-		u.http = guardedClient(o.AllowPrivate)
+		dial := guardedDial(o.AllowPrivate)
+		u.http = guardedClient(dial)
+		u.wire = guardedWire(u.url, dial, u.http.Transport)
 	}
 	if err := u.setAuth(); err != nil {
 		return fail("%w", err)
@@ -253,6 +257,7 @@ func (u *Upstream) Close() error {
 	u.wg.Wait()
 	if u.http != nil {
 		u.http.CloseIdleConnections()
+		u.wire.Close()
 	}
 	return nil
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+
+	"github.com/trilith-gateway/trilith/protocols/http1"
 )
 
 // An Authorizer gives the credentials of requests to one upstream. They go to
@@ -79,37 +82,59 @@ func (u *Upstream) spawn(f func(context.Context)) bool {
 // authorized sends a request with the upstream's credential, and again where
 // the Authorizer has an answer to the server's challenge (authorization, access
 // token usage and error handling).
-func (u *Upstream) authorized(req *http.Request) (*http.Response, error) {
+func (u *Upstream) authorized(ctx context.Context, r *http1.Request) (*http1.Response, error) {
 	if u.auth == nil {
-		return u.http.Do(req) //nolint:gosec // It goes to the configured URL.
+		return u.wire.Do(ctx, r)
 	}
-	ctx := req.Context()
 	for challenges := 0; ; challenges++ {
 		value, err := u.auth.Authorization(ctx)
 		if err != nil {
 			return nil, &authError{err}
 		}
-		if delete(req.Header, "Authorization"); value != "" {
-			req.Header["Authorization"] = []string{value}
+		sent := *r
+		if value != "" {
+			if sent.Head, err = http1.AppendField(slices.Clip(r.Head), "Authorization", value); err != nil {
+				return nil, &authError{err}
+			}
 		}
-		res, err := u.o.DPoP.do(req, u.http.Do)
+		res, err := u.sendWith(ctx, &sent, value)
 		if err != nil || challenges == maxChallenges ||
-			res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusForbidden {
+			res.Status != http.StatusUnauthorized && res.Status != http.StatusForbidden {
 			return res, err
 		}
-		again, err := u.auth.Challenged(ctx, req, res)
+		again, err := u.challenged(ctx, &sent, res)
 		if err == nil && !again {
 			return res, nil
 		}
-		_, _ = io.CopyN(io.Discard, res.Body, maxErrorBody) // So that the connection can be used again.
-		_ = res.Body.Close()                                // It has been read.
+		_, _ = io.CopyN(io.Discard, res, maxErrorBody) // So that the connection can be used again.
+		_ = res.Close()                                // It has been read.
 		if err != nil {
 			return nil, &authError{err}
 		}
-		if req = req.Clone(ctx); req.GetBody != nil {
-			if req.Body, err = req.GetBody(); err != nil {
-				return nil, err
-			}
-		}
 	}
+}
+
+// sendWith sends a request whose credential is value. One that is bound to a key
+// goes with a proof.
+func (u *Upstream) sendWith(ctx context.Context, r *http1.Request, value string) (*http1.Response, error) {
+	if !boundToKey(value) {
+		return u.wire.Do(ctx, r)
+	}
+	req, err := r.HTTP(ctx, u.url)
+	if err != nil {
+		return nil, err
+	}
+	res, err := u.o.DPoP.do(req, u.http.Do)
+	if err != nil {
+		return nil, err
+	}
+	return http1.Wrap(ctx, res), nil
+}
+
+func (u *Upstream) challenged(ctx context.Context, r *http1.Request, res *http1.Response) (bool, error) {
+	req, err := r.HTTP(ctx, u.url)
+	if err != nil {
+		return false, err
+	}
+	return u.auth.Challenged(ctx, req, res.HTTP())
 }

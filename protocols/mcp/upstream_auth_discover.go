@@ -250,7 +250,7 @@ func (s *tokens) get(ctx context.Context, place string, into any) (bool, error) 
 		return false, nil
 	case res.StatusCode != http.StatusOK:
 		return false, &statusError{status: res.StatusCode}
-	case media(res.Header) != typeJSON:
+	case media([]byte(res.Header.Get(headerType))) != typeJSON:
 		return false, errors.New("it is not JSON")
 	}
 	data, err := readAll(res.Body, res.ContentLength, maxMetadata)

@@ -87,11 +87,17 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 // do sends a request, with a proof if its token is one that is bound to a key.
 func (k *DPoPKey) do(req *http.Request, send roundTripper) (*http.Response, error) {
 	authorization := req.Header.Get("Authorization")
-	if len(authorization) < len(schemeDPoP) || !strings.EqualFold(authorization[:len(schemeDPoP)], schemeDPoP) {
+	if !boundToKey(authorization) {
 		delete(req.Header, "Dpop")
 		return send(req)
 	}
 	return k.prove(req, authorization[len(schemeDPoP):], send)
+}
+
+// boundToKey reports whether the value of Authorization is a token that needs a
+// proof.
+func boundToKey(authorization string) bool {
+	return len(authorization) >= len(schemeDPoP) && strings.EqualFold(authorization[:len(schemeDPoP)], schemeDPoP)
 }
 
 // prove sends a request with a proof for a token, or for none, and once more

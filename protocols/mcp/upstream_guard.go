@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
+
+	"github.com/trilith-gateway/trilith/protocols/http1"
 )
 
 // checkURL returns the address of a server.
@@ -47,7 +50,7 @@ func checkHeaders(h http.Header) error {
 			return errors.New("a header's name is not valid")
 		}
 		for _, v := range values {
-			if strings.ContainsAny(v, "\r\n\x00") {
+			if _, err := http1.AppendField(nil, name, v); err != nil {
 				return fmt.Errorf("the value of header %q is not valid", canonical)
 			}
 		}
@@ -55,11 +58,13 @@ func checkHeaders(h http.Header) error {
 	return nil
 }
 
-// guardedClient returns a client that dials public addresses only, and those
-// that are allowed. The address is checked when it is dialled, after the name
-// has been resolved, so that no name can lead elsewhere later. It asks no proxy,
-// follows no redirect, and keeps no cookie.
-func guardedClient(allow []netip.Prefix) *http.Client {
+// A dialFunc opens connections.
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// guardedDial dials public addresses only, and those that are allowed. The
+// address is checked when it is dialled, after the name has been resolved, so
+// that no name can lead elsewhere later.
+func guardedDial(allow []netip.Prefix) dialFunc {
 	var v4, v6 []netip.Prefix
 	for _, p := range allow {
 		if p.Addr().Is4() {
@@ -70,18 +75,41 @@ func guardedClient(allow []netip.Prefix) *http.Client {
 	}
 	guard := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second, Control: guard.Safe}
+	return dialer.DialContext
+}
+
+// Bounds on connections to a server.
+const (
+	maxIdle          = 64
+	idleTimeout      = 90 * time.Second
+	handshakeTimeout = 10 * time.Second
+	maxHead          = 64 << 10
+)
+
+// guardedClient returns a client for what is not said to the server itself, and
+// for servers that speak HTTP/2 alone. It asks no proxy, follows no redirect,
+// and keeps no cookie.
+func guardedClient(dial dialFunc) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
+			DialContext:            dial,
 			ForceAttemptHTTP2:      true,
 			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-			MaxIdleConnsPerHost:    64,
-			IdleConnTimeout:        90 * time.Second,
-			TLSHandshakeTimeout:    10 * time.Second,
-			MaxResponseHeaderBytes: 64 << 10,
+			MaxIdleConnsPerHost:    maxIdle,
+			IdleConnTimeout:        idleTimeout,
+			TLSHandshakeTimeout:    handshakeTimeout,
+			MaxResponseHeaderBytes: maxHead,
 			// A small answer must not become a large one here.
 			DisableCompression: true,
 		},
 	}
+}
+
+// guardedWire returns the client for what is said to the server. As guardedClient
+// does, it goes nowhere but to the server itself.
+func guardedWire(server *url.URL, dial dialFunc, other http.RoundTripper) *http1.Client {
+	return http1.New(server, http1.Options{
+		Dial: dial, HandshakeTimeout: handshakeTimeout, MaxIdle: maxIdle, IdleTimeout: idleTimeout, MaxHead: maxHead, Other: other,
+	})
 }
