@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func benchRegistry(b *testing.B) *gateway.Snapshot {
 
 func BenchmarkPolicy(b *testing.B) {
 	snap := benchRegistry(b)
-	for _, n := range []int{100, 1000, 10_000} {
+	for _, n := range []int{100, 10_000, 100_000} {
 		p, who := benchPolicy(b, n)
 		e := NewEnforcer(p, Options{})
 		var call *gateway.Call
@@ -80,18 +81,75 @@ func BenchmarkPolicy(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("View/new/rules=%d", n), func(b *testing.B) {
-			g := e.current.Load().grantOf(who)
+			g, sets := e.current.Load().grantOf(who), new(Toolsets)
 			for b.Loop() {
-				g.view(snap)
+				g.view(snap, sets)
 			}
 		})
 		b.Run(fmt.Sprintf("Decide/rules=%d", n), func(b *testing.B) {
 			for b.Loop() {
-				if !e.Decide(who, call.Object, "call").Allowed {
+				if !decide(b, e, who, call.Object, "call").Allowed {
 					b.Fatal("denied")
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkConditions decides calls of which the last word is a condition's.
+func BenchmarkConditions(b *testing.B) {
+	snap := benchRegistry(b)
+	tool := snap.Tool("s1.t1")
+	for name, condition := range map[string]string{"args": "args.amount < 100", "groups": "'dev' in principal.groups"} {
+		e := NewEnforcer(mustParse(b, "p, anyone, *, tool/s1/*, call, allow, "+condition+"\n"), Options{})
+		who := role()
+		who.Groups = []string{"ops", "dev"}
+		call := &gateway.Call{Op: gateway.OpCall, Object: tool.Object, Target: &tool.Capability, Tool: tool, Principal: who, Args: json.RawMessage(`{"from":"a","to":"b","amount":12}`)}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := e.Admit(b.Context(), call); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPrincipal compiles the grant of a principal that was not seen before.
+func BenchmarkPrincipal(b *testing.B) {
+	p, who := benchPolicy(b, 100_000)
+	snap := benchRegistry(b)
+	b.Run("grant", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			newCompiled(p, new(Toolsets)).grant(who)
+		}
+	})
+	b.Run("list", func(b *testing.B) {
+		sets := new(Toolsets)
+		b.ReportAllocs()
+		for b.Loop() {
+			newCompiled(p, sets).grant(who).view(snap, sets)
+		}
+	})
+}
+
+// BenchmarkActivate builds a policy of 100,000 rules from its text and puts it in
+// force.
+func BenchmarkActivate(b *testing.B) {
+	var csv strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&csv, "p, group:g%d, *, tool/s%d/*, call, allow\n", i/8, i)
+	}
+	text := []byte(csv.String())
+	e := NewEnforcer(mustParse(b, ""), Options{})
+	for b.Loop() {
+		p, err := Parse("f", text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		e.Set(p)
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// compiled is a policy with what was derived from it: everything here dies
-// with the policy, so nothing can be stale.
+// compiled is a policy and the toolsets that it speaks of, with what was derived
+// from both: everything here dies with them, so nothing can be stale.
 type compiled struct {
 	policy *Policy
+	sets   *Toolsets
 	seed   maphash.Seed
 	shards [16]shard
 
@@ -47,8 +48,8 @@ const (
 	maxSnapshots  = 4       // snapshots with views: the current one, and those that are still in use
 )
 
-func newCompiled(p *Policy) *compiled {
-	c := &compiled{policy: p, seed: maphash.MakeSeed()}
+func newCompiled(p *Policy, sets *Toolsets) *compiled {
+	c := &compiled{policy: p, sets: sets, seed: maphash.MakeSeed()}
 	c.grants.most = maxGrants
 	for i := range c.shards {
 		c.shards[i].principals.most = maxPrincipals / len(c.shards)
@@ -120,7 +121,7 @@ func (c *compiled) view(g *grant, s *gateway.Snapshot) *gateway.Snapshot {
 	c.views[0] = v
 	part := v.parts.get(g)
 	if part == nil {
-		part = sync.OnceValue(func() *gateway.Snapshot { return g.view(s) })
+		part = sync.OnceValue(func() *gateway.Snapshot { return g.view(s, c.sets) })
 		v.parts.put(g, part)
 	}
 	c.mu.Unlock()

@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -16,27 +18,23 @@ func TestDoc(t *testing.T) {
 	}
 	policies, checks := 0, 0
 	var p *Policy
-	var kind string
-	var block strings.Builder
-	for line := range strings.Lines(string(doc)) {
-		fence, ok := strings.CutPrefix(strings.TrimSpace(line), "```")
-		switch {
-		case ok && kind == "":
-			kind = fence
-		case ok && kind == "csv":
-			if p, err = Parse("docs/policy.md", []byte(block.String())); err != nil {
+	for _, block := range blocks(string(doc)) {
+		switch block.kind {
+		case "csv":
+			if p, err = Parse("docs/policy.md", []byte(block.text)); err != nil {
 				t.Fatal(err)
 			}
 			policies++
-			kind = ""
-			block.Reset()
-		case ok:
-			kind = ""
-		case kind == "csv":
-			block.WriteString(line)
-		case kind == "checks":
-			check(t, p, line)
-			checks++
+		case "checks":
+			expected, err := ParseChecks("docs/policy.md", []byte(block.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checks += len(expected)
+			var registry gateway.Registry
+			for _, f := range p.Run(t.Context(), expected, registry.Snapshot(), nil, time.Now()) {
+				t.Errorf("docs/policy.md says otherwise: %s", f)
+			}
 		}
 	}
 	if policies < 8 || checks < 3*policies {
@@ -44,31 +42,76 @@ func TestDoc(t *testing.T) {
 	}
 }
 
-// check holds one line of a checks block: subjects, action, object, effect.
-func check(t *testing.T, p *Policy, line string) {
-	t.Helper()
-	f := strings.Fields(line)
-	if len(f) < 4 {
-		t.Fatalf("not a check: %s", line)
-	}
-	who := &gateway.Principal{Kind: "user"}
-	for _, s := range f[:len(f)-3] {
-		switch kind, name, _ := strings.Cut(s, ":"); kind {
-		case "user", "client":
-			who.Kind = kind
-			who.Issuer, who.Subject, _ = strings.Cut(name, "|")
-		case "group":
-			who.Groups = append(who.Groups, name)
-		case "role":
-			who.Roles = append(who.Roles, name)
-		case "tenant":
-			who.Tenant = name
-		default:
-			t.Fatalf("not a subject: %s", s)
+type block struct{ kind, text string }
+
+// blocks returns the fenced blocks of a document.
+func blocks(doc string) []block {
+	var out []block
+	open := false
+	for line := range strings.Lines(doc) {
+		fence, ok := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case ok && open:
+			open = false
+		case ok:
+			out, open = append(out, block{kind: fence}), true
+		case open:
+			out[len(out)-1].text += line
 		}
 	}
-	action, object, want := f[len(f)-3], f[len(f)-2], f[len(f)-1]
-	if d := NewEnforcer(p, Options{}).Decide(who, object, action); d.Allowed != (want == "allow") {
-		t.Errorf("docs/policy.md says %s, but: %s\n%s", want, d.Reason, line)
+	return out
+}
+
+func TestChecks(t *testing.T) {
+	p := mustParse(t, `
+p, role:a, t1, tool/s/*, call, allow
+p, role:a, *,  tag:red,  *,    deny
+p, role:b, *,  tool/**,  call, allow, "args.n < 5 && request.via == 'mcp' && now.getFullYear() == 2026 && cap.annotations.readOnlyHint"
+`)
+	for text, want := range map[string]string{
+		"# none\n\n role:a tenant:t1 call tool/s/x allow\n":                                               "",
+		"role:a call tool/s/x allow":                                                                      "no rule of policy.csv",
+		"role:a tenant:t1 tag:red call tool/s/x allow":                                                    "denied by policy.csv:3",
+		"role:b hint:readOnlyHint=true via:mcp now:2026-01-02T03:04:05Z\tcall tool/s/x  allow {\"n\": 1}": "",
+		"role:b hint:readOnlyHint=false via:mcp now:2026-01-02T03:04:05Z call tool/s/x  allow {\"n\": 1}": "the condition of policy.csv:4 does not hold",
+		"role:b hint:readOnlyHint=true via:mcp now:2025-01-02T03:04:05Z call tool/s/x  allow {\"n\": 1}":  "the condition of policy.csv:4 does not hold",
+		"role:b via:mcp now:2026-01-02T03:04:05Z hint:readOnlyHint=true call tool/s/x allow":              "could not be evaluated: no such key: n",
+		"call tool/s/x deny":                 "",
+		"role:x tool/s/x allow":              `checks:1:1: "tool/s/x" is neither a fact nor an action`,
+		"role:x call tool/s/x":               `checks:1:1: the check is not whole`,
+		"role:x call tool/s/x maybe":         `checks:1:1: unknown effect "maybe" (use allow or deny)`,
+		"role:x read tool/s/x allow":         `checks:1:1: read does not apply to "tool/s/x"`,
+		"role:x call tool/s/x allow [1]":     `checks:1:1: what follows the effect is not a JSON object`,
+		"user:x call tool/s/x allow":         `checks:1:1: "user:x" does not say who issued it (write user:<issuer>|x)`,
+		"now:noon call tool/s/x allow":       `checks:1:1: "noon" is not a time`,
+		"hint:nice=1 call tool/s/x allow":    `checks:1:1: unknown hint "nice=1"`,
+		strings.Repeat("#", maxCheckBytes+1): "checks: the checks are longer than 1 MiB",
+	} {
+		var got string
+		checks, err := ParseChecks("checks", []byte(text))
+		if err != nil {
+			got = err.Error()
+		} else if failures := p.Run(t.Context(), checks, new(gateway.Registry).Snapshot(), nil, time.Now()); len(failures) > 0 {
+			got = failures[0].String()
+		}
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%.100s\ngot  %s\nwant %s", text, got, want)
+		}
 	}
+	many := bytes.Repeat([]byte("call tool/s/x deny\n"), maxChecks+1)
+	if _, err := ParseChecks("checks", many); err == nil {
+		t.Error("too many checks were read")
+	}
+}
+
+func FuzzChecks(f *testing.F) {
+	f.Add([]byte("role:a tenant:t user:i|x scope:s via:mcp tag:t hint:readOnlyHint=true now:2026-01-02T03:04:05Z call tool/s/x allow {\"a\":1}\n# x\n"))
+	f.Add([]byte("admin:x read admin/policy deny"))
+	p := mustParse(f, "p, anyone, *, **, *, allow, args.a == 1\n")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		checks, err := ParseChecks("f", text)
+		if err == nil {
+			p.Run(t.Context(), checks, new(gateway.Registry).Snapshot(), nil, time.Now())
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,18 +16,37 @@ type glob struct {
 	text    string
 	literal bool   // whether only an object equal to text matches
 	prefix  string // what every object that matches begins with
+	rest    rest   // what may follow the prefix, where that is all there is to it
 }
 
-// parseGlobs reads a rule's pattern: `*` for anything but slashes, `**` for
-// any number of whole segments, `?` for one character, {a,b} for alternatives,
-// and `\` before a character that is meant as it is.
-func parseGlobs(pattern string) ([]glob, error) {
-	texts, err := expand(pattern)
+// A rest is what stands in a glob after all that is meant as it is.
+type rest uint8
+
+const (
+	restOther   rest = iota // patterns that doublestar must match
+	restSegment             // *: anything but slashes
+	restAll                 // /**: nothing, or a slash and anything
+)
+
+// parsePatterns reads a rule's object: toolset:<name>, tag:<name>, or a glob
+// with `*` for anything but slashes, `**` for any number of whole segments, `?`
+// for one character, {a,b} for alternatives, and `\` before a character that is
+// meant as it is.
+func parsePatterns(object string) ([]pattern, error) {
+	texts, err := expand(object)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]glob, 0, len(texts))
+	out := make([]pattern, 0, len(texts))
 	for _, text := range texts {
+		if kind, name, ok := strings.Cut(text, ":"); ok && (kind == "toolset" || kind == "tag") {
+			p, err := parseSelector(text, kind, name)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, p)
+			continue
+		}
 		if err := checkStars(text); err != nil {
 			return nil, err
 		}
@@ -39,12 +57,30 @@ func parseGlobs(pattern string) ([]glob, error) {
 		if i := strings.IndexAny(text, `*?\`); i >= 0 {
 			// What comes before /** matches also without the slash.
 			g.prefix = strings.TrimSuffix(text[:i], "/")
+			switch {
+			case text[i:] == "*":
+				g.prefix, g.rest = text[:i], restSegment
+			case text[i:] == "**" && i > 0:
+				g.rest = restAll
+			}
 		} else {
 			g.literal = true
 		}
-		out = append(out, g)
+		out = append(out, pattern{glob: g})
 	}
 	return out, nil
+}
+
+func parseSelector(text, kind, name string) (pattern, error) {
+	switch {
+	case name == "":
+		return pattern{}, fmt.Errorf("the %s has no name", kind)
+	case strings.ContainsAny(name, `*?\/`):
+		return pattern{}, fmt.Errorf("the name of a %s is no pattern", kind)
+	case kind == "tag":
+		return pattern{glob: glob{text: text}, tag: name}, nil
+	}
+	return pattern{glob: glob{text: text}, toolset: name}, nil
 }
 
 // expand returns the pattern once for each choice in its braces.
@@ -147,121 +183,14 @@ func (g *glob) match(text string) bool {
 	if g.literal {
 		return text == g.text
 	}
-	return strings.HasPrefix(text, g.prefix) && doublestar.MatchUnvalidated(g.text, text)
-}
-
-// An object is what rules are about, as written and in normal form.
-type object struct{ text, normal string }
-
-// maxObject bounds the objects that rules can match. A registry has none that
-// is nearly as long; callers of templates may make them up.
-const maxObject = 8 << 10
-
-func newObject(text string) object { return object{text, normalize(text)} }
-
-// matches reports whether the rule is about the object. A pattern that allows
-// must match the object as written and in normal form, one that denies either:
-// so no caller of a resource template walks out of file:///public/** with
-// file:///public/../secret, or around a deny rule with file:///%73ecret.
-func (r *rule) matches(o object) bool { return matchAny(r.objects, o, r.deny) }
-
-func matchAny(globs []glob, o object, deny bool) bool {
-	if len(o.text) > maxObject {
+	after, ok := strings.CutPrefix(text, g.prefix)
+	switch {
+	case !ok:
 		return false
+	case g.rest == restSegment:
+		return strings.IndexByte(after, '/') < 0
+	case g.rest == restAll:
+		return after == "" || after[0] == '/'
 	}
-	for i := range globs {
-		g := &globs[i]
-		is := g.match(o.text)
-		switch {
-		case o.text == o.normal || g.literal && is && !deny:
-		case deny:
-			is = is || g.match(o.normal)
-		default:
-			is = is && g.match(o.normal)
-		}
-		if is {
-			return true
-		}
-	}
-	return false
-}
-
-// normalize returns the object with the path of its URI decoded, without empty
-// segments and dot segments, as a server may understand it (RFC 3986, section
-// 6.2.2). Names of tools and prompts are never changed.
-func normalize(text string) string {
-	rest, ok := strings.CutPrefix(text, "resource/")
-	if !ok {
-		return text
-	}
-	source, uri, _ := strings.Cut(rest, "/")
-	path, query := uri, ""
-	if i := strings.IndexAny(uri, "?#"); i >= 0 && !climbs(uri[i:]) {
-		path, query = uri[:i], uri[i:]
-	}
-	path = strings.ReplaceAll(decode(path), `\`, "/")
-	head := ""
-	if scheme, after, ok := strings.Cut(path, "://"); ok {
-		authority, _, _ := strings.Cut(after, "/")
-		head = path[:len(scheme)+len("://")+len(authority)]
-	} else if i := strings.IndexByte(path, ':'); i >= 0 {
-		head = path[:i+1]
-	}
-	return "resource/" + source + "/" + head + cleanPath(path[len(head):]) + decode(query)
-}
-
-// climbs reports whether a query or fragment has a segment that leads up: a
-// server that takes the whole for a path, as many do for files, would follow
-// it, and so the normal form does too.
-func climbs(query string) bool {
-	for segment := range strings.SplitSeq(strings.ReplaceAll(decode(query), `\`, "/"), "/") {
-		if segment == ".." {
-			return true
-		}
-	}
-	return false
-}
-
-// cleanPath removes empty segments and dot segments, but keeps a slash at
-// either end.
-func cleanPath(path string) string {
-	var out []string
-	dir := false // whether the last segment says so
-	for segment := range strings.SplitSeq(path, "/") {
-		dir = segment == "" || segment == "." || segment == ".."
-		switch {
-		case segment == ".." && len(out) > 0:
-			out = out[:len(out)-1]
-		case !dir:
-			out = append(out, segment)
-		}
-	}
-	clean := strings.Join(out, "/")
-	if strings.HasPrefix(path, "/") {
-		clean = "/" + clean
-	}
-	if dir && len(out) > 0 {
-		clean += "/"
-	}
-	return clean
-}
-
-// decode replaces each %XX by the byte that it stands for, and leaves what is
-// malformed.
-func decode(s string) string {
-	if strings.IndexByte(s, '%') < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if d, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
-				b.Write(d)
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return doublestar.MatchUnvalidated(g.text, text)
 }

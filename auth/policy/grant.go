@@ -1,9 +1,6 @@
 package policy
 
 import (
-	"cmp"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,128 +13,146 @@ type grant struct {
 	policy *Policy
 	rules  []*rule // those that apply, in no order
 
-	known sync.Map     // *gateway.Capability → actions: what was decided before
+	known sync.Map     // *gateway.Capability → *verdict: what was decided before
 	count atomic.Int64 // of known
 }
 
 // maxKnown bounds how many decisions a grant keeps.
 const maxKnown = 1 << 13
 
-// decide returns what may be done with an object.
-func (g *grant) decide(text string) actions {
-	o := newObject(text)
-	var allow, deny actions
-	for _, r := range g.rules {
-		if r.deny {
-			if r.actions&^deny != 0 && r.matches(o) {
-				deny |= r.actions
-			}
-		} else if r.actions&^allow != 0 && r.matches(o) {
-			allow |= r.actions
-		}
-	}
-	return allow &^ deny
+// A verdict is what a grant says of an object. It is never changed.
+type verdict struct {
+	may   actions // allowed, whatever the conditions come to
+	maybe actions // decided by conditions, in each call
+	allow actions // allowed by a rule without a condition
+	rules []*rule // those with a condition that are about the object
 }
 
-// denying returns the first rule that denies the action on the object, or nil.
-func (g *grant) denying(text string, a actions) *rule {
-	o := newObject(text)
-	var first *rule
+// A tally adds up the rules about an object.
+type tally struct {
+	allow, deny       actions // of rules without a condition
+	mayAllow, mayDeny actions // of rules with one
+}
+
+func (t *tally) add(r *rule) {
+	switch {
+	case r.cond == nil && r.deny:
+		t.deny |= r.actions
+	case r.cond == nil:
+		t.allow |= r.actions
+	case r.deny:
+		t.mayDeny |= r.actions
+	default:
+		t.mayAllow |= r.actions
+	}
+}
+
+// settled reports whether a rule would change nothing.
+func (t *tally) settled(r *rule) bool {
+	switch {
+	case r.actions&^t.deny == 0:
+		return true
+	case r.cond == nil && !r.deny:
+		return r.actions&^t.allow == 0
+	}
+	return false
+}
+
+// verdict returns what the rules come to for an object with that main action.
+func (t *tally) verdict(main gateway.Op) verdict {
+	allow, deny := t.allow.implied(main), t.deny.implied(main)
+	mayAllow, mayDeny := t.mayAllow.implied(main), t.mayDeny.implied(main)
+	may := allow &^ deny &^ mayDeny
+	return verdict{may: may, maybe: (allow | mayAllow) &^ deny &^ may, allow: allow}
+}
+
+// lists reports whether the object is in lists: what conditions may allow is.
+func (v *verdict) lists() bool { return (v.may|v.maybe)&actList != 0 }
+
+// decide returns what may be done with an object.
+func (g *grant) decide(t *target) *verdict {
+	var sum tally
+	var rules []*rule
 	for _, r := range g.rules {
-		if r.deny && r.actions&a != 0 && (first == nil || r.line < first.line) && r.matches(o) {
-			first = r
+		if sum.settled(r) || !r.matches(t) {
+			continue
+		}
+		if r.cond != nil {
+			rules = append(rules, r)
+		}
+		sum.add(r)
+	}
+	v := sum.verdict(mainOp(t.text))
+	if v.maybe != 0 {
+		v.rules = rules
+	}
+	return &v
+}
+
+// holds reports whether the conditions let an action be taken that the verdict
+// leaves to them.
+func (v *verdict) holds(a actions, s *scene) bool {
+	for _, r := range v.rules {
+		if r.deny && r.actions&a != 0 && s.holds(r.cond, true) {
+			return false
 		}
 	}
-	return first
+	if v.allow&a != 0 {
+		return true
+	}
+	for _, r := range v.rules {
+		if !r.deny && r.actions&a != 0 && s.holds(r.cond, false) {
+			return true
+		}
+	}
+	return false
 }
 
 // of returns what may be done with a capability.
-func (g *grant) of(c *gateway.Capability) actions {
-	if a, ok := g.known.Load(c); ok {
-		return a.(actions) //nolint:forcetypeassert // known holds nothing else.
+func (g *grant) of(c *gateway.Capability, t *target) *verdict {
+	if v, ok := g.known.Load(c); ok {
+		return v.(*verdict) //nolint:forcetypeassert // known holds nothing else.
 	}
-	a := g.decide(c.Object)
-	g.learn(c, a)
-	return a
+	v := g.decide(t)
+	g.learn(c, v)
+	return v
 }
 
-func (g *grant) learn(c *gateway.Capability, a actions) {
+func (g *grant) learn(c *gateway.Capability, v *verdict) {
 	if g.count.Load() >= maxKnown {
 		g.known.Clear()
 		g.count.Store(0)
 	}
-	if _, known := g.known.LoadOrStore(c, a); !known {
+	if _, known := g.known.LoadOrStore(c, v); !known {
 		g.count.Add(1)
 	}
 }
 
 // view returns the part of a snapshot that the grant lets be seen.
-func (g *grant) view(s *gateway.Snapshot) *gateway.Snapshot {
-	may := g.compile(indexOf(s))
-	return s.Filter(func(c *gateway.Capability) bool { return may[c]&action(mainOp(c.Object)) != 0 })
+func (g *grant) view(s *gateway.Snapshot, sets *Toolsets) *gateway.Snapshot {
+	x := indexOf(s, sets)
+	sums := g.compile(x)
+	asked := 0
+	return s.Filter(func(c *gateway.Capability) bool {
+		v := sums[x.order[asked]].verdict(mainOf(c.Kind))
+		asked++
+		return v.lists()
+	})
 }
 
-// compile decides every capability of an index, visiting for each rule only
-// those whose objects begin as its patterns do.
-func (g *grant) compile(x *index) map[*gateway.Capability]actions {
-	allow, deny := make([]actions, len(x.entries)), make([]actions, len(x.entries))
+// compile adds up the rules about every capability of an index, visiting for
+// each rule only those whose objects begin as its patterns do.
+func (g *grant) compile(x *index) []tally {
+	sums := make([]tally, len(x.entries))
 	for _, r := range g.rules {
-		into := allow
-		if r.deny {
-			into = deny
-		}
 		for _, i := range x.odd {
-			if r.matches(x.entries[i].object) {
-				into[i] |= r.actions
+			if r.matches(&x.entries[i]) {
+				sums[i].add(r)
 			}
 		}
 		for j := range r.objects {
-			x.visit(&r.objects[j], func(i int) { into[i] |= r.actions })
+			x.visit(&r.objects[j], r.deny, func(i int) { sums[i].add(r) })
 		}
 	}
-	may := make(map[*gateway.Capability]actions, len(x.entries))
-	for i := range x.entries {
-		may[x.entries[i].capability] = allow[i] &^ deny[i]
-	}
-	return may
-}
-
-// An index holds the capabilities of a snapshot by their objects.
-type index struct {
-	entries []entry // sorted by text
-	odd     []int   // those that are not in normal form, which visit leaves out
-}
-
-type entry struct {
-	object
-	capability *gateway.Capability
-}
-
-type indexKey struct{}
-
-func indexOf(s *gateway.Snapshot) *index {
-	return s.Memo(indexKey{}, func(s *gateway.Snapshot) any { //nolint:forcetypeassert // the key is ours.
-		x := &index{}
-		s.Filter(func(c *gateway.Capability) bool {
-			x.entries = append(x.entries, entry{newObject(c.Object), c})
-			return true
-		})
-		slices.SortFunc(x.entries, func(a, b entry) int { return cmp.Compare(a.text, b.text) })
-		for i, e := range x.entries {
-			if e.text != e.normal {
-				x.odd = append(x.odd, i)
-			}
-		}
-		return x
-	}).(*index)
-}
-
-// visit calls f with every entry in normal form that a pattern matches.
-func (x *index) visit(g *glob, f func(int)) {
-	i, _ := slices.BinarySearchFunc(x.entries, g.prefix, func(e entry, prefix string) int { return cmp.Compare(e.text, prefix) })
-	for ; i < len(x.entries) && strings.HasPrefix(x.entries[i].text, g.prefix); i++ {
-		if e := &x.entries[i]; e.text == e.normal && g.match(e.text) {
-			f(i)
-		}
-	}
+	return sums
 }

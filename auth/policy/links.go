@@ -29,7 +29,7 @@ func (p *parser) parseLink() {
 		p.linkAt[[2]string{f[1], l.role}] = p.number
 	}
 	p.policy.links[f[1]] = append(p.policy.links[f[1]], l)
-	p.order = append(p.order, []string{"g", f[1], l.role, l.domain})
+	p.policy.order = append(p.policy.order, []string{"g", f[1], l.role, l.domain})
 }
 
 // checkLinks refuses roles that lead back to themselves, whatever the domains,

@@ -57,8 +57,8 @@ func (ps Problems) Error() string {
 }
 
 // Parse reads a policy in Casbin's CSV: p lines with a subject, a domain, an
-// object pattern, an action and an effect, g lines with a subject, a role and
-// perhaps a domain, and comments that begin with #. The name stands for the
+// object pattern, an action, an effect and perhaps a condition, g lines with a
+// subject, a role and perhaps a domain, and comments that begin with #. The name stands for the
 // file in problems and reasons. An empty policy is valid and allows nothing.
 //
 // The error is [Problems] with everything that is wrong. A policy is at most
@@ -67,7 +67,7 @@ func Parse(name string, csv []byte) (*Policy, error) {
 	p := &parser{
 		policy: &Policy{
 			name: name, version: versionOf(csv),
-			rules: map[string][]*rule{}, links: map[string][]link{}, byText: map[string]*rule{},
+			rules: map[string][]*rule{}, links: map[string][]link{}, byText: map[string]*rule{}, conditions: map[string]*condition{},
 		},
 	}
 	if len(csv) > maxBytes {
@@ -87,7 +87,7 @@ func Parse(name string, csv []byte) (*Policy, error) {
 	if len(p.problems) > 0 {
 		return nil, p.problems
 	}
-	if err := p.policy.load(p.order); err != nil {
+	if err := p.policy.load(); err != nil {
 		return nil, err
 	}
 	return p.policy, nil
@@ -97,8 +97,8 @@ func Parse(name string, csv []byte) (*Policy, error) {
 type parser struct {
 	policy   *Policy
 	problems Problems
-	order    [][]string // Casbin's lines, without duplicates
 	linkAt   map[[2]string]int
+	compiler conditionCompiler
 
 	number  int    // of the line
 	line    string // without its end
@@ -108,11 +108,16 @@ type parser struct {
 
 // problem notes a problem with a field of the line.
 func (p *parser) problem(field int, msg, hint string) {
+	p.problemAt(p.number, p.column(field), msg, hint)
+}
+
+// column returns where the line has a field, in characters from 1.
+func (p *parser) column(field int) int {
 	col := 0
 	if field < len(p.columns) {
 		col = p.columns[field]
 	}
-	p.problemAt(p.number, utf8.RuneCountInString(p.line[:min(col, len(p.line))])+1, msg, hint)
+	return utf8.RuneCountInString(p.line[:min(col, len(p.line))]) + 1
 }
 
 func (p *parser) problemAt(line, col int, msg, hint string) {
@@ -155,7 +160,7 @@ func (p *parser) parseLine() {
 	default:
 		p.problem(0, fmt.Sprintf("unknown kind of line %s", quote(p.fields[0])), "a line begins with p for a rule, g for a role, or # for a comment")
 	}
-	if len(p.order) > maxRules {
+	if len(p.policy.order) > maxRules {
 		p.problem(0, fmt.Sprintf("the policy has more than %d rules", maxRules), "")
 	}
 }
@@ -181,24 +186,23 @@ func (p *parser) split() error {
 	return nil
 }
 
-const ruleForm = "p, subject, domain, object, action, effect"
+const ruleForm = "p, subject, domain, object, action, effect, and perhaps a condition"
+
+const (
+	fieldObject    = 3
+	fieldAction    = 4
+	fieldEffect    = 5
+	fieldCondition = 6
+)
 
 func (p *parser) parseRule() {
 	f := p.fields
-	if len(f) != 6 {
-		hint := "a rule is " + ruleForm
-		switch {
-		case len(f) == 5 && strings.Contains(f[2], "/"):
-			hint = "the domain is missing: " + ruleForm + ", with * as the domain for all"
-		case len(f) == 5 && parseAction(f[4]) != 0:
-			hint = "the effect is missing: end the line with allow or deny"
-		case len(f) > 6 && strings.Contains(p.line, "{"):
-			hint += "; a field with a comma stands in double quotes"
-		}
-		p.problem(min(len(f)-1, 6), fmt.Sprintf("the rule has %d fields, not 5", len(f)-1), hint)
+	if hint := p.misfit(); hint != "" {
+		p.problem(min(len(f)-1, 7), fmt.Sprintf("the rule has %d fields, not 5 or 6", len(f)-1), hint)
 		return
 	}
-	r := &rule{line: p.number, fields: [5]string(f[1:])}
+	r := &rule{line: p.number, col: p.column(fieldObject)}
+	copy(r.fields[:], f[1:])
 	before := len(p.problems)
 	p.checkSubject(1)
 	if r.fields[1] = p.domain(2); r.fields[1] != "*" && strings.Contains(r.fields[1], "*") {
@@ -206,19 +210,40 @@ func (p *parser) parseRule() {
 	}
 	p.parseObject(r)
 	p.parseAction(r)
-	switch f[5] {
+	switch f[fieldEffect] {
 	case "allow":
 	case "deny":
 		r.deny = true
 	default:
-		p.problem(5, fmt.Sprintf("unknown effect %s", quote(f[5])), "use allow or deny")
+		p.problem(fieldEffect, fmt.Sprintf("unknown effect %s", quote(f[fieldEffect])), "use allow or deny")
 	}
+	p.parseCondition(r)
 	if len(p.problems) > before || p.policy.byText[r.key()] != nil {
 		return
 	}
 	p.policy.byText[r.key()] = r
 	p.policy.rules[r.fields[0]] = append(p.policy.rules[r.fields[0]], r)
-	p.order = append(p.order, append([]string{"p"}, r.fields[:]...))
+	p.policy.order = append(p.policy.order, append([]string{"p"}, r.fields[:]...))
+}
+
+// misfit says what to do about a rule with too few or too many fields, or with
+// fields that a comma has cut apart; "" where the number is right.
+func (p *parser) misfit() (hint string) {
+	f := p.fields
+	apart := len(f) > fieldCondition && strings.Contains(f[fieldObject], "{") && !strings.Contains(f[fieldObject], "}")
+	switch {
+	case apart:
+		return "a rule is " + ruleForm + "; a field with a comma stands in double quotes"
+	case len(f) == 6 || len(f) == 7:
+		return ""
+	case len(f) > 7:
+		return "a rule is " + ruleForm + "; a condition with a comma stands in double quotes"
+	case len(f) == 5 && strings.Contains(f[2], "/"):
+		return "the domain is missing: p, subject, domain, object, action, effect, with * as the domain for all"
+	case len(f) == 5 && parseAction(f[4]) != 0:
+		return "the effect is missing: end the line with allow or deny"
+	}
+	return "a rule is " + ruleForm
 }
 
 // domain returns a field as a domain; an empty one is that of all.
@@ -247,66 +272,73 @@ func (p *parser) checkSubject(field int) {
 	}
 }
 
-// objectActions says what can be done with each kind of object.
-func objectActions(kind string) (words string, known bool) {
-	switch kind {
-	case "tool":
-		return "call", true
-	case "resource":
-		return "read, subscribe or complete", true
-	case "prompt":
-		return "get or complete", true
+func (p *parser) parseObject(r *rule) {
+	text := p.fields[fieldObject]
+	patterns, err := parsePatterns(text)
+	if err != nil {
+		p.problem(fieldObject, fmt.Sprintf("object %s: %v", quote(text), err), "")
+		return
 	}
-	return "", false
+	r.objects = patterns
+	for i := range patterns {
+		if msg, hint := checkObject(&patterns[i]); msg != "" {
+			p.problem(fieldObject, msg, hint)
+			return
+		}
+	}
 }
 
-func (p *parser) parseObject(r *rule) {
-	const field = 3
-	globs, err := parseGlobs(p.fields[field])
-	if err != nil {
-		p.problem(field, fmt.Sprintf("object %s: %v", quote(p.fields[field]), err), "")
-		return
+// checkObject says what is wrong with a pattern that can match nothing.
+func checkObject(g *pattern) (msg, hint string) {
+	if g.selects() {
+		return "", ""
 	}
-	r.objects = globs
-	for _, g := range globs {
-		kind, _, _ := strings.Cut(g.text, "/")
-		_, known := objectActions(kind)
-		switch {
-		case kind == "template":
-			p.problem(field, "templates are resources to a policy", "write resource/<source>/<URI>")
-		case !known && !strings.ContainsAny(kind, `*?\`):
-			p.problem(field, fmt.Sprintf("unknown kind of object %s", quote(kind)), "begin with tool/, resource/ or prompt/, or with ** for all")
-		case strings.Count(g.text, "/") < 2 && !strings.Contains(g.text, "**"):
-			p.problem(field, fmt.Sprintf("object %s matches nothing", quote(g.text)),
-				"an object has three parts, as in tool/<source>/<name>; ** stands for any number of them")
-		default:
-			continue
-		}
-		return
+	kind, rest, _ := strings.Cut(g.text, "/")
+	switch {
+	case kind == "template":
+		return "templates are resources to a policy", "write resource/<source>/<URI>"
+	case kind == adminKind && (!strings.ContainsAny(rest, "*?") && !isArea(rest) || strings.Contains(strings.TrimSuffix(rest, "/**"), "/")):
+		return fmt.Sprintf("unknown area %s", quote(g.text)), "use admin/** or one of admin/" + strings.Join(Areas(), ", admin/")
+	case kind == adminKind:
+		return "", ""
+	case actionsOf(kind) == nil && !strings.ContainsAny(kind, `*?\`):
+		return fmt.Sprintf("unknown kind of object %s", quote(kind)), "begin with tool/, resource/, prompt/ or admin/, with ** for all capabilities, or write toolset:<name> or tag:<name>"
+	case strings.Count(g.text, "/") < 2 && !strings.Contains(g.text, "**"):
+		return fmt.Sprintf("object %s matches nothing", quote(g.text)), "an object has three parts, as in tool/<source>/<name>; ** stands for any number of them"
 	}
+	return "", ""
 }
 
 func (p *parser) parseAction(r *rule) {
-	const field = 4
-	word := p.fields[field]
+	word := p.fields[fieldAction]
 	r.actions = parseAction(word)
 	switch {
-	case word == "list":
-		p.problem(field, "what can be listed follows from the other actions", "allow call, read or get, and the list shows it")
-		return
 	case r.actions == 0:
-		p.problem(field, fmt.Sprintf("unknown action %s", quote(word)), "use call, read, get, subscribe, complete or *")
+		p.problem(fieldAction, fmt.Sprintf("unknown action %s", quote(word)), "use call, read, get, subscribe, complete, list, admin or *")
 		return
 	case word == "*":
 		return
 	}
-	for _, g := range r.objects {
-		kind, _, _ := strings.Cut(g.text, "/")
-		if words, known := objectActions(kind); known && !slices.Contains(strings.FieldsFunc(words, func(r rune) bool { return r == ' ' || r == ',' }), word) {
-			p.problem(field, fmt.Sprintf("%s does not apply to a %s", word, kind), "use "+words)
+	for i := range r.objects {
+		kind, _, _ := strings.Cut(r.objects[i].text, "/")
+		words := actionsOf(kind)
+		switch {
+		case words != nil && !slices.Contains(words, word):
+			p.problem(fieldAction, word+" does not apply to "+nounOf(kind), "use "+strings.Join(words[:len(words)-1], ", ")+" or "+words[len(words)-1])
+			return
+		case words == nil && word == "admin" && p.fields[fieldEffect] == "allow":
+			p.problem(fieldAction, "admin applies to admin objects only", "write admin/** or admin/<area> as the object")
 			return
 		}
 	}
+}
+
+// nounOf returns a kind of object as in a sentence.
+func nounOf(kind string) string {
+	if kind == adminKind {
+		return "an admin object"
+	}
+	return "a " + kind
 }
 
 func quote(s string) string {

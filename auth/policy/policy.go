@@ -6,14 +6,20 @@
 // the same rules for each set of subjects, and tests hold the two against each
 // other. Nothing is cached beyond the policy that it was decided by.
 //
-// The package does not say who the caller is (package auth does), store
-// policies, or look at arguments. docs/policy.md is the guide for those who
-// write policies.
+// A rule may have a condition in CEL over the caller, the arguments and the
+// time. Only such rules are looked at again for each call, and arguments are
+// decoded only where one reads them.
+//
+// The package does not say who the caller is; package auth does. docs/policy.md
+// is the guide for those who write policies.
 package policy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -37,19 +43,45 @@ type Policy struct {
 	links   map[string][]link  // by subject
 	byText  map[string]*rule   // by Casbin's fields
 	casbin  *casbin.Enforcer
+
+	order      [][]string            // Casbin's lines, without duplicates
+	conditions map[string]*condition // by text
 }
 
 // A rule is a p line.
 type rule struct {
-	fields  [5]string // subject, domain, object, action, effect: what Casbin holds
+	fields  [6]string // subject, domain, object, action, effect, condition: what Casbin holds
 	line    int       // where the file has it
-	objects []glob
+	col     int       // where the line has the object, in characters from 1
+	objects []pattern
 	actions actions
 	deny    bool
+	cond    *condition // nil where the rule always applies
 }
 
 // String returns the rule as a line of a policy.
-func (r *rule) String() string { return "p, " + strings.Join(r.fields[:], ", ") }
+func (r *rule) String() string {
+	fields := r.fields[:]
+	if r.cond == nil {
+		fields = fields[:5]
+	}
+	return lineOf("p", fields...)
+}
+
+// lineOf returns a line of a policy, with quotes around the fields that need
+// them.
+func lineOf(kind string, fields ...string) string {
+	var b strings.Builder
+	b.WriteString(kind)
+	for _, f := range fields {
+		b.WriteString(", ")
+		if strings.ContainsAny(f, `,"`) {
+			f = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
+		}
+		b.WriteString(f)
+	}
+	return b.String()
+}
 
 func (r *rule) key() string { return strings.Join(r.fields[:], "\x00") }
 
@@ -62,44 +94,34 @@ func (p *Policy) Version() string { return p.version }
 // Rules returns how many different rules the policy has.
 func (p *Policy) Rules() int { return len(p.byText) }
 
+// Unknown returns a problem for each rule that names a toolset which is none of
+// these. Such a rule allows nothing, or denies everything.
+func (p *Policy) Unknown(sets Toolsets) Problems {
+	var out Problems
+	for _, r := range p.inOrder() {
+		for i := range r.objects {
+			name := r.objects[i].toolset
+			if _, ok := sets[name]; ok || name == "" || len(out) == maxProblems {
+				continue
+			}
+			hint := "the configuration has no toolsets"
+			if len(sets) > 0 {
+				hint = "the configuration has " + strings.Join(slices.Sorted(maps.Keys(sets)), ", ")
+			}
+			out = append(out, Problem{File: p.name, Line: r.line, Col: r.col, Msg: fmt.Sprintf("no toolset is named %s", quote(name)), Hint: hint})
+		}
+	}
+	return out
+}
+
+// inOrder returns the rules in the order of the file.
+func (p *Policy) inOrder() []*rule {
+	return slices.SortedFunc(maps.Values(p.byText), func(a, b *rule) int { return cmp.Compare(a.line, b.line) })
+}
+
 func versionOf(csv []byte) string {
 	sum := sha256.Sum256(csv)
 	return hex.EncodeToString(sum[:8])
-}
-
-// actions are a set of actions, one bit for each [gateway.Op].
-type actions uint8
-
-const everyAction = actions(1<<gateway.OpCall | 1<<gateway.OpRead | 1<<gateway.OpGet | 1<<gateway.OpComplete | 1<<gateway.OpSubscribe)
-
-func action(op gateway.Op) actions { return 1 << op }
-
-// parseAction returns the actions that a rule's word means, none where it is
-// not known.
-func parseAction(word string) actions {
-	if word == "*" {
-		return everyAction
-	}
-	for op := gateway.OpCall; op <= gateway.OpSubscribe; op++ {
-		if op.String() == word {
-			return action(op)
-		}
-	}
-	return 0
-}
-
-// mainOp is the action that makes an object visible to whoever may take it, 0
-// where there is none.
-func mainOp(object string) gateway.Op {
-	switch kind, _, _ := strings.Cut(object, "/"); kind {
-	case "tool":
-		return gateway.OpCall
-	case "resource":
-		return gateway.OpRead
-	case "prompt":
-		return gateway.OpGet
-	}
-	return 0
 }
 
 // subjects returns what a principal is called in rules, before role links.

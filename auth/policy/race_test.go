@@ -35,7 +35,7 @@ func TestNoStaleDecision(t *testing.T) {
 				before := revoked.Load()
 				err := e.Admit(t.Context(), &gateway.Call{Op: gateway.OpCall, Kind: gateway.KindTool, Object: tool.Object, Target: &tool.Capability, Principal: who})
 				sees := e.View(who, snap).Tool("demo.a") != nil
-				d := e.Decide(who, tool.Object, "call")
+				d := decide(t, e, who, tool.Object, "call")
 				if before%2 == 1 && revoked.Load() == before && (err == nil || sees || d.Allowed) {
 					t.Errorf("after the rule was removed: Admit %v, View %t, Decide %+v", err, sees, d)
 					return
@@ -91,7 +91,7 @@ func TestCachesAreBounded(t *testing.T) {
 	}
 	g := c.grantOf(role("dev"))
 	for range 2*maxKnown + 1 {
-		g.of(&gateway.Capability{Object: "tool/demo/a"})
+		g.of(&gateway.Capability{}, &target{object: newObject("tool/demo/a")})
 	}
 	if g.count.Load() > maxKnown {
 		t.Errorf("%d decisions are remembered", g.count.Load())
@@ -101,7 +101,7 @@ func TestCachesAreBounded(t *testing.T) {
 // TestNoTwoPrincipalsForOne finds principals under one hash.
 func TestNoTwoPrincipalsForOne(t *testing.T) {
 	p := mustParse(t, "p, role:a, *, tool/demo/a, call, allow\np, anyone, t, tool/demo/b, call, allow\n")
-	c := newCompiled(p)
+	c := newCompiled(p, new(Toolsets))
 	hash := c.hash(role("a"))
 	for _, who := range []*gateway.Principal{role("a"), role("b"), {ID: role().ID, Tenant: "t"}} {
 		// Whatever stood there under the same hash, it is not taken for who.
@@ -128,7 +128,7 @@ func TestNoTwoPrincipalsForOne(t *testing.T) {
 }
 
 func TestTenantIsNoSubject(t *testing.T) {
-	c := newCompiled(mustParse(t, "p, role:x, *, tool/demo/a, call, allow\n"))
+	c := newCompiled(mustParse(t, "p, role:x, *, tool/demo/a, call, allow\n"), new(Toolsets))
 	with := role("x")
 	with.Tenant = "a"
 	c.grantOf(with)

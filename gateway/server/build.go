@@ -77,11 +77,39 @@ func (s *Server) openAudit(_ context.Context, cfg *config.Config) (err error) {
 
 // loadPolicy reads the policy file. Without one, nobody may do anything.
 func (s *Server) loadPolicy(_ context.Context, cfg *config.Config) error {
-	p, err := s.readPolicy(cfg)
+	sets, err := selectors(cfg)
 	if err != nil {
 		return err
 	}
-	s.policy = policy.NewEnforcer(p, policy.Options{Logger: s.log})
+	p, err := s.readPolicy(cfg)
+	if err == nil {
+		err = known(p, sets)
+	}
+	if err != nil {
+		return err
+	}
+	s.policy = policy.NewEnforcer(p, policy.Options{Toolsets: sets, Snapshot: s.registry.Snapshot, Logger: s.log})
+	return nil
+}
+
+// selectors returns the toolsets that a policy can name.
+func selectors(cfg *config.Config) (policy.Toolsets, error) {
+	sets := policy.Toolsets{}
+	for _, c := range cfg.Toolsets {
+		set, err := newToolset(c)
+		if err != nil {
+			return nil, err
+		}
+		sets[c.Name] = set
+	}
+	return sets, nil
+}
+
+// known refuses a policy that names a toolset which the configuration has not.
+func known(p *policy.Policy, sets policy.Toolsets) error {
+	if problems := p.Unknown(sets); len(problems) > 0 {
+		return problems
+	}
 	return nil
 }
 

@@ -10,14 +10,23 @@ import (
 
 // setPolicy puts a policy in force, in every door at once: the next decision
 // and the next list are made by it, watchers look again, and running calls that
-// it does not allow end.
-func (s *Server) setPolicy(ctx context.Context, p *policy.Policy) {
-	if p.Version() == s.policy.Policy().Version() {
+// it does not allow end. With it come the toolsets that it can name, unless they
+// are nil: then they stay.
+func (s *Server) setPolicy(ctx context.Context, p *policy.Policy, sets policy.Toolsets) {
+	same := p.Version() == s.policy.Policy().Version()
+	if same && sets == nil {
 		return
 	}
-	s.policy.Set(p)
+	if sets == nil {
+		sets = s.policy.Toolsets()
+	}
+	s.policy.SetAll(p, sets)
 	s.registry.Refresh()
-	s.log.InfoContext(ctx, "policy in force", slog.String("version", p.Version()), slog.Int("calls_ended", s.recheck()))
+	ended := s.recheck()
+	if same {
+		return
+	}
+	s.log.InfoContext(ctx, "policy in force", slog.String("version", p.Version()), slog.Int("calls_ended", ended))
 	s.event(ctx, "policy", "version "+p.Version())
 	s.publishPolicy(ctx, p.Version())
 }
@@ -44,18 +53,30 @@ func (s *Server) watchFile(ctx context.Context, file string) {
 		return
 	}
 	for csv, err := range config.WatchFile(ctx, file) {
-		var p *policy.Policy
 		if err == nil {
-			p, err = policy.Parse(file, csv)
+			err = s.take(ctx, file, csv)
 		}
 		if err != nil {
 			s.log.ErrorContext(ctx, "policy not reloaded", slog.String("file", file), slog.Any("cause", err))
-			continue
 		}
-		s.reload.Lock()
-		if s.config.Load().Policy.File == file {
-			s.setPolicy(ctx, p)
-		}
-		s.reload.Unlock()
 	}
+}
+
+// take puts the text of a policy file in force, if the configuration still names
+// that file.
+func (s *Server) take(ctx context.Context, file string, csv []byte) error {
+	p, err := policy.Parse(file, csv)
+	if err != nil {
+		return err
+	}
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	if s.config.Load().Policy.File != file {
+		return nil
+	}
+	if err := known(p, s.policy.Toolsets()); err != nil {
+		return err
+	}
+	s.setPolicy(ctx, p, nil)
+	return nil
 }

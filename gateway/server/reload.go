@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 
 	"github.com/trilith-gateway/trilith/gateway/config"
 )
@@ -15,7 +16,14 @@ import (
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
+	named, err := selectors(cfg)
+	if err != nil {
+		return err
+	}
 	p, err := s.readPolicy(cfg)
+	if err == nil {
+		err = known(p, named)
+	}
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
@@ -34,11 +42,15 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 		}
 		s.log.Log(ctx, level, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
 	}
-	moved := s.config.Swap(cfg).Policy.File != cfg.Policy.File
+	old := s.config.Swap(cfg)
+	moved := old.Policy.File != cfg.Policy.File
 	if leave := s.rewatch.Load(); moved && leave != nil {
 		(*leave)()
 	}
-	s.setPolicy(ctx, p)
+	if reflect.DeepEqual(old.Toolsets, cfg.Toolsets) {
+		named = nil
+	}
+	s.setPolicy(ctx, p, named)
 	s.sources.replace(next)
 	if s.toolsets.replace(sets) {
 		s.registry.Refresh() // The snapshot keeps the views of the toolsets that ended.

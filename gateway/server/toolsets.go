@@ -95,10 +95,14 @@ func (s *Server) makeToolsets(cfg *config.Config) (*toolsetTable, error) {
 	return next, nil
 }
 
-func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
-	set, err := toolset.New(toolset.Options{
+func newToolset(c config.Toolset) (*toolset.Toolset, error) {
+	return toolset.New(toolset.Options{
 		Name: c.Name, Tools: c.Tools, Resources: c.Resources, Prompts: c.Prompts, Tags: c.Tags, Sources: c.Sources,
 	})
+}
+
+func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
+	set, err := newToolset(c)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func New(o Options) (*Toolset, error) {
 // Admit lets a call pass whose target the toolset selects. A resource that only
 // a template describes is selected with its template.
 func (t *Toolset) Admit(_ context.Context, call *gateway.Call) error {
-	if t.selects(call.Target) {
+	if t.Selects(call.Target) {
 		return nil
 	}
 	return gateway.NotFoundError(call, "toolset", fmt.Errorf("%s is not in toolset %s", call.Object, t.name))
@@ -83,11 +83,11 @@ type viewKey struct{ *Toolset }
 // View returns the part of a snapshot that the toolset selects. It is made once
 // for each snapshot and lives as long.
 func (t *Toolset) View(_ *gateway.Principal, s *gateway.Snapshot) *gateway.Snapshot {
-	return s.Memo(viewKey{t}, func(s *gateway.Snapshot) any { return s.Filter(t.selects) }).(*gateway.Snapshot) //nolint:forcetypeassert // the key is ours.
+	return s.Memo(viewKey{t}, func(s *gateway.Snapshot) any { return s.Filter(t.Selects) }).(*gateway.Snapshot) //nolint:forcetypeassert // the key is ours.
 }
 
-// selects reports whether any selector matches.
-func (t *Toolset) selects(c *gateway.Capability) bool {
+// Selects reports whether any selector matches the capability.
+func (t *Toolset) Selects(c *gateway.Capability) bool {
 	if slices.Contains(t.sources, c.Source) || slices.ContainsFunc(c.Tags, func(tag string) bool { return slices.Contains(t.tags, tag) }) {
 		return true
 	}
