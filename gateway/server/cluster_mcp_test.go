@@ -258,3 +258,79 @@ func TestClusterModern(t *testing.T) {
 		t.Fatal(body)
 	}
 }
+
+// about makes a request about a task.
+func (p *nodePair) about(t testing.TB, node *rig, persona, verb, id, more string) taskResult {
+	t.Helper()
+	_, body := p.modern(t, node, persona, "tasks/"+verb, id, `"taskId":"`+id+`"`+more)
+	var res struct {
+		Result taskResult `json:"result"`
+		Error  *struct {
+			Code int `json:"code"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal([]byte(body), &res); err != nil {
+		t.Fatal(body)
+	}
+	if res.Error != nil {
+		res.Result.refused = res.Error.Code
+	}
+	return res.Result
+}
+
+// TestClusterTasks: a task that runs on one node is looked at, answered, stopped
+// and listened to through the other, and has failed when its node has ended.
+func TestClusterTasks(t *testing.T) {
+	p := twoNodes(t)
+	begin := func(tool string) string {
+		_, body := p.modern(t, p.a, "dev", "tools/call", "x."+tool, `"name":"x.`+tool+`"`)
+		var res struct{ Result taskResult }
+		if err := json.Unmarshal([]byte(body), &res); err != nil || res.Result.Type != "task" {
+			t.Fatal(body)
+		}
+		return res.Result.ID
+	}
+
+	asking := begin("asking_task")
+	h := p.headers(t, "dev", "")
+	h.Set("MCP-Protocol-Version", "2026-07-28")
+	h.Set("Mcp-Method", "subscriptions/listen")
+	events := p.stream(t, p.b, http.MethodPost, h, `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"taskIds":["`+asking+
+		`"]},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}}`)
+	until(t, events, `"status":"input_required"`)
+	if got := p.about(t, p.b, "dev", "get", asking, ""); got.Status != "input_required" {
+		t.Errorf("%+v", got)
+	}
+	answer := `,"inputResponses":{"q1":{"action":"decline"}}`
+	for _, verb := range []string{"get", "update", "cancel"} {
+		if got := p.about(t, p.b, "admin", verb, asking, answer); got.refused != -32602 {
+			t.Errorf("another principal's %s: %+v", verb, got)
+		}
+	}
+	if got := p.about(t, p.b, "dev", "update", asking, answer); got.Type != "complete" {
+		t.Errorf("%+v", got)
+	}
+	poll(t, func() bool { return p.about(t, p.b, "dev", "get", asking, "").Status == "completed" })
+	until(t, events, `"status":"completed"`)
+
+	working := begin("task")
+	next(t, p.started)
+	if got := p.about(t, p.b, "dev", "cancel", working, ""); got.Type != "complete" {
+		t.Errorf("%+v", got)
+	}
+	next(t, p.ended)
+	if got := p.about(t, p.b, "dev", "get", working, ""); got.Status != "cancelled" {
+		t.Errorf("%+v", got)
+	}
+	if got := p.about(t, p.b, "dev", "cancel", working, ""); got.Type != "complete" {
+		t.Errorf("%+v", got)
+	}
+
+	lost := begin("task")
+	next(t, p.started)
+	p.a.stop()
+	poll(t, func() bool { return p.about(t, p.b, "dev", "get", lost, "").Status == "failed" })
+	if got := p.about(t, p.b, "dev", "get", lost, ""); !strings.Contains(string(got.Error), "restarted") {
+		t.Errorf("%s", got.Error)
+	}
+}

@@ -47,6 +47,8 @@ const (
 	peerResume  = "resume"  // the answer to a question of a modern call that waits
 	peerAttend  = "attend"  // what has become of the call since?
 	peerLeave   = "leave"   // the client of the call has gone
+	peerUpdate  = "update"  // answers to the questions of a task
+	peerStop    = "stop"    // cancel a task
 )
 
 // A peerRequest is what one node asks of another. Which members are used is for
@@ -56,6 +58,7 @@ type peerRequest struct {
 	Owner     string             `json:"owner,omitempty"`   // the principal's ID
 	Session   []byte             `json:"session,omitempty"` // a sessionKey
 	Stream    string             `json:"stream,omitempty"`
+	Task      string             `json:"task,omitempty"`  // its key in the store
 	Name      []byte             `json:"name,omitempty"`  // of a call that waits
 	Visit     []byte             `json:"visit,omitempty"` // names the request that waits for it
 	ID        []byte             `json:"id,omitempty"`
@@ -140,6 +143,8 @@ func (f *Frontend) Answer(ctx context.Context, data []byte) ([]byte, error) {
 		a = f.attendVisit(ctx, &r)
 	case peerLeave:
 		f.leaveVisit(&r)
+	case peerUpdate, peerStop:
+		a.Err = peerErrorOf(f.serveTask(ctx, &r))
 	default:
 		return nil, errors.New("unknown operation")
 	}

@@ -143,6 +143,11 @@ func (f *Frontend) originOf(ctx context.Context, log *eventLog) origin {
 	return origin{string(node), bytes.Clone(id)}
 }
 
+// nodeGone reports whether another node has certainly ended.
+func (f *Frontend) nodeGone(ctx context.Context, node string) bool {
+	return f.o.Cluster != nil && f.gone(ctx, origin{node: node}, peerPing, "")
+}
+
 // gone asks the node of a stream's call for something and reports whether the
 // node has ended.
 func (f *Frontend) gone(ctx context.Context, o origin, op, stream string) bool {

@@ -361,3 +361,37 @@ func TestMessagesThroughAnotherNode(t *testing.T) {
 		t.Errorf("a node that has ended: %d", status)
 	}
 }
+
+// TestTaskOfNodeThatDied: who cancels or answers a task whose node has gone
+// learns at once that it has failed. Who looks does when the node has been silent
+// for longer than it ever is: one that still writes runs the task.
+func TestTaskOfNodeThatDied(t *testing.T) {
+	for _, verb := range []string{"cancel", "update", "get"} {
+		t.Run(verb, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &mesh{nodes: map[string]*mcp.Frontend{}}
+				store := &testStore{records: map[string][]byte{}}
+				node := func(name string) *taskRig {
+					r := newTaskRigWith(t, mcp.FrontendOptions{
+						Cluster: meshNode{m, name}, Tasks: mcp.TaskOptions{Store: store, Node: name},
+					})
+					m.nodes[name] = r.frontend
+					return r
+				}
+				a, b := node("a"), node("b")
+				id := a.begin(t, "job")
+				b.wantStatus(t, id, "working")
+				m.kill("a")
+				if verb == "get" {
+					<-time.After(5 * time.Second)
+					b.wantStatus(t, id, "working")
+				} else if got := b.about(t, "alice", verb, id, `,"inputResponses":{}`); got.Result.Type != "complete" {
+					t.Error(got.body)
+				} else {
+					b.wantStatus(t, id, "failed")
+				}
+				a.release <- struct{}{}
+			})
+		})
+	}
+}

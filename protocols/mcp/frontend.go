@@ -134,7 +134,7 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 	if f.node = rand.Text(); o.Cluster != nil {
 		f.node = o.Cluster.Node()
 	}
-	f.tasks = newTasks(gw, o.Tasks, o.Logger)
+	f.tasks = newTasks(gw, o.Tasks, o.Logger, f.nodeGone)
 	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
 	for can := range abilityCount {
 		f.declared[can] = can.declared()

@@ -1,24 +1,26 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"sync/atomic"
+	"time"
 )
 
 // A followedTask is a task whose changes a stream tells (ext-tasks, task status
 // notifications).
 type followedTask struct {
 	id    string
-	live  *task           // or nil where the task has ended
-	state json.RawMessage // then
+	live  *task                           // or nil where the task has ended or runs elsewhere
+	state atomic.Pointer[json.RawMessage] // then
 	news  atomic.Bool
 	stop  func()
 }
 
 // followTasks lets the feed tell of tasks and returns the ids of those that it
-// can: the principal's own that run here or have ended. What they are now is
-// told first, since a task may have ended before its client began to listen.
+// can: the principal's own. What they are now is told first, since a task may
+// have ended before its client began to listen.
 func (f *Frontend) followTasks(ctx context.Context, req *request, d *feed, ids []string) ([]string, *wireError) {
 	if len(ids) == 0 {
 		return nil, nil
@@ -29,15 +31,25 @@ func (f *Frontend) followTasks(ctx context.Context, req *request, d *feed, ids [
 	var taken []string
 	for _, id := range ids {
 		live, rec, err := f.tasks.find(ctx, id, req.principal.ID)
-		if err != nil || live == nil && !isFinal(rec.status) {
+		if err != nil {
 			continue
 		}
-		ft := &followedTask{id: id, live: live, state: rec.state, stop: func() {}}
+		ft := &followedTask{id: id, live: live, stop: func() {}}
+		ft.state.Store(&rec.state)
 		ft.news.Store(true)
-		if live != nil {
-			ft.stop = live.watch(func() {
-				ft.news.Store(true)
-				d.poke()
+		changed := func() {
+			ft.news.Store(true)
+			d.poke()
+		}
+		switch {
+		case live != nil:
+			ft.stop = live.watch(changed)
+		case !isFinal(rec.status):
+			following, stop := context.WithCancel(context.WithoutCancel(ctx)) // The stream may outlive the handler of its request.
+			ft.stop = stop
+			go f.tasks.follow(following, taskKey(id, req.principal.ID), rec, func(state json.RawMessage) {
+				ft.state.Store(&state)
+				changed()
 			})
 		}
 		d.tasks = append(d.tasks, ft)
@@ -46,13 +58,41 @@ func (f *Frontend) followTasks(ctx context.Context, req *request, d *feed, ids [
 	return taken, nil
 }
 
+// follow looks what has become of a task that runs on another node until it has
+// ended or nobody wants to know.
+func (s *tasks) follow(ctx context.Context, key string, rec taskRecord, changed func(json.RawMessage)) {
+	tick := time.NewTicker(s.o.Poll)
+	defer tick.Stop()
+	for !isFinal(rec.status) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		now, err := s.load(ctx, key)
+		if err != nil {
+			if err.code == codeInvalidParams {
+				return // It has expired.
+			}
+			continue
+		}
+		if s.orphaned(ctx, now, time.Now()) && !isFinal(now.status) {
+			s.bury(ctx, key, &now, time.Now())
+		}
+		if !bytes.Equal(now.state, rec.state) {
+			changed(now.state)
+		}
+		rec = now
+	}
+}
+
 // tellTasks sends what has become of the followed tasks since the last time.
 func (d *feed) tellTasks(out stream) error {
 	for _, ft := range d.tasks {
 		if !ft.news.Swap(false) {
 			continue
 		}
-		state := ft.state
+		state := *ft.state.Load()
 		if ft.live != nil {
 			ft.live.mu.Lock()
 			state = ft.live.state()

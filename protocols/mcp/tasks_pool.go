@@ -26,6 +26,9 @@ type tasks struct {
 	o   TaskOptions
 	log *slog.Logger
 
+	// gone reports whether another node has certainly ended.
+	gone func(ctx context.Context, node string) bool
+
 	mu      sync.Mutex
 	live    map[string]*task // by key: those whose last word is not in the store
 	rooms   map[string]*taskRoom
@@ -37,9 +40,9 @@ type tasks struct {
 // A taskRoom is what a principal's tasks take up.
 type taskRoom struct{ running, bytes int }
 
-func newTasks(gw *gateway.Gateway, o TaskOptions, log *slog.Logger) *tasks {
+func newTasks(gw *gateway.Gateway, o TaskOptions, log *slog.Logger, gone func(context.Context, string) bool) *tasks {
 	return &tasks{
-		gw: gw, o: o, log: log,
+		gw: gw, o: o, log: log, gone: gone,
 		live: map[string]*task{}, rooms: map[string]*taskRoom{}, closing: make(chan struct{}),
 	}
 }

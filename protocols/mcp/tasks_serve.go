@@ -43,45 +43,57 @@ func (f *Frontend) findTask(ctx context.Context, r *request) (live *task, stored
 // store has its end, so one of the two has it.
 func (s *tasks) find(ctx context.Context, id, owner string) (*task, taskRecord, *wireError) {
 	key := taskKey(id, owner)
-	s.mu.Lock()
-	t := s.live[key]
-	s.mu.Unlock()
 	now := time.Now()
-	if t != nil {
+	if t := s.running(key); t != nil {
 		if !now.Before(t.expires) {
 			return nil, taskRecord{}, unknownTask()
 		}
 		return t, taskRecord{}, nil
 	}
+	rec, err := s.load(ctx, key)
+	if err == nil && !isFinal(rec.status) && s.orphaned(ctx, rec, now) {
+		s.bury(ctx, key, &rec, now)
+	}
+	return nil, rec, err
+}
+
+// running returns a task that runs on this node, or nil.
+func (s *tasks) running(key string) *task {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.live[key]
+}
+
+// load reads a task's record.
+func (s *tasks) load(ctx context.Context, key string) (taskRecord, *wireError) {
 	data, err := s.o.Store.Get(ctx, key)
 	if errors.Is(err, ErrTaskNotFound) {
-		return nil, taskRecord{}, unknownTask()
+		return taskRecord{}, unknownTask()
 	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "a task was not read", slog.Any("cause", err))
-		return nil, taskRecord{}, refusal(&gateway.Error{Code: gateway.Unavailable, By: door, Msg: "tasks cannot be read now"}, nil, true)
+		return taskRecord{}, refusal(&gateway.Error{Code: gateway.Unavailable, By: door, Msg: "tasks cannot be read now"}, nil, true)
 	}
 	rec, ok := readTaskRecord(data)
 	if !ok {
 		s.log.ErrorContext(ctx, "a task's record is damaged")
-		return nil, taskRecord{}, refusal(&gateway.Error{Code: gateway.DataLoss, By: door, Msg: "the task cannot be read"}, nil, true)
+		return taskRecord{}, refusal(&gateway.Error{Code: gateway.DataLoss, By: door, Msg: "the task cannot be read"}, nil, true)
 	}
-	if !now.Before(rec.expires) {
-		return nil, taskRecord{}, unknownTask()
+	if !time.Now().Before(rec.expires) {
+		return taskRecord{}, unknownTask()
 	}
-	if !isFinal(rec.status) && s.orphaned(rec, now) {
-		s.bury(ctx, key, &rec, now)
-	}
-	return nil, rec, nil
+	return rec, nil
 }
 
 // orphaned reports whether the node that ran a task has ended. One of the same
-// name has, where it is not this start of it; any other, when it is silent.
-func (s *tasks) orphaned(rec taskRecord, now time.Time) bool {
+// name has, where it is not this start of it; any other, when it is silent or
+// cannot be reached.
+func (s *tasks) orphaned(ctx context.Context, rec taskRecord, now time.Time) bool {
 	if rec.node == s.o.Node {
 		return true // This node's own live tasks have been found before.
 	}
-	return now.Sub(rec.seen) > taskSilence
+	silent := now.Sub(rec.seen)
+	return silent > taskSilence || silent > taskBeat+taskPatience && s.gone(ctx, rec.node)
 }
 
 // bury gives an orphan its last status.
@@ -124,26 +136,32 @@ func (f *Frontend) getTask(ctx context.Context, r *request, out *buffer) *wireEr
 // updateTask serves tasks/update. Answers to what is not open mean nothing; the
 // others may come one by one (ext-tasks, task update requests).
 func (f *Frontend) updateTask(ctx context.Context, r *request, out *buffer) *wireError {
-	t, rec, _, err := f.findTask(ctx, r)
+	t, rec, id, err := f.findTask(ctx, r)
 	if err != nil {
 		return err
 	}
-	answers, ok := openObject(lookup(r.Params, []string{"inputResponses"}))
+	responses := lookup(r.Params, []string{"inputResponses"})
+	answers, ok := openObject(responses)
 	if !ok {
 		return invalidParams("inputResponses must be an object")
 	}
-	if t == nil {
-		if !isFinal(rec.status) {
-			return elsewhere()
-		}
-		f.acknowledge(out)
-		return nil
+	switch {
+	case t != nil:
+		t.update(ctx, answers)
+	case !isFinal(rec.status):
+		err = f.passTask(ctx, rec.node, &peerRequest{Op: peerUpdate, Task: taskKey(id, r.principal.ID), Answers: responses})
 	}
+	if err == nil {
+		f.acknowledge(out)
+	}
+	return err
+}
+
+// update takes answers.
+func (t *task) update(ctx context.Context, answers object) {
 	if t.take(answers) {
 		t.saved(ctx)
 	}
-	f.acknowledge(out)
-	return nil
 }
 
 // take delivers answers and reports whether there was a question for any.
@@ -166,30 +184,28 @@ func (t *task) take(answers object) bool {
 
 // cancelTask serves tasks/cancel, which is the same for a task that has ended.
 func (f *Frontend) cancelTask(ctx context.Context, r *request, out *buffer) *wireError {
-	t, rec, _, err := f.findTask(ctx, r)
+	t, rec, id, err := f.findTask(ctx, r)
 	switch {
 	case err != nil:
 		return err
-	case t == nil && !isFinal(rec.status):
-		return elsewhere()
 	case t != nil:
-		t.settle(statusCancelled, nil, "")
-		t.cancel(errTaskCancelled)
-		t.saved(ctx)
+		t.stop(ctx)
+	case !isFinal(rec.status):
+		err = f.passTask(ctx, rec.node, &peerRequest{Op: peerStop, Task: taskKey(id, r.principal.ID)})
 	}
-	f.acknowledge(out)
-	return nil
+	if err == nil {
+		f.acknowledge(out)
+	}
+	return err
+}
+
+// stop cancels a task on its client's wish.
+func (t *task) stop(ctx context.Context) {
+	t.settle(statusCancelled, nil, "")
+	t.cancel(errTaskCancelled)
+	t.saved(ctx)
 }
 
 func (f *Frontend) acknowledge(out *buffer) {
 	out.b = append(append(append(out.b, `{"resultType":"complete","_meta":`...), f.info...), '}')
-}
-
-// elsewhere is the answer to what only the node that runs a task can do. What
-// stands before the nodes is to send a task's requests to one node by Mcp-Name
-// (ext-tasks, routing headers).
-func elsewhere() *wireError {
-	return refusal(&gateway.Error{
-		Code: gateway.Unavailable, By: door, Msg: "the task runs on another node; requests about it must be routed by Mcp-Name",
-	}, nil, true)
 }

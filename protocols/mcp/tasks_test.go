@@ -33,7 +33,12 @@ type taskRig struct {
 // newTaskRig returns a fixture whose clients say which capabilities they have.
 func newTaskRig(t *testing.T, o mcp.TaskOptions) *taskRig {
 	t.Helper()
-	r := &taskRig{newFixture(t, mcp.FrontendOptions{Tasks: o}), make(chan struct{}, 64)}
+	return newTaskRigWith(t, mcp.FrontendOptions{Tasks: o})
+}
+
+func newTaskRigWith(t *testing.T, o mcp.FrontendOptions) *taskRig {
+	t.Helper()
+	r := &taskRig{newFixture(t, o), make(chan struct{}, 64)}
 	job := func(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
 		if call.Progress != nil {
 			call.Progress(gateway.Progress{Progress: "1", Message: "half way"})
