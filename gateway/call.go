@@ -110,6 +110,8 @@ type Call struct {
 	Object string      // the policy's name for the target: "tool/<source>/<name>"
 	Target *Capability // what Name resolved to
 	Tool   *Tool       // for OpCall
+
+	Policy string // version of the policy that decided; set by the gate that did, "" before
 }
 
 // Progress is how far a call has come. The numbers keep the text that the

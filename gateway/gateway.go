@@ -56,6 +56,20 @@ type Viewer interface {
 	View(*Principal, *Snapshot) *Snapshot
 }
 
+// A Listing says that a principal is about to be told what there is.
+type Listing struct {
+	Principal *Principal // who asks; nil where the door lets anybody look
+	Via       string     // the door, as [Call.Via]
+	Kind      Kind       // of what is listed; 0 for several kinds at once, as in a schema
+	Count     int        // how many entries the answer has
+}
+
+// A ListGate is a [Gate] that sees lists too. It admits one by returning nil,
+// or refuses it with an [*Error].
+type ListGate interface {
+	AdmitList(context.Context, Listing) error
+}
+
 // maxObservers bounds the observers of a gateway, so that Do needs no
 // allocation for them.
 const maxObservers = 8
@@ -67,6 +81,7 @@ type Gateway struct {
 	observers []Observer
 	gates     []Gate
 	viewers   []Viewer
+	lists     []ListGate
 	running   spread[runningCall]
 }
 
@@ -80,6 +95,9 @@ func New(r *Registry, observers []Observer, gates []Gate) (*Gateway, error) {
 	for _, gate := range g.gates {
 		if v, ok := gate.(Viewer); ok {
 			g.viewers = append(g.viewers, v)
+		}
+		if l, ok := gate.(ListGate); ok {
+			g.lists = append(g.lists, l)
 		}
 	}
 	return g, nil
@@ -187,6 +205,18 @@ func (g *Gateway) View(p *Principal) *Snapshot {
 		view = v.View(p, view)
 	}
 	return view
+}
+
+// Listed is called by a door for each list that it is about to answer with a
+// part of a view, once for each request. The door answers with the error, an
+// [*Error], where there is one.
+func (g *Gateway) Listed(ctx context.Context, list Listing) error {
+	for _, l := range g.lists {
+		if err := l.AdmitList(ctx, list); err != nil {
+			return errorOf(ctx, err)
+		}
+	}
+	return nil
 }
 
 // Changed returns a channel that is closed when any principal's view may

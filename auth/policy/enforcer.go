@@ -79,6 +79,7 @@ func (e *Enforcer) Admit(ctx context.Context, call *gateway.Call) error {
 		return errNobody()
 	}
 	c := e.current.Load()
+	call.Policy = c.policy.Version()
 	g := c.grantOf(call.Principal)
 	var v *verdict
 	own := call.Target != nil && call.Target.Object == call.Object

@@ -106,6 +106,10 @@ type denial struct{ question *question }
 // Error returns the reason, with the rule that denied it if one did.
 func (d denial) Error() string { return d.question.decision(false).Reason }
 
+// Rule returns the rule that denied it, for the audit record, or "" where none
+// did.
+func (d denial) Rule() string { return d.question.decision(false).Rule }
+
 // decision says why the question was decided so: by the first rule that did.
 func (q *question) decision(allowed bool) Decision {
 	first, unmet := q.deciding(allowed)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,7 +39,7 @@ func newAudit(a *app) *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&dir, "dir", "", "directory of the audit log")
 	cmd.PersistentFlags().StringVar(&file, "config", "", "configuration that says where the audit log is")
-	cmd.AddCommand(newAuditTail(a, find), newAuditVerify(a, find))
+	cmd.AddCommand(newAuditTail(a, find), newAuditVerify(a, find), newAuditKey(a, find))
 	return cmd
 }
 
@@ -81,14 +82,30 @@ func (a *app) record(r audit.Record) error {
 }
 
 func newAuditVerify(a *app, find func() (string, error)) *cobra.Command {
-	return &cobra.Command{
-		Use: "verify", Short: "Check that nobody has touched the audit log", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+	var keys, points []string
+	cmd := &cobra.Command{
+		Use: "verify [DIR]", Short: "Check that nobody has touched the audit log", Args: cobra.MaximumNArgs(1),
+		Long: `Check that nobody has touched the audit log: every record in its place, none missing, every checkpoint
+signed and with the root that the records have. It works on a copied folder too. Whoever owns the disk
+can write a whole new log with a new key; give --key and --checkpoint from copies kept elsewhere to
+find that.`,
+		RunE: func(_ *cobra.Command, args []string) error {
 			dir, err := find()
+			if len(args) > 0 {
+				dir, err = args[0], nil
+			}
 			if err != nil {
 				return err
 			}
-			report, err := audit.Verify(dir)
+			proofs := audit.Proofs{Keys: keys}
+			for _, file := range points {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					return err
+				}
+				proofs.Checkpoints = append(proofs.Checkpoints, text)
+			}
+			report, err := audit.Verify(dir, proofs)
 			if a.output == "json" && err == nil {
 				return a.json(report)
 			}
@@ -96,6 +113,29 @@ func newAuditVerify(a *app, find func() (string, error)) *cobra.Command {
 				return err
 			}
 			return a.verdict(report)
+		},
+	}
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "public key of the log, as audit key prints it, instead of those beside the log")
+	cmd.Flags().StringArrayVar(&points, "checkpoint", nil, "file with a checkpoint that was kept elsewhere")
+	return cmd
+}
+
+func newAuditKey(a *app, find func() (string, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: "key", Short: "Print the public keys of the audit log, the newest last", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			dir, err := find()
+			if err != nil {
+				return err
+			}
+			keys, err := audit.PublicKeys(dir)
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(keys)
+			}
+			return a.printf("%s\n", strings.Join(keys, "\n"))
 		},
 	}
 }
@@ -109,7 +149,12 @@ func (a *app) verdict(r audit.Report) error {
 	if r.Torn > 0 {
 		torn = fmt.Sprintf("; %d bytes of an incomplete record at the end: one being written now, or cut off by a crash", r.Torn)
 	}
-	return a.printf("%d records in %d segments, unbroken%s\n", r.Records, r.Segments, torn)
+	from := ""
+	if r.First > 1 {
+		from = fmt.Sprintf(" from record %d on", r.First)
+	}
+	return a.printf("%d records in %d segments, unbroken%s; signed up to record %d by %d checkpoints%s\n",
+		r.Records-max(r.First-1, 0), r.Segments, from, r.Checkpoint, r.Checkpoints, torn)
 }
 
 // line is a record for people: when, through which door, how it ended, who and

@@ -13,10 +13,17 @@ func TestVerdict(t *testing.T) {
 		want   string
 	}{
 		{audit.Report{}, "the log has no record yet\n"},
-		{audit.Report{Segments: 2, Records: 7}, "7 records in 2 segments, unbroken\n"},
 		{
-			audit.Report{Segments: 1, Records: 7, Torn: 12},
-			"7 records in 1 segments, unbroken; 12 bytes of an incomplete record at the end: one being written now, or cut off by a crash\n",
+			audit.Report{Segments: 2, First: 1, Records: 7, Checkpoint: 7, Checkpoints: 3},
+			"7 records in 2 segments, unbroken; signed up to record 7 by 3 checkpoints\n",
+		},
+		{
+			audit.Report{Segments: 2, First: 6, Records: 7, Checkpoint: 7, Checkpoints: 3},
+			"2 records in 2 segments, unbroken from record 6 on; signed up to record 7 by 3 checkpoints\n",
+		},
+		{
+			audit.Report{Segments: 1, First: 1, Records: 7, Checkpoint: 6, Checkpoints: 1, Torn: 12},
+			"7 records in 1 segments, unbroken; signed up to record 6 by 1 checkpoints; 12 bytes of an incomplete record at the end: one being written now, or cut off by a crash\n",
 		},
 	} {
 		var out bytes.Buffer

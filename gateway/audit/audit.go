@@ -20,17 +20,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/trilith-gateway/trilith/gateway"
-)
-
-// A Mode says how much of the log a caller waits for.
-type Mode string
-
-// The modes. In both, a full queue makes the caller wait; no record is dropped.
-const (
-	ModeAsync Mode = "async" // a call ends when its record is queued; a crash of the process may lose what was queued
-	ModeWAL   Mode = "wal"   // a call ends when its record is durable; all calls that wait share one sync
 )
 
 // Arguments says what a record holds of a call's arguments.
@@ -47,8 +36,8 @@ const (
 type Options struct {
 	Dir          string        // where the log lives; made if missing. One process writes it
 	Node         string        // the node's name in every record
-	Mode         Mode          // "" is ModeAsync
-	SyncEvery    time.Duration // longest time that a written record stays volatile in ModeAsync; 0 is 100 ms
+	Modes        Modes         // what calls wait for
+	SyncEvery    time.Duration // longest time that a written record stays volatile; 0 is 100 ms
 	SegmentBytes int64         // a segment that has reached this size is followed by a new one; 0 is 64 MiB
 	Arguments    Arguments     // "" is ArgumentsHMAC
 	Queue        int           // records that may wait for the writer; 0 is 4096
@@ -65,12 +54,8 @@ func (o *Options) complete() error {
 	case o.SyncEvery < 0 || o.SegmentBytes < 0 || o.Queue < 0 || o.Queue > math.MaxInt32:
 		return errors.New("audit log: an option is out of range")
 	}
-	switch o.Mode {
-	case "":
-		o.Mode = ModeAsync
-	case ModeAsync, ModeWAL:
-	default:
-		return fmt.Errorf("audit log: mode %q is neither %q nor %q", o.Mode, ModeAsync, ModeWAL)
+	if err := o.Modes.complete(); err != nil {
+		return err
 	}
 	switch o.Arguments {
 	case "":
@@ -113,7 +98,9 @@ type Log struct {
 	result  error         // of Close
 
 	failure atomic.Pointer[failure]
-	refused atomic.Int64 // calls and events that were only counted, since the last log.gap
+	alarm   atomic.Pointer[chan struct{}] // closed when a failure begins; a new one when it is over
+	refused atomic.Int64                  // calls and events that were only counted, since the last log.gap
+	dropped atomic.Int64                  // records in ModeAsync that found no room, since the last log.gap
 }
 
 // A failure is why the log cannot be written now.
@@ -146,7 +133,11 @@ func open(o Options, create createFunc) (l *Log, err error) {
 			err = errors.Join(err, lock.Close())
 		}
 	}()
-	end, err := readEnd(o.Dir)
+	signer, keys, err := openSigner(o.Dir, o.Node)
+	if err != nil {
+		return nil, err
+	}
+	end, err := readEnd(o.Dir, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -154,13 +145,21 @@ func open(o Options, create createFunc) (l *Log, err error) {
 		o: o, lock: lock, queue: make(chan *entry, o.Queue),
 		closing: make(chan struct{}), done: make(chan struct{}),
 	}
-	l.entries.New = func() any { return &entry{committed: make(chan struct{}, 1)} }
+	l.entries.New = func() any { return &entry{done: make(chan struct{}, 1)} }
+	alarm := make(chan struct{})
+	l.alarm.Store(&alarm)
 	if l.macs, err = openKey(o.Dir, o.Arguments); err != nil {
 		return nil, err
 	}
-	w := &writer{log: l, create: create, durable: end.chain, chain: end.chain, base: end.size}
-	if err := w.start(&end); err != nil {
-		return nil, errors.Join(err, w.closeFile())
+	w := &writer{
+		log: l, create: create, durable: end.at.chain, chain: end.at.chain, base: end.size, flushed: make(chan error, 1),
+		seal: &seal{
+			dir: o.Dir, now: o.Now, signer: signer, at: end.at,
+			point: end.point, saved: end.saved, size: end.points, first: end.first,
+		},
+	}
+	if err := w.start(end); err != nil {
+		return nil, errors.Join(err, w.closeFile(), w.seal.close())
 	}
 	go w.run()
 	return l, nil
@@ -189,20 +188,4 @@ func (l *Log) Healthy() error {
 		return f.error
 	}
 	return nil
-}
-
-// Gate returns a gate that admits calls while the log can be written, and
-// refuses them as Unavailable while it cannot: no record, no call. It should
-// stand first. What it refuses is not recorded but counted; a record of type
-// [TypeGap] gives the count when the log can be written again.
-func (l *Log) Gate() gateway.Gate { return gate{l} }
-
-type gate struct{ log *Log }
-
-func (g gate) Admit(context.Context, *gateway.Call) error {
-	f := g.log.failure.Load()
-	if f == nil {
-		return nil
-	}
-	return &gateway.Error{Code: gateway.Unavailable, By: "audit", Msg: "the gateway cannot record calls now", Retry: time.Second, Err: f.error}
 }

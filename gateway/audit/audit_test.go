@@ -54,7 +54,7 @@ func mustClose(t *testing.T, l *Log) {
 
 func mustVerify(t *testing.T, dir string) Report {
 	t.Helper()
-	report, err := Verify(dir)
+	report, err := Verify(dir, Proofs{})
 	if err != nil {
 		t.Fatalf("Verify: %v", err)
 	}
@@ -86,13 +86,19 @@ func testCall(name string) *gateway.Call {
 	return &gateway.Call{
 		Op: gateway.OpCall, Kind: gateway.KindTool, Name: name, Object: "tool/demo/" + name, Via: "mcp",
 		Args:      json.RawMessage(`{"secret": "hunter2"}`),
-		Principal: &gateway.Principal{ID: "idp|user|alice", Name: "Alice", Roles: []string{"dev", "ops"}},
+		Principal: &gateway.Principal{ID: "idp|user|alice", Name: "Alice", Kind: "user", Groups: []string{"staff"}, Roles: []string{"dev", "ops"}, Scopes: []string{}},
+		Policy:    "v7",
 	}
 }
 
 // do records one call that ended so.
 func do(ctx context.Context, l *Log, call *gateway.Call, res *gateway.Result, err error) {
-	_, end := l.Observe(ctx, call)
+	ctx, end := l.Observe(ctx, call)
+	if err == nil {
+		if err = l.Intents().Admit(ctx, call); err != nil {
+			res = nil
+		}
+	}
 	end(res, err)
 }
 
@@ -101,7 +107,7 @@ func TestRecordOfCall(t *testing.T) {
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	now := start
 	l := mustOpen(t, Options{
-		Dir: dir, Node: "n1", Mode: ModeWAL, Now: func() time.Time { return now },
+		Dir: dir, Node: "n1", Now: func() time.Time { return now },
 		Trace: func(context.Context) string { return "4bf92f" },
 	})
 
@@ -125,8 +131,10 @@ func TestRecordOfCall(t *testing.T) {
 	want := Record{
 		V: 1, Seq: 2, Prev: all[1].Prev, Time: start, Type: TypeCall, Node: "n1", ID: id,
 		Via: "mcp", Op: "call", Kind: "tool", Name: "echo", Object: "tool/demo/echo",
-		Principal: Principal{ID: "idp|user|alice", Name: "Alice", Roles: []string{"dev", "ops"}},
-		Code:      "OK", ToolError: true, DurationUS: 1500, BytesIn: 21, BytesOut: 56, ArgsHMAC: all[1].ArgsHMAC, Trace: "4bf92f",
+		Principal: Principal{
+			ID: "idp|user|alice", Name: "Alice", Kind: "user", Groups: []string{"staff"}, Roles: []string{"dev", "ops"}, Scopes: []string{},
+		},
+		Policy: "v7", Code: "OK", ToolError: true, DurationUS: 1500, BytesIn: 21, BytesOut: 56, ArgsHMAC: all[1].ArgsHMAC, Trace: "4bf92f",
 	}
 	if diff := cmp.Diff(want, all[1]); diff != "" {
 		t.Errorf("record of a call (-want +got):\n%s", diff)
@@ -165,7 +173,12 @@ func logFiles(t *testing.T, dir string) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range append(names, filepath.Join(dir, checkpointName)) {
+	points, err := filepath.Glob(filepath.Join(dir, "*"+pointsSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names = append(names, points...)
+	for _, name := range append(names, filepath.Join(dir, publicName), filepath.Join(dir, pointName)) {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -202,7 +215,7 @@ func TestArguments(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for _, o := range []Options{
-		{}, {Dir: "x", Mode: "strict"}, {Dir: "x", Arguments: "all"}, {Dir: "x", Queue: -1},
+		{}, {Dir: "x", Modes: Modes{Call: ModeAsync}}, {Dir: "x", Modes: Modes{Read: "never"}}, {Dir: "x", Arguments: "all"}, {Dir: "x", Queue: -1},
 	} {
 		if l, err := Open(o); err == nil {
 			t.Errorf("Open(%+v) succeeded", o)
@@ -257,9 +270,9 @@ func TestAfterClose(t *testing.T) {
 }
 
 func TestRotationAndConcurrency(t *testing.T) {
-	for _, mode := range []Mode{ModeAsync, ModeWAL} {
+	for _, mode := range []Mode{ModeWAL, ModeStrict} {
 		dir := t.TempDir()
-		l := mustOpen(t, Options{Dir: dir, Mode: mode, SegmentBytes: 8 << 10, Queue: 4})
+		l := mustOpen(t, Options{Dir: dir, Modes: Modes{Call: mode}, SegmentBytes: 8 << 10, Queue: 4})
 		var wg sync.WaitGroup
 		for i := range 8 {
 			wg.Go(func() {
@@ -271,7 +284,8 @@ func TestRotationAndConcurrency(t *testing.T) {
 		wg.Wait()
 		mustClose(t, l)
 		report := mustVerify(t, dir)
-		if report.Records != 402 || report.Segments < 5 {
+		records := map[Mode]int{ModeWAL: 1, ModeStrict: 2}[mode]
+		if report.Records != int64(2+400*records) || report.Segments < 5 {
 			t.Errorf("%s: %+v", mode, report)
 		}
 		seen := map[string]int{}
@@ -280,7 +294,7 @@ func TestRotationAndConcurrency(t *testing.T) {
 		}
 		for i := range 8 {
 			for j := range 50 {
-				if n := seen[fmt.Sprintf("t%d-%d", i, j)]; n != 1 {
+				if n := seen[fmt.Sprintf("t%d-%d", i, j)]; n != records {
 					t.Fatalf("%s: call t%d-%d has %d records", mode, i, j, n)
 				}
 			}
@@ -291,7 +305,7 @@ func TestRotationAndConcurrency(t *testing.T) {
 // writeUntilKilled writes records from several goroutines and prints the name
 // of each call that was acknowledged.
 func writeUntilKilled(dir string) {
-	l, err := Open(Options{Dir: dir, Mode: ModeWAL, SegmentBytes: 16 << 10})
+	l, err := Open(Options{Dir: dir, SegmentBytes: 16 << 10})
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)

@@ -10,9 +10,9 @@ import (
 // share. Compare its CPU time too (go test -bench -cpuprofile), as the writer
 // runs beside.
 func BenchmarkCall(b *testing.B) {
-	for _, mode := range []Mode{ModeAsync, ModeWAL} {
+	for _, mode := range []Mode{ModeWAL, ModeStrict} {
 		b.Run(string(mode), func(b *testing.B) {
-			l, err := Open(Options{Dir: b.TempDir(), Mode: mode})
+			l, err := Open(Options{Dir: b.TempDir(), Modes: Modes{Call: mode}})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -48,7 +48,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := Verify(dir); err != nil {
+		if _, err := Verify(dir, Proofs{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -81,7 +81,7 @@ func echo(ctx context.Context, g *gateway.Gateway) error {
 }
 
 func TestFullDisk(t *testing.T) {
-	for _, mode := range []Mode{ModeAsync, ModeWAL} {
+	for _, mode := range []Mode{ModeWAL, ModeStrict} {
 		for what, fail := range map[string]func(*disk) *atomic.Bool{
 			"full":   func(d *disk) *atomic.Bool { return &d.full },
 			"broken": func(d *disk) *atomic.Bool { return &d.broken },
@@ -106,7 +106,7 @@ func TestFullDisk(t *testing.T) {
 func failAndRecover(t *testing.T, dir string, mode Mode, failing func(*disk) *atomic.Bool) {
 	t.Helper()
 	var d disk
-	l, err := open(Options{Dir: dir, Mode: mode, Queue: 2}, d.create)
+	l, err := open(Options{Dir: dir, Modes: Modes{Call: mode}, Queue: 2}, d.create)
 	if err != nil {
 		t.Fatal(err)
 	}

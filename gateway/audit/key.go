@@ -39,14 +39,11 @@ func openKey(dir string, a Arguments) (*macs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit key: %w", err)
 	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("audit key: %w", err)
-	case len(key) != sha256.Size:
+	if err := private(path); err != nil {
+		return nil, err
+	}
+	if len(key) != sha256.Size {
 		return nil, fmt.Errorf("audit key: %s is not %d bytes long", path, sha256.Size)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("audit key: others than its owner may use %s (chmod 600 it)", path)
 	}
 	m := &macs{}
 	m.pool.New = func() any { return &mac{hash: hmac.New(sha256.New, key)} }
@@ -55,16 +52,20 @@ func openKey(dir string, a Arguments) (*macs, error) {
 
 func makeKey(dir, path string) ([]byte, error) {
 	key := make([]byte, sha256.Size)
-	rand.Read(key)                                                                // It never fails.
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the directory.
-	if err != nil {
-		return nil, err
+	rand.Read(key) // It never fails.
+	return key, errors.Join(replaceFile(path, key), syncDir(dir))
+}
+
+// private fails where others than its owner may read a file.
+func private(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("audit key: %w", err)
+	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("audit key: others than its owner may use %s (chmod 600 it)", path)
 	}
-	_, err = f.Write(key)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	return key, errors.Join(err, syncDir(dir))
+	return nil
 }
 
 // sum returns the HMAC-SHA-256 of data in hex.

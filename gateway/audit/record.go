@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // version is the version of the format that docs/audit.md specifies.
@@ -20,11 +23,14 @@ const version = 1
 
 // The types of record. Others are those of an [Event].
 const (
-	TypeCall   = "call"       // one use of a capability, or the refusal of one
-	TypeOpen   = "log.open"   // the log was opened
-	TypeClose  = "log.close"  // the log was closed in good order
-	TypeRepair = "log.repair" // the end of the log was torn by a crash and cut off
-	TypeGap    = "log.gap"    // calls were refused, and only counted, while the log could not be written
+	TypeCall      = "call"          // one use of a capability, or the refusal of one
+	TypeIntent    = "intent"        // a call in [ModeStrict] that is about to reach its upstream
+	TypeList      = "list"          // somebody was told what there is
+	TypeOpen      = "log.open"      // the log was opened
+	TypeClose     = "log.close"     // the log was closed in good order
+	TypeRepair    = "log.repair"    // the end of the log was torn by a crash and cut off
+	TypeRetention = "log.retention" // old segments are about to be removed
+	TypeGap       = "log.gap"       // calls were only counted: refused while the log could not be written, or dropped in [ModeAsync]
 )
 
 // A Record is one line of the log. docs/audit.md specifies it.
@@ -44,9 +50,12 @@ type Record struct {
 	Name       string          `json:"name,omitzero"`        // what the caller asked for: a name, a URI or a URI template; of a refused request, its name or route
 	Object     string          `json:"object,omitzero"`      // the policy's name for the target; absent where nothing was found
 	Principal  Principal       `json:"principal,omitzero"`   // who asked; absent where nobody was authenticated
+	Policy     string          `json:"policy,omitzero"`      // version of the policy that decided
+	Rule       string          `json:"rule,omitzero"`        // rule of the policy that refused, where one did
 	Code       string          `json:"code,omitzero"`        // "OK", or how the call or the event failed, as google.rpc.Code spells it
 	By         string          `json:"by,omitzero"`          // who refused: "policy", "arguments", "registry", "upstream/<source>", another gate, or the door itself, as in via
 	Cause      string          `json:"cause,omitzero"`       // why, for the operator, such as the policy's rule
+	Count      int64           `json:"count,omitzero"`       // of a list: how many entries were told; of log.gap: how many records are missing; of log.retention: the last record that is removed
 	ToolError  bool            `json:"tool_error,omitzero"`  // whether the tool ran and reported a failure
 	DurationUS int64           `json:"duration_us,omitzero"` // how long the call took, in microseconds
 	BytesIn    int64           `json:"bytes_in,omitzero"`    // length of the arguments, in bytes
@@ -63,8 +72,27 @@ type Record struct {
 type Principal struct {
 	ID     string   `json:"id"`              // issuer|kind|subject
 	Name   string   `json:"name,omitzero"`   // for people to read
-	Roles  []string `json:"roles,omitzero"`  // as the issuer claimed them, at most 32
+	Kind   string   `json:"kind,omitzero"`   // "user", "client" or "anonymous"
+	Groups []string `json:"groups,omitzero"` // as the issuer claimed them
+	Roles  []string `json:"roles,omitzero"`  // as the issuer claimed them
+	Scopes []string `json:"scopes,omitzero"` // the bound that the credential sets; absent where it sets none
 	Tenant string   `json:"tenant,omitzero"` // where there are several
+	Cut    bool     `json:"cut,omitzero"`    // whether groups, roles or scopes are incomplete: there are more than 32, or one has more than 128 bytes
+}
+
+// principal returns a caller as records have it.
+func principal(p *gateway.Principal) Principal {
+	if p == nil {
+		return Principal{}
+	}
+	return Principal{
+		ID: p.ID, Name: p.Name, Kind: p.Kind, Groups: p.Groups, Roles: p.Roles, Scopes: p.Scopes, Tenant: p.Tenant,
+		Cut: incomplete(p.Groups) || incomplete(p.Roles) || incomplete(p.Scopes),
+	}
+}
+
+func incomplete(all []string) bool {
+	return len(all) > maxItems || slices.ContainsFunc(all, func(s string) bool { return len(s) > maxItem })
 }
 
 // The bounds of a record. Longer text is cut at a character and ends in "…".
@@ -72,7 +100,8 @@ const (
 	maxName  = 2048      // bytes of a name, URI or object
 	maxText  = 2048      // bytes of a cause or detail
 	maxWord  = 256       // bytes of every other text
-	maxRoles = 32        // roles of a principal
+	maxItems = 32        // groups, roles and scopes of a principal
+	maxItem  = 128       // bytes of one of them
 	maxArgs  = 64 << 10  // bytes of arguments; longer ones are left out
 	maxLine  = 256 << 10 // bytes of a line; no record is longer, even when every character is escaped
 )
@@ -132,9 +161,12 @@ func (r *Record) appendTail(b []byte) []byte {
 	if r.Principal.ID != "" {
 		b = r.Principal.append(append(b, `,"principal":`...))
 	}
+	b = appendText(b, "policy", r.Policy, maxWord)
+	b = appendText(b, "rule", r.Rule, maxText)
 	b = appendText(b, "code", r.Code, maxWord)
 	b = appendText(b, "by", r.By, maxWord)
 	b = appendText(b, "cause", r.Cause, maxText)
+	b = appendInt(b, "count", r.Count)
 	if r.ToolError {
 		b = append(b, `,"tool_error":true`...)
 	}
@@ -155,17 +187,32 @@ func (p *Principal) append(b []byte) []byte {
 	b = append(b, `{"id":`...)
 	b = appendQuote(b, p.ID, maxName)
 	b = appendText(b, "name", p.Name, maxWord)
-	if len(p.Roles) > 0 {
-		b = append(b, `,"roles":`...)
-		sep := byte('[')
-		for _, role := range p.Roles[:min(len(p.Roles), maxRoles)] {
-			b = appendQuote(append(b, sep), role, maxWord)
-			sep = ','
-		}
-		b = append(b, ']')
-	}
+	b = appendText(b, "kind", p.Kind, maxWord)
+	b = appendList(b, "groups", p.Groups)
+	b = appendList(b, "roles", p.Roles)
+	b = appendList(b, "scopes", p.Scopes)
 	b = appendText(b, "tenant", p.Tenant, maxWord)
+	if p.Cut {
+		b = append(b, `,"cut":true`...)
+	}
 	return append(b, '}')
+}
+
+// appendList appends a list of words: nil not at all, an empty one as such.
+func appendList(b []byte, name string, all []string) []byte {
+	if all == nil {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, `":[`...)
+	for i, s := range all[:min(len(all), maxItems)] {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuote(b, s, maxItem)
+	}
+	return append(b, ']')
 }
 
 func appendText(b []byte, name, s string, most int) []byte {

@@ -1,94 +1,143 @@
 package audit
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // An ending is where a log was left.
 type ending struct {
-	chain         // at the last whole record
-	segment       // the last one; its path is "" in a new log
-	size    int64 // of the last segment, without what was torn
-	torn    int64 // bytes of an incomplete record behind that
+	segment        // the last one; its path is "" in a new log
+	at      state  // at the last whole record
+	size    int64  // of the segment, without what was torn
+	torn    int64  // bytes of an incomplete record behind that
+	points  int64  // size of the segment's checkpoints, without what was torn
+	point   *point // the last of them
+	saved   *point // that of the file checkpoint
 }
 
-// readEnd finds where the log in dir ends. It reads the last segment and the
-// last record of the one before; [Verify] reads all. A log that a crash left
-// with an incomplete last record is in order, any other damage is an error.
-func readEnd(dir string) (ending, error) {
-	point, err := readCheckpoint(dir)
-	fresh := missing(err)
-	if err != nil && !fresh {
-		return ending{}, err
-	}
+// readEnd finds where the log in dir ends. It reads the last segment, and those
+// before it only as far as the last whose checkpoints tell what came before;
+// [Verify] reads all. A log that a crash left with an incomplete end is in
+// order, any other damage is an error.
+func readEnd(dir string, keys note.Verifiers) (*ending, error) {
 	all, err := segments(dir)
 	if err != nil {
-		return ending{}, err
+		return nil, err
 	}
-	if len(all) == 0 {
-		if point.seq > 0 {
-			return ending{}, &Damage{File: checkpointName, Why: fmt.Sprintf("record %d was written, but there is no segment", point.seq)}
+	v := &verifier{dir: dir, keys: keys}
+	err = v.open()
+	switch {
+	case missing(err) && len(all) == 0:
+		return &ending{}, nil
+	case missing(err):
+		return nil, &Damage{File: pointName, Why: "it is missing"}
+	case err != nil:
+		return nil, err
+	case len(all) == 0 && v.saved.Seq == 0:
+		return &ending{saved: v.saved}, nil
+	case len(all) == 0:
+		return nil, &Damage{File: pointName, Why: fmt.Sprintf("record %d was written, but there is no segment", v.saved.Seq)}
+	}
+	// A crash may have left the last segment without checkpoints.
+	from := len(all) - 1
+	if from > 0 && !v.begun(all[from]) {
+		from--
+	}
+	for i, s := range all[from:] {
+		if err := v.segment(s, i == 0, from+i == len(all)-1); err != nil {
+			return nil, err
 		}
-		return ending{}, nil
 	}
-	if fresh {
-		return ending{}, &Damage{File: checkpointName, Why: "it is missing"}
+	v.gone = all[0].first - 1 // Verify looks whether that is right.
+	v.report.First = all[0].first
+	if err := v.finish(); err != nil {
+		return nil, err
 	}
-	last := all[len(all)-1]
-	v := verifier{point: point, chain: chain{seq: last.first - 1}}
-	if len(all) > 1 {
-		if v.chain, err = lastRecord(all[len(all)-2]); err != nil {
-			return ending{}, err
-		}
-	}
-	v.met = point.seq <= v.chain.seq
-	return v.end(last)
+	return v.end(all[len(all)-1])
 }
 
-// end reads the last segment.
-func (v *verifier) end(s segment) (ending, error) {
-	if err := v.segment(s, true); err != nil {
-		return ending{}, err
+// begun reports whether the checkpoints of a segment tell what came before.
+func (v *verifier) begun(s segment) bool {
+	p, _, err := openPoints(pointsPath(v.dir, s.first), v.keys)
+	if err == nil {
+		p.close()
 	}
-	if v.chain.seq < v.point.seq {
-		return ending{}, s.damage(0, fmt.Sprintf("the log ends at record %d, but record %d was written", v.chain.seq, v.point.seq))
-	}
-	info, err := os.Stat(s.path)
-	if err != nil {
-		return ending{}, fmt.Errorf("open segment: %w", err)
-	}
-	return ending{chain: v.chain, segment: s, size: info.Size() - v.report.Torn, torn: v.report.Torn}, nil
+	return err == nil
 }
 
-// lastRecord returns the chain at the end of a segment that is not the last.
-func lastRecord(s segment) (chain, error) {
-	f, err := os.Open(s.path)
+// end describes the end of a log whose last segment was just read.
+func (v *verifier) end(last segment) (*ending, error) {
+	info, err := os.Stat(last.path)
 	if err != nil {
-		return chain{}, fmt.Errorf("open segment: %w", err)
+		return nil, fmt.Errorf("open segment: %w", err)
+	}
+	e := &ending{
+		segment: last, at: v.at, size: info.Size() - v.report.Torn, torn: v.report.Torn,
+		points: v.size, point: v.point, saved: v.saved,
+	}
+	if e.point != nil && bytes.Equal(e.point.note, e.saved.note) {
+		e.saved = e.point
+	}
+	if e.points > 0 {
+		return e, nil
+	}
+	line := v.opened.line()
+	if err := replaceFile(pointsPath(v.dir, last.first), line); err != nil {
+		return nil, fmt.Errorf("repair checkpoints: %w", err)
+	}
+	e.points = int64(len(line))
+	return e, nil
+}
+
+// lastPoint returns the checkpoint of a record that ends a segment: the last
+// one of the segment that has it, also where its records are no longer kept.
+func lastPoint(dir string, seq int64, keys note.Verifiers) (*point, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*"+pointsSuffix)) // Sorted.
+	if err != nil {
+		return nil, fmt.Errorf("list checkpoints: %w", err)
+	}
+	var path string
+	for _, name := range names {
+		if name < pointsPath(dir, seq+1) && !strings.HasPrefix(filepath.Base(name), ".") {
+			path = name
+		}
+	}
+	if path == "" {
+		return nil, fmt.Errorf("the checkpoint of record %d is missing", seq)
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator names the directory.
+	if err != nil {
+		return nil, fmt.Errorf("open checkpoints: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read.
-	var last []byte
-	lines := newLineReader(f)
-	for {
-		line, err := lines.next()
-		switch {
-		case err == nil:
-			last = append(last[:0], line...)
-			continue
-		case !errors.Is(err, io.EOF):
-			return chain{}, s.damage(lines.number+1, "the segment cannot be read to its end: "+err.Error())
-		}
-		r, err := ParseRecord(last)
-		if err != nil {
-			return chain{}, s.damage(lines.number, err.Error())
-		}
-		return chain{r.Seq, sha256.Sum256(last)}, nil
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open checkpoints: %w", err)
 	}
+	end := make([]byte, min(info.Size(), maxPoint))
+	if _, err := io.ReadFull(io.NewSectionReader(f, info.Size()-int64(len(end)), int64(len(end))), end); err != nil {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	lines := bytes.SplitAfter(end, []byte("\n"))
+	if len(lines) < 10 { // Behind the last line feed there is one more, and the file begins with a state.
+		return nil, fmt.Errorf("the checkpoint of record %d is missing", seq)
+	}
+	p, err := parsePoint(bytes.Join(lines[len(lines)-9:], nil), keys)
+	switch {
+	case err != nil:
+		return nil, err
+	case p.Seq != seq:
+		return nil, fmt.Errorf("the checkpoint of record %d is missing", seq)
+	}
+	return p, nil
 }
 
 // cut removes what was torn and returns a text that says so. What it removes
@@ -99,7 +148,7 @@ func (e *ending) cut() (detail string, err error) {
 		return "", fmt.Errorf("repair segment: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	name := fmt.Sprintf("%s.torn-%d", e.path, e.seq+1)
+	name := fmt.Sprintf("%s.torn-%d", e.path, e.at.seq+1)
 	kept, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the directory.
 	if err != nil {
 		return "", fmt.Errorf("repair segment: %w", err)

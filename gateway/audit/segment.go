@@ -80,20 +80,20 @@ func (c *chain) add(b, tail []byte) []byte {
 
 // check moves the chain to a line that was read, without its line feed, or
 // says why the line is not the next one.
-func (c *chain) check(line []byte) error {
+func (c *chain) check(line []byte) (Record, error) {
 	r, err := ParseRecord(line)
 	switch {
 	case err != nil:
-		return err
+		return r, err
 	case r.Seq != c.seq+1:
-		return fmt.Errorf("record %d stands where record %d belongs", r.Seq, c.seq+1)
+		return r, fmt.Errorf("record %d stands where record %d belongs", r.Seq, c.seq+1)
 	case r.Prev != hex.EncodeToString(c.head[:]) && c.seq == 0:
-		return errors.New("the first record names a record before it")
+		return r, errors.New("the first record names a record before it")
 	case r.Prev != hex.EncodeToString(c.head[:]):
-		return fmt.Errorf("record %d or record %d was changed: the hash of the one is not the prev of the other", c.seq, r.Seq)
+		return r, fmt.Errorf("record %d or record %d was changed: the hash of the one is not the prev of the other", c.seq, r.Seq)
 	}
 	c.seq, c.head = r.Seq, sha256.Sum256(line)
-	return nil
+	return r, nil
 }
 
 // A lineReader reads lines and knows where it stands, so that it can stop at

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -142,7 +143,7 @@ func (t *tail) empty() error {
 	if t.file != nil {
 		return nil
 	}
-	if _, err := readCheckpoint(t.dir); missing(err) {
+	if _, err := os.Stat(filepath.Join(t.dir, pointName)); missing(err) {
 		return noLog(t.dir)
 	}
 	return nil

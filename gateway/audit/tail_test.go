@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
@@ -53,7 +55,7 @@ func TestNoLog(t *testing.T) {
 	}
 	empty := t.TempDir()
 	for _, dir := range []string{empty, filepath.Join(empty, "missing")} {
-		if _, err := Verify(dir); !errors.Is(err, ErrNoLog) || err.Error() != "no audit log in "+dir {
+		if _, err := Verify(dir, Proofs{}); !errors.Is(err, ErrNoLog) || err.Error() != "no audit log in "+dir {
 			t.Errorf("Verify(%s) returned %v", dir, err)
 		}
 		if err := tail(dir, false); !errors.Is(err, ErrNoLog) {
@@ -65,19 +67,27 @@ func TestNoLog(t *testing.T) {
 	}
 
 	// A log that was begun and has no record yet is one.
-	if err := writeCheckpoint(empty, chain{}); err != nil {
+	signer, _, err := openSigner(empty, "n")
+	if err != nil {
 		t.Fatal(err)
 	}
+	save := func(s state) {
+		t.Helper()
+		p, err := sign(&s, time.Now(), signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		restore(t, map[string][]byte{filepath.Join(empty, pointName): p.note})
+	}
+	save(state{})
 	mustVerify(t, empty)
 	if err := tail(empty, false); err != nil {
 		t.Error(err)
 	}
 
 	// One that had records is not.
-	if err := writeCheckpoint(empty, chain{seq: 3}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Verify(empty); !errors.As(err, new(*Damage)) {
+	save(state{chain: chain{seq: 3}, tree: tree{n: 1, edge: make([]tlog.Hash, 1)}})
+	if _, err := Verify(empty, Proofs{}); !errors.As(err, new(*Damage)) {
 		t.Errorf("without its segments: %v", err)
 	}
 }
@@ -88,7 +98,7 @@ func TestTailStopsAtDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range []string{"{}\n", "{", strings.Repeat("x", maxLine+1)} {
+	for _, bad := range []string{"{}\n", "{\n", strings.Repeat("x", maxLine+1)} {
 		if err := os.WriteFile(all[1].path, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}

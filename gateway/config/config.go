@@ -135,6 +135,27 @@ type Audit struct {
 	// Keep the arguments of calls out of the log: records then say that a tool
 	// was called, by whom and with what outcome, but not with what.
 	RedactArguments bool `yaml:"redact_arguments" default:"true"`
+
+	// What an action waits for, by the kind of action. With `strict`, a record of
+	// the intent is on disk before the service is asked, and the action is refused
+	// where that fails. With `wal`, its record is written before the caller gets
+	// the answer, and on disk within 100 ms. With `async`, nobody waits, and
+	// records are dropped and counted when too many come at once. Calls of tools
+	// that say that they are destructive, and what administrators do, are
+	// always strict.
+	Modes AuditModes `yaml:"modes"`
+}
+
+// AuditModes says what actions wait for, by their kind.
+type AuditModes struct {
+	// Calls of tools.
+	Call string `yaml:"call" default:"wal" enum:"strict wal"`
+
+	// Reads of resources, prompts, completions and subscriptions.
+	Read string `yaml:"read" default:"wal" enum:"strict wal async"`
+
+	// Lists of what there is.
+	List string `yaml:"list" default:"async" enum:"strict wal async"`
 }
 
 // Limits bounds what callers can use up.

@@ -30,7 +30,10 @@ func TestDefault(t *testing.T) {
 		Data:   "data",
 		State:  config.State{Replicas: 1},
 		Auth:   config.Auth{Stdio: config.Principal{Subject: "local"}},
-		Audit:  config.Audit{SegmentBytes: 64 << 20, RedactArguments: true},
+		Audit: config.Audit{
+			SegmentBytes: 64 << 20, RedactArguments: true,
+			Modes: config.AuditModes{Call: "wal", Read: "wal", List: "async"},
+		},
 		Limits: config.Limits{
 			BodyBytes: 1 << 20, JSONDepth: 64, JSONTokens: 100_000, CallTimeout: time.Minute,
 			SessionsPerPrincipal: 100, StreamsPerPrincipal: 100,

@@ -68,6 +68,9 @@ func (s *Server) openAudit(_ context.Context, cfg *config.Config) (err error) {
 	s.audit, err = audit.Open(audit.Options{
 		Dir: cfg.AuditDir(), SegmentBytes: int64(cfg.Audit.SegmentBytes), Node: s.state.Name(),
 		Arguments: arguments, Logger: s.log,
+		Modes: audit.Modes{
+			Call: audit.Mode(cfg.Audit.Modes.Call), Read: audit.Mode(cfg.Audit.Modes.Read), List: audit.Mode(cfg.Audit.Modes.List),
+		},
 	})
 	if err == nil {
 		s.onClose(s.audit.Close)
@@ -138,10 +141,11 @@ func (s *Server) joinRoad(context.Context, *config.Config) (err error) {
 
 // road returns a gateway over a registry. Observers see everything; gates are
 // asked in this order: whoever may not use a capability learns nothing of its
-// schema. Narrower gates stand after the policy.
+// schema. Narrower gates stand after the policy. What all others admit is put on
+// record last, where that comes first.
 func (s *Server) road(r *gateway.Registry, narrower ...gateway.Gate) (*gateway.Gateway, error) {
 	gates := append([]gateway.Gate{s.audit.Gate(), s.policy}, narrower...)
-	return gateway.New(r, s.observers(), append(gates, gateway.ValidateArgs{}))
+	return gateway.New(r, s.observers(), append(gates, gateway.ValidateArgs{}, s.audit.Intents()))
 }
 
 // observers see every call, the outermost first.
