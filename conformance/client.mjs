@@ -19,7 +19,8 @@ say('# MCP conformance of the upstream client', '',
   'SDK through `mcp.Authorizer`; `auth/dpop*` bind them to the key of an `mcp.DPoPKey`. `auth/client-credentials-*`,',
   '`auth/enterprise-managed-authorization` and `auth/wif-jwt-bearer` use the gateway\'s own OAuth client.', '',
   '| run | scenarios that pass | that fail | checks that pass | that fail or warn |', '|---|---|---|---|---|');
-const required = new Map(['2025-11-25', '2026-07-28'].map((r) => [r, run('client', '--command', command, '--requirements', r)]));
+const required = new Map();
+for (const r of ['2025-11-25', '2026-07-28']) required.set(r, await run('client', '--command', command, '--requirements', r));
 const row = (name, all) => say(`| ${name} | ${sum(all, (s) => +!bad(s))} | ${sum(all, (s) => +bad(s))} | ${sum(all, (s) => s.passed)} | ${sum(all, (s) => s.failed + s.warned)} |`);
 for (const [revision, all] of required) {
   row(`requirements ${revision}, scored`, new Map([...all].filter(([, s]) => !s.unscored)));

@@ -17,14 +17,15 @@ say('# MCP conformance', '',
   `Measured with \`@modelcontextprotocol/conformance\` ${version} against \`gateway dev --conformance\`;`,
   '`make conformance` repeats it and fails if this page says anything else.', '',
   '| run | scenarios that pass | that fail | checks that pass | that fail |', '|---|---|---|---|---|');
-const required = new Map(lists.map((r) => [r, run('--requirements', r)]));
+const required = new Map();
+for (const r of lists) required.set(r, await run('--requirements', r));
 const row = (name, all) => say(`| ${name} | ${sum(all, (s) => +!s.failed)} | ${sum(all, (s) => +!!s.failed)} | ${sum(all, (s) => s.passed)} | ${sum(all, (s) => s.failed)} |`);
 for (const [revision, all] of required) {
   row(`requirements ${revision}, scored`, new Map([...all].filter(([, s]) => !s.unscored)));
   const rest = new Map([...all].filter(([, s]) => s.unscored));
   row(`requirements ${revision}, not scored`, rest);
 }
-for (const w of wires) row(`all scenarios on the wire of ${w}`, run('--suite', 'all', '--spec-version', w));
+for (const w of wires) row(`all scenarios on the wire of ${w}`, await run('--suite', 'all', '--spec-version', w));
 
 for (const [revision, all] of required) {
   say('', `## Requirements ${revision}`, '', '| scenario | checks that pass | that fail | |', '|---|---|---|---|');

@@ -43,7 +43,7 @@ type outgoing struct {
 	body    []byte
 	params  []mirrored
 	sink    *sink      // where what the server says about it goes, or nil
-	inquiry *inquiry   // what the server may ask about it, or nil
+	inquiry *inquiry   // what the server may ask and say about it, or nil
 	listen  *listening // for subscriptions/listen
 }
 
@@ -75,6 +75,7 @@ type client struct {
 	listens  map[uint64]*listening // by request id
 	watched  map[string]*watched   // resources that are followed, by URI
 	standing chan struct{}         // closed when stand is ready; nil before it was asked for
+	rehear   context.CancelFunc    // ends the subscription to the lists, to be begun again; nil before there is one
 	closing  bool                  // no more goroutines
 
 	inquiries map[uint64]*inquiry           // of calls that are under way, by request id
@@ -162,7 +163,7 @@ func (c *client) requestFor(ctx context.Context, r *outgoing, call *gateway.Call
 			defer c.forget(r.id)
 		}
 	}
-	if call != nil && !c.modern() {
+	if call != nil && (!c.modern() || c.isProcess()) {
 		c.standBy(ctx, call)
 		c.inquire(ctx, r, call)
 		defer c.endInquiry(r)
@@ -304,8 +305,8 @@ func (c *client) progress(params json.RawMessage) {
 	}
 }
 
-// logged passes a log line to the call that it is about, or else to the
-// operator (server, logging).
+// logged passes a log line to the call that it is about, as far as that is
+// known, or else to the operator (server, logging).
 func (c *client) logged(params json.RawMessage, r *outgoing) {
 	var line gateway.LogMessage
 	o, _ := openObject(params) // As in progress.
@@ -319,11 +320,17 @@ func (c *client) logged(params json.RawMessage, r *outgoing) {
 			line.Data = o.value
 		}
 	}
-	if r != nil && r.sink != nil {
-		r.sink.mu.Lock()
-		defer r.sink.mu.Unlock()
-		if r.sink.log != nil {
-			r.sink.log(line)
+	var s *sink
+	if r != nil {
+		s = r.sink
+	} else if i, _ := c.sole(); i != nil {
+		s = i.sink
+	}
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.log != nil {
+			s.log(line)
 		}
 		return
 	}

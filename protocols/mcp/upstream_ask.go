@@ -21,10 +21,11 @@ const (
 // the caller's own client does is seen question by question.
 const askable = `{"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"tools":{}},"roots":{}}`
 
-// An inquiry is a call that a legacy server has not answered yet, and may ask
-// about.
+// An inquiry is a call that a server has not answered yet, which a legacy one
+// may ask about, and which lines on a pipe may be about.
 type inquiry struct {
 	call *gateway.Call
+	sink *sink           // nil where the caller hears nothing
 	ctx  context.Context //nolint:containedctx // the call's; questions come on other goroutines.
 	stop context.CancelFunc
 	wg   sync.WaitGroup // of questions that the caller has
@@ -37,7 +38,7 @@ type inquiry struct {
 // inquire lets the server ask about a call. The caller of inquire ends the
 // inquiry with the call.
 func (c *client) inquire(ctx context.Context, r *outgoing, call *gateway.Call) {
-	i := &inquiry{call: call}
+	i := &inquiry{call: call, sink: r.sink}
 	i.ctx, i.stop = context.WithCancel(ctx)
 	r.inquiry = i
 	owner := ""
@@ -53,15 +54,15 @@ func (c *client) inquire(ctx context.Context, r *outgoing, call *gateway.Call) {
 	c.used, c.owner = true, owner
 }
 
-// standBy opens a legacy session's own stream, on which many servers ask, before
-// the first call that can be asked about. Servers that do not answer at once
-// are not waited for.
+// standBy opens a legacy session's own stream, on which many servers ask and
+// log, before the first call whose caller can be asked or told. Servers that do
+// not answer at once are not waited for.
 func (c *client) standBy(ctx context.Context, call *gateway.Call) {
 	const most = time.Second
 	c.mu.Lock()
 	begun := c.standing != nil
 	c.mu.Unlock()
-	if begun || call.Ask == nil {
+	if begun || c.modern() || call.Ask == nil && call.Log == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)
@@ -102,13 +103,13 @@ func (c *client) leaveInquiry(i *inquiry) {
 	i.wg.Done()
 }
 
+var errMixed = errNotAsked("the gateway cannot tell whose question this is")
+
 func errNotAsked(msg string) *wireError { return &wireError{code: codeInvalidRequest, message: msg} }
 
 // whose returns the call that a question is about. One that came on the stream
 // of a call is about that call (2025-11-25, transports, sending messages to the
-// server). On a pipe, and on a session's own stream, nothing says so: there a
-// caller is asked only if the connection has carried no other principal's call,
-// and no other call of its own is under way.
+// server).
 func (c *client) whose(r *outgoing) (*inquiry, *wireError) {
 	if r != nil {
 		if r.inquiry == nil {
@@ -116,15 +117,26 @@ func (c *client) whose(r *outgoing) (*inquiry, *wireError) {
 		}
 		return r.inquiry, nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.mixed:
+	i, refused := c.sole()
+	if refused == errMixed {
 		c.warn.Do(func() {
 			c.u.o.Logger.WarnContext(c.ctx, "the server asks without saying whom, over a connection that several principals share; "+
 				"nobody is asked (a source with sessions of each principal can ask)", slog.String("source", c.u.o.Name))
 		})
-		return nil, errNotAsked("the gateway cannot tell whose question this is")
+	}
+	return i, refused
+}
+
+// sole returns the call that something is about which came on a pipe, or on a
+// session's own stream, where nothing says so: it is known only if the
+// connection has carried no other principal's call, and no other call is under
+// way.
+func (c *client) sole() (*inquiry, *wireError) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.mixed:
+		return nil, errMixed
 	case len(c.inquiries) == 0:
 		return nil, errNotAsked("no call is under way that this could be about")
 	case len(c.inquiries) > 1:

@@ -54,6 +54,10 @@ func askingServer() *sdk.Server {
 		}
 		return text(res.Roots[0].URI), nil, nil
 	})
+	sdk.AddTool(s, &sdk.Tool{Name: "log"}, func(ctx context.Context, r *sdk.CallToolRequest, in word) (*sdk.CallToolResult, any, error) {
+		err := r.Session.Log(ctx, &sdk.LoggingMessageParams{Level: "debug", Data: in.Word}) //nolint:staticcheck // as above.
+		return text("logged"), nil, err
+	})
 	return s
 }
 
@@ -129,6 +133,52 @@ func TestUpstreamQuestions(t *testing.T) {
 				res, err := u.Do(t.Context(), mute)
 				if err != nil || !res.IsError || !strings.Contains(string(res.Raw), "does not support") {
 					t.Errorf("%s of a client that cannot answer: %s, %v", tool, res.Raw, err)
+				}
+			}
+		})
+	}
+}
+
+// TestUpstreamLines checks that what a server logs reaches the caller whose call
+// it is about, over transports that say whose that is and over those that do
+// not, and that there nobody hears of another's.
+func TestUpstreamLines(t *testing.T) {
+	sse := func(t *testing.T) mcp.UpstreamOptions {
+		s := askingServer()
+		return mcp.UpstreamOptions{URL: serve(t, sdk.NewSSEHandler(func(*http.Request) *sdk.Server { return s }, nil))}
+	}
+	for _, tt := range []struct {
+		name string
+		open func(t *testing.T) mcp.UpstreamOptions
+		era  string
+		told bool // the transport says whose a line is
+	}{
+		{"http", func(t *testing.T) mcp.UpstreamOptions { return mcp.UpstreamOptions{URL: serveAsking(t)} }, "legacy", true},
+		{"http+sse", sse, "legacy", false},
+		{"legacy pipe", func(t *testing.T) mcp.UpstreamOptions { return program(t, "asking") }, "legacy", false},
+		{"modern pipe", func(t *testing.T) mcp.UpstreamOptions { return program(t, "asking") }, "modern", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := tt.open(t)
+			o.Era = tt.era
+			u := openUpstream(t, o)
+			hear := func(who string) []gateway.LogMessage {
+				var lines []gateway.LogMessage
+				call := toolCall("log", `{"word":"of `+who+`"}`)
+				call.Principal = &gateway.Principal{ID: who}
+				call.Log = func(l gateway.LogMessage) { lines = append(lines, l) }
+				if res, err := u.Do(t.Context(), call); err != nil || res.IsError {
+					t.Fatalf("%+v, %v", res, err)
+				}
+				return lines
+			}
+			for n, who := range []string{"ada", "ada", "bob", "ada"} {
+				var want []gateway.LogMessage
+				if tt.told || n < 2 { // Until then ada is the only caller.
+					want = []gateway.LogMessage{{Level: "debug", Data: json.RawMessage(`"of ` + who + `"`)}}
+				}
+				if diff := cmp.Diff(want, hear(who)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", who, diff)
 				}
 			}
 		})

@@ -311,11 +311,9 @@ func (c *client) initialize(ctx context.Context) error {
 	if err := c.t.send(ctx, "notifications/initialized", []byte(`{"jsonrpc":"2.0","method":"notifications/initialized"}`)); err != nil {
 		return fmt.Errorf("notifications/initialized: %w", err)
 	}
-	if c.caps.Logging != nil && !c.isProcess() {
-		// Lines on the answer to a call are the caller's; on a pipe nobody can
-		// tell whose they are.
+	if c.caps.Logging != nil {
 		r := c.begin("logging/setLevel")
-		r.body = append(r.body, `"level":"info",`...)
+		r.body = append(r.body, `"level":"debug",`...) // The doors know what their clients want to read.
 		if _, err := c.request(ctx, r); err != nil && ctx.Err() == nil {
 			c.u.o.Logger.DebugContext(ctx, "logging/setLevel failed", slog.String("source", c.u.o.Name), slog.Any("error", err))
 		}

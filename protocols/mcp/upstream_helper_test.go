@@ -67,6 +67,7 @@ func programs() map[string]func() error {
 		},
 		"mischief": mischief,
 		"asking":   func() error { return askingServer().Run(context.Background(), &sdk.StdioTransport{}) },
+		"growing":  func() error { return growingServer().Run(context.Background(), &sdk.StdioTransport{}) },
 	}
 }
 

@@ -178,7 +178,9 @@ func (c *client) leave(w *watched, f *follower) {
 func (c *client) watch(ctx context.Context, w *watched) error {
 	if c.modern() {
 		filter := append(quote([]byte(`{"resourceSubscriptions":[`), w.uri), "]}"...)
-		return c.listen(ctx, &listening{uri: w.uri, params: filter, ready: w.ready})
+		err := c.listen(ctx, &listening{uri: w.uri, params: filter, ready: w.ready})
+		c.unheard()
+		return err
 	}
 	if err := c.stand(ctx); err != nil {
 		return err
@@ -197,6 +199,17 @@ func (c *client) watch(ctx context.Context, w *watched) error {
 	defer cancel()
 	_, err := c.request(end, about("resources/unsubscribe")) // The watching has ended, the connection has not.
 	return err
+}
+
+// unheard has a program tell the changes of its lists anew when it has been
+// told that something else need not be listened for: the Go SDK (v1.8.0) takes
+// that for the end of all that a pipe listens for.
+func (c *client) unheard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isProcess() && c.rehear != nil {
+		c.rehear()
+	}
 }
 
 // stand begins to keep open what a legacy server needs for saying something

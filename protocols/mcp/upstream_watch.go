@@ -207,12 +207,20 @@ func (c *client) hearLists(ctx context.Context, filter []byte, first chan struct
 	for wait := firstRetry; ; wait = min(2*wait, longRetry) {
 		opened := time.Now()
 		l := &listening{params: filter, ready: ready}
-		err := c.listen(ctx, l)
+		one, end := context.WithCancel(ctx)
+		c.mu.Lock()
+		c.rehear = end
+		c.mu.Unlock()
+		err := c.listen(one, l)
+		anew := one.Err() != nil
+		end()
 		l.once.Do(func() { close(ready) })
 		if ctx.Err() != nil {
 			return
 		}
-		c.doubtful(err)
+		if !anew {
+			c.doubtful(err)
+		}
 		if e, ok := errors.AsType[*rpcError](err); ok && (e.code == codeMethodNotFound || e.code == codeInvalidParams) {
 			c.u.o.Logger.WarnContext(ctx, "the server announces changes but does not tell them", slog.String("source", c.u.o.Name), slog.Any("error", err))
 			return
