@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gateway": main})
+	testscript.Main(m, map[string]func(){"gateway": main, "asker": asker})
 }
 
 // TestScripts runs testdata/script: stories of people, and of attackers, with
@@ -36,9 +36,17 @@ func TestMain(m *testing.M) {
 //	hurry         end it with two signals while a call is under way
 //	as PERSONA    take that persona's token, or with "nobody" none
 //	http METHOD PATH [HEADER:VALUE…] [@FILE]
-//	              send a request, with the token, and print status and answer
-//	until PATTERN log | gateway ARG…
-//	              wait until the gateway's log, or the output of the command, matches
+//	              send a request, with the token, and print status and answer; ${NAME} in
+//	              the file stands for a variable
+//	stream METHOD PATH [HEADER:VALUE…] [@FILE]
+//	              send one whose answer does not end, and read it meanwhile
+//	socket [HEADER:VALUE…] @FILE…
+//	              send each file over a WebSocket and print an answer to each, or the status
+//	              of a handshake that is refused
+//	capture NAME PATTERN [stream]
+//	              set a variable to what the group of the pattern matches
+//	until PATTERN log | stream | gateway ARG…
+//	              wait until the gateway's log, the stream, or the output of the command, matches
 //	full, free    let every write of the gateway fail, as on a full disk, and succeed again
 func TestScripts(t *testing.T) {
 	testscript.Run(t, params(testscript.Params{Dir: "testdata/script"}))
@@ -74,6 +82,7 @@ func params(p testscript.Params) testscript.Params {
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"stream": stream, "socket": socket, "capture": capture,
 		"up": up, "down": down, "hurry": hurry, "exits": exits, "as": as, "http": send, "until": until,
 		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
 		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
@@ -83,8 +92,9 @@ func params(p testscript.Params) testscript.Params {
 
 // background is the gateway of a script.
 type background struct {
-	cmd *exec.Cmd
-	log buffer
+	cmd    *exec.Cmd
+	log    buffer
+	stream *buffer // what the last stream has said; nil without
 }
 
 // A buffer may be written and read at once.
@@ -150,12 +160,15 @@ func poll(ts *testscript.TestScript, ok func() bool) {
 
 func until(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
-		ts.Fatalf("usage: until PATTERN log | gateway ARG…")
+		ts.Fatalf("usage: until PATTERN log | stream | gateway ARG…")
 	}
 	pattern := regexp.MustCompile(args[0])
 	poll(ts, func() bool {
-		if args[1] == "log" {
-			return pattern.MatchString(ts.Value("gateway").(*background).log.String())
+		switch b := ts.Value("gateway").(*background); args[1] {
+		case "log":
+			return pattern.MatchString(b.log.String())
+		case "stream":
+			return pattern.MatchString(b.stream.String())
 		}
 		cmd := exec.Command(args[1], args[2:]...)
 		cmd.Env = append(os.Environ(), tokenVariable+"="+ts.Getenv(tokenVariable))
@@ -237,10 +250,10 @@ func as(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(tokenVariable, strings.TrimSpace(out.String()))
 }
 
-// send is a client with which one can send what a good client would not.
-func send(ts *testscript.TestScript, _ bool, args []string) {
+// request is one that a good client would perhaps not send.
+func request(ts *testscript.TestScript, ctx context.Context, args []string) *http.Request { //nolint:revive // A script comes first.
 	if len(args) < 2 {
-		ts.Fatalf("usage: http METHOD PATH [HEADER:VALUE…] [@FILE]")
+		ts.Fatalf("usage: METHOD PATH [HEADER:VALUE…] [@FILE]")
 	}
 	var body io.Reader
 	h := http.Header{}
@@ -250,7 +263,7 @@ func send(ts *testscript.TestScript, _ bool, args []string) {
 	host := ""
 	for _, a := range args[2:] {
 		if file, ok := strings.CutPrefix(a, "@"); ok {
-			body = strings.NewReader(strings.TrimSpace(ts.ReadFile(file)))
+			body = strings.NewReader(content(ts, file))
 			continue
 		}
 		name, value, _ := strings.Cut(a, ":")
@@ -259,9 +272,16 @@ func send(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		h.Set(name, value)
 	}
-	req, err := http.NewRequest(args[0], "http://"+ts.Getenv("ADDR")+args[1], body)
+	req, err := http.NewRequestWithContext(ctx, args[0], "http://"+ts.Getenv("ADDR")+args[1], body)
 	ts.Check(err)
 	req.Header, req.Host = h, host
+	return req
+}
+
+func send(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req := request(ts, ctx, args)
 	res, err := http.DefaultTransport.RoundTrip(req)
 	ts.Check(err)
 	defer res.Body.Close()
