@@ -194,19 +194,24 @@ func (f *Frontend) listenHTTP(w http.ResponseWriter, r *http.Request, req *reque
 		f.fail(w, r, req, err)
 		return
 	}
-	defer leave()
 	l, err := f.openListen(r.Context(), req)
 	if err != nil {
+		leave()
 		f.fail(w, r, req, err)
 		return
 	}
-	defer l.feed.close()
 	f.free(req)
-	out, failed := newSSE(w, f.o.WriteTimeout)
-	if failed == nil {
-		failed = f.listen(r.Context(), l, out)
+	feed := l.feed
+	s := &standing{f: f, principal: req.principal, feed: feed, result: l.result, free: func() {
+		feed.close()
+		leave()
+	}}
+	s.ctx, s.cancel = life(req.principal)
+	announce(w, r)
+	var failed error
+	if s.out, failed = newSSE(w, f.o.WriteTimeout); failed != nil || s.out.send(l.ack) != nil {
+		s.Ended(nil)
+		return
 	}
-	if failed == nil {
-		out.end()
-	}
+	s.serve(w, r, context.AfterFunc(r.Context(), s.cancel))
 }

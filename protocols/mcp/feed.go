@@ -28,17 +28,18 @@ type feed struct {
 	modern bool
 	tag    []byte // `"_meta":{…}`, the first member of every notification's params; nil for none
 	most   int    // updates waiting
-	wake   chan struct{}
+	known  *differences
 
 	mu      sync.Mutex
+	waker   waker             // of the stream that tells now; nil for none
 	seen    *gateway.Snapshot // what the client has been told of
 	pending []update
-	since   *gateway.Snapshot // legacy: seen when the last stream began; nil before the first
-	whole   bool              // legacy: the next stream need not tell that again
-	told    []update          // legacy: sent on that stream, one for each follow
-	follows map[string]*follow
-	lost    bool            // modern: a follow has ended by itself
-	tasks   []*followedTask // modern: set before the feed runs
+	since   *gateway.Snapshot  // legacy: seen when the last stream began; nil before the first
+	whole   bool               // legacy: the next stream need not tell that again
+	told    []update           // legacy: sent on that stream, one for each follow
+	follows map[string]*follow // nil for none
+	lost    bool               // modern: a follow has ended by itself
+	tasks   []*followedTask    // modern: set before the feed runs
 	closed  bool
 	wg      sync.WaitGroup
 }
@@ -49,8 +50,23 @@ type update struct {
 	by  *follow
 }
 
-func newFeed(gw *gateway.Gateway, p *gateway.Principal, want filter, most int) *feed {
-	return &feed{gw: gw, want: want, most: most, wake: make(chan struct{}, 1), seen: gw.View(p), follows: map[string]*follow{}}
+func (f *Frontend) newFeed(p *gateway.Principal, want filter) *feed {
+	return &feed{gw: f.gw, want: want, most: f.o.QueueLength, known: &f.known, seen: f.gw.View(p)}
+}
+
+// A waker lets what tells the changes of a feed look for some. It does not
+// block.
+type waker interface{ Wake() }
+
+// A wakeup is the waker of a goroutine.
+type wakeup chan struct{}
+
+// Wake implements waker.
+func (w wakeup) Wake() {
+	select {
+	case w <- struct{}{}:
+	default:
+	}
 }
 
 // updated notes a change. Of more parts of a resource than may wait, the
@@ -68,16 +84,20 @@ func (d *feed) updated(u update) {
 }
 
 func (d *feed) poke() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
+	d.mu.Lock()
+	w := d.waker
+	d.mu.Unlock()
+	if w != nil {
+		w.Wake()
 	}
 }
 
 // run sends what changes to a stream until the context ends, whose cause it
 // returns, the stream fails, or ending is closed: then it returns nil.
 func (d *feed) run(ctx context.Context, p *gateway.Principal, out stream, keepAlive time.Duration, ending <-chan struct{}) error {
-	d.begin()
+	wake := make(wakeup, 1)
+	d.begin(wake)
+	defer d.leave()
 	timer := time.NewTimer(keepAlive)
 	defer timer.Stop()
 	for {
@@ -91,7 +111,7 @@ func (d *feed) run(ctx context.Context, p *gateway.Principal, out stream, keepAl
 		case <-ending:
 			return nil
 		case <-changed:
-		case <-d.wake:
+		case <-wake:
 		case <-timer.C:
 			if err := out.idle(); err != nil {
 				return err
@@ -109,10 +129,12 @@ func (d *feed) replayed() {
 }
 
 // begin makes the new stream tell again what the one before it told: nobody
-// knows how much of that arrived before its connection broke.
-func (d *feed) begin() {
+// knows how much of that arrived before its connection broke. The stream is
+// woken for what comes later.
+func (d *feed) begin(w waker) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.waker = w
 	if d.whole {
 		d.whole = false
 		return
@@ -127,6 +149,13 @@ func (d *feed) begin() {
 		}
 	}
 	d.told = nil
+}
+
+// leave says that nothing tells the feed's changes any more.
+func (d *feed) leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waker = nil
 }
 
 // tell notes that an update is being sent.
@@ -148,13 +177,14 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 	d.mu.Unlock()
 
 	if seen != view {
+		differs := d.known.between(seen, view)
 		for _, n := range []struct {
 			changed bool
 			method  string
 		}{
-			{d.want.tools && !view.SameTools(seen), "notifications/tools/list_changed"},
-			{d.want.resources && !view.SameResources(seen), "notifications/resources/list_changed"},
-			{d.want.prompts && !view.SamePrompts(seen), "notifications/prompts/list_changed"},
+			{d.want.tools && differs.tools, "notifications/tools/list_changed"},
+			{d.want.resources && differs.resources, "notifications/resources/list_changed"},
+			{d.want.prompts && differs.prompts, "notifications/prompts/list_changed"},
 		} {
 			if !n.changed {
 				continue

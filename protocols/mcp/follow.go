@@ -45,6 +45,9 @@ func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *ga
 	// The call outlives the request that asked for it, not its credential.
 	long, cancel := auth.Until(context.WithoutCancel(ctx), p)
 	fl := &follow{uri: uri, cancel: cancel}
+	if d.follows == nil {
+		d.follows = map[string]*follow{}
+	}
 	d.follows[uri] = fl
 	d.wg.Add(1)
 	d.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/park"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -102,6 +103,8 @@ type Frontend struct {
 	questions *questions
 	suspended *suspended
 	visits    visits
+	lot       *park.Lot // of standing streams
+	known     differences
 	states    inputSealer
 	node      string // this start of this node, in what others may bring back
 	tasks     *tasks
@@ -134,6 +137,9 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 	if f.node = rand.Text(); o.Cluster != nil {
 		f.node = o.Cluster.Node()
 	}
+	f.lot = park.New(park.Options{
+		KeepAlive: o.KeepAlive, Comment: []byte(keepAlive), WriteTimeout: o.WriteTimeout, Changed: gw.Changed, Logger: o.Logger,
+	})
 	f.tasks = newTasks(gw, o.Tasks, o.Logger, f.nodeGone)
 	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
 	for can := range abilityCount {
@@ -177,7 +183,8 @@ func (f *Frontend) Close() error {
 	f.calls.close()
 	f.suspended.close()
 	f.tasks.close(f.o.WriteTimeout)
-	f.streams.close()
+	f.streams.close(f.lot.WakeAll)
+	f.lot.Close()
 	f.sessions.close()
 	return nil
 }
@@ -239,13 +246,15 @@ func (s *streams) enter(principal string) (leave func(), err *wireError) {
 	}, nil
 }
 
-func (s *streams) close() {
+// close ends all streams: those that sleep are told by wake.
+func (s *streams) close(wake func()) {
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
 		close(s.ending)
 	}
 	s.mu.Unlock()
+	wake()
 	s.wg.Wait()
 }
 

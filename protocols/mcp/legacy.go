@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
@@ -168,38 +167,44 @@ func (f *Frontend) get(w http.ResponseWriter, r *http.Request, req *request) {
 		f.fail(w, r, req, err)
 		return
 	}
-	defer leave()
 	if log := f.eventLog(req, stream); stream != standalone {
+		defer leave()
 		f.resume(w, r, req, log, after)
 	} else {
-		f.standalone(w, r, req, log, after)
+		f.standalone(w, r, req, log, after, leave)
 	}
 }
 
-// standalone serves the stream that belongs to no request.
-func (f *Frontend) standalone(w http.ResponseWriter, r *http.Request, req *request, log *eventLog, after uint64) {
+// standalone serves the stream that belongs to no request. However it ends, the
+// client comes again.
+func (f *Frontend) standalone(w http.ResponseWriter, r *http.Request, req *request, log *eventLog, after uint64, leave func()) {
 	p := req.principal
 	se, err := f.holds(req)
 	if err != nil {
+		leave()
 		err.status = max(err.status, http.StatusTooManyRequests)
 		f.fail(w, r, req, err)
 		return
 	}
-	ctx, cancel := auth.Until(r.Context(), p)
-	defer cancel()
-	ctx, detach := se.attach(ctx, log)
-	defer detach()
+	ctx, cancel := life(p)
+	hung := context.AfterFunc(r.Context(), cancel)
+	detach := se.attach(cancel, log)
 	f.tell(ctx, toldStream, req.key, nil) // One that another node still carries is at its end.
 	out := &sseWriter{w: w, rc: http.NewResponseController(w), timeout: f.o.WriteTimeout, log: log}
-	defer out.detach()
+	s := &standing{f: f, principal: p, feed: se.feed, out: out, ctx: ctx, cancel: cancel, free: func() {
+		detach()
+		leave()
+	}}
+	announce(w, r)
 	if out.begin() != nil {
+		s.Ended(nil)
 		return
 	}
 	if after > 0 && log.replay(ctx, out, after) {
 		se.feed.replayed()
 	}
 	se.feed.resume(ctx, p)
-	_ = se.feed.run(ctx, p, out, f.o.KeepAlive, f.streams.ending) // However it ends, the client comes again.
+	s.serve(w, r, hung)
 }
 
 // delete ends a legacy session.
@@ -230,7 +235,7 @@ func (f *Frontend) holds(r *request) (*session, *wireError) {
 }
 
 func (f *Frontend) legacyFeed(p *gateway.Principal) *feed {
-	return newFeed(f.gw, p, filter{tools: true, prompts: true, resources: true}, f.o.QueueLength)
+	return f.newFeed(p, filter{tools: true, prompts: true, resources: true})
 }
 
 // setLevel serves logging/setLevel (2025-11-25, server, logging).

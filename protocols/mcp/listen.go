@@ -17,8 +17,8 @@ import (
 type listener struct {
 	feed      *feed
 	principal *gateway.Principal
-	ack       []byte // the first message
-	result    []byte // the response of a graceful end
+	ack       []byte        // the first message
+	result    func() []byte // the response of a graceful end
 }
 
 // openListen reads what a client wants to hear of and begins to watch the
@@ -39,7 +39,7 @@ func (f *Frontend) openListen(ctx context.Context, req *request) (*listener, *wi
 		return nil, invalidParams("too many resourceSubscriptions or taskIds")
 	}
 	id := bytes.Clone(req.ID)
-	d := newFeed(f.gw, req.principal, filter{want.Tools, want.Prompts, want.Resources}, f.o.QueueLength)
+	d := f.newFeed(req.principal, filter{want.Tools, want.Prompts, want.Resources})
 	d.modern = true
 	d.tag = append(append([]byte(`"_meta":{"`+metaSubscription+`":`), id...), '}')
 	tasks, werr := f.followTasks(ctx, req, d, want.Tasks)
@@ -58,9 +58,11 @@ func (f *Frontend) openListen(ctx context.Context, req *request) (*listener, *wi
 	l.ack = append(appendNotification(nil, "notifications/subscriptions/acknowledged"), d.tag...)
 	l.ack = append(l.ack, `,"notifications":`...)
 	l.ack = append(acknowledged(l.ack, d.want, want.URIs, followed, tasks), "}}"...)
-	l.result = append(appendResponse(nil, id), `{"resultType":"complete",`...)
-	l.result = append(append(l.result, d.tag[:len(d.tag)-1]...), ',')
-	l.result = append(append(l.result, f.info[1:]...), "}}"...)
+	l.result = func() []byte {
+		b := append(appendResponse(nil, id), `{"resultType":"complete",`...)
+		b = append(append(b, d.tag[:len(d.tag)-1]...), ',')
+		return append(append(b, f.info[1:]...), "}}"...)
+	}
 	return l, nil
 }
 
@@ -94,7 +96,7 @@ func (f *Frontend) listen(ctx context.Context, l *listener, out stream) error {
 	defer cancel()
 	err := l.feed.run(long, l.principal, out, f.o.KeepAlive, f.streams.ending)
 	if err == nil || errors.Is(err, errFollowLost) || long.Err() != nil && ctx.Err() == nil {
-		return out.send(l.result)
+		return out.send(l.result())
 	}
 	return err
 }

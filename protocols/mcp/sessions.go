@@ -38,10 +38,9 @@ func (s *session) logLevel() string {
 }
 
 // attach makes a stream the only one of the session: the one before it, which
-// may hang on a dead connection, is ended first. The stream runs until the
-// context ends and then calls leave.
-func (s *session) attach(ctx context.Context, log *eventLog) (_ context.Context, leave func()) {
-	ctx, cancel := context.WithCancel(ctx)
+// may hang on a dead connection, is ended first. The stream runs until cancel
+// ends it, and then calls leave.
+func (s *session) attach(cancel context.CancelFunc, log *eventLog) (leave func()) {
 	done := make(chan struct{})
 	s.mu.Lock()
 	before, gone := s.detach, s.detached
@@ -51,8 +50,7 @@ func (s *session) attach(ctx context.Context, log *eventLog) (_ context.Context,
 		before()
 		<-gone
 	}
-	return ctx, func() {
-		cancel()
+	return func() {
 		s.mu.Lock()
 		if s.detached == done {
 			s.detach, s.detached = nil, nil

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/trilith-gateway/trilith/gateway/park"
 )
 
 // An sseWriter writes server-sent events (HTML standard, section 9.2), each
@@ -15,8 +17,9 @@ type sseWriter struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
 	timeout time.Duration
-	log     *eventLog // nil for none
-	outlive bool      // the stream goes on in its log when the connection is gone
+	log     *eventLog    // nil for none
+	outlive bool         // the stream goes on in its log when the connection is gone
+	parked  *park.Stream // what the answer has become; nil before
 
 	mu    sync.Mutex
 	b     []byte
@@ -24,8 +27,12 @@ type sseWriter struct {
 	gone  bool // the connection must not be touched any more
 }
 
-// errConnectionGone is the error of writing to a stream that has none.
-var errConnectionGone = errors.New("the connection is gone")
+// The errors of writing to a stream that has no connection, and to a parked one
+// whose client must read first. The latter is none of its end.
+var (
+	errConnectionGone = errors.New("the connection is gone")
+	errFull           = errors.New("too much waits for the client")
+)
 
 // newSSE begins the answer: from here on its status is 200.
 func newSSE(w http.ResponseWriter, timeout time.Duration) (*sseWriter, error) {
@@ -84,11 +91,27 @@ func (s *sseWriter) last(id, response []byte) error {
 }
 
 func (s *sseWriter) event(kind byte, message []byte) error {
+	if s.full() {
+		return errFull
+	}
 	var seq uint64
 	if s.log != nil {
 		seq = s.log.append(kind, message)
 	}
 	return s.write("", seq, message)
+}
+
+// park makes the stream go on where it has been parked.
+func (s *sseWriter) park(p *park.Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked, s.w, s.rc, s.b = p, nil, nil, nil
+}
+
+func (s *sseWriter) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parked != nil && s.parked.Full()
 }
 
 // named writes an event of a type, without an id.
@@ -120,10 +143,18 @@ func (s *sseWriter) comment(text string) error {
 // idle keeps the connection open through proxies that close quiet ones.
 func (s *sseWriter) idle() error { return s.comment("keep-alive") }
 
+// keepAlive is the same on a parked stream.
+const keepAlive = ": keep-alive\n\n"
+
 // flush writes s.b. s.mu is held.
 func (s *sseWriter) flush() error {
 	if s.gone {
 		return s.lost(errConnectionGone)
+	}
+	if s.parked != nil {
+		s.parked.Write(s.b)
+		s.b = nil // It may stay quiet for long.
+		return nil
 	}
 	s.deadline()
 	if len(s.b) > 0 {
@@ -151,7 +182,7 @@ func (s *sseWriter) lost(err error) error {
 func (s *sseWriter) detach() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.gone {
+	if !s.gone && s.parked == nil {
 		s.end()
 	}
 	s.gone = true

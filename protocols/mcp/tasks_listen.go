@@ -102,6 +102,7 @@ func (d *feed) tellTasks(out stream) error {
 		b = append(quote(append(b, `,"taskId":`...), ft.id), ',')
 		b = append(append(b, state[1:]...), '}')
 		if err := out.send(flatten(b)); err != nil {
+			ft.news.Store(true)
 			return err
 		}
 	}

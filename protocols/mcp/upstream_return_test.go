@@ -2,6 +2,7 @@ package mcp_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -25,12 +26,15 @@ func TestUpstreamReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 			var away atomic.Bool
-			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if away.Load() {
 					panic(http.ErrAbortHandler)
 				}
 				f.ServeHTTP(w, r.WithContext(auth.With(r.Context(), gatewaytest.Caller())))
 			}))
+			conns := &remembered{Listener: s.Listener}
+			s.Listener = conns
+			s.Start()
 			defer s.Close()
 			defer f.Close()
 			u := openUpstream(t, mcp.UpstreamOptions{URL: s.URL, Era: era, MaxBackoff: 5 * time.Millisecond})
@@ -40,7 +44,7 @@ func TestUpstreamReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 			away.Store(true)
-			s.CloseClientConnections()
+			conns.closeAll()
 			if err := receive(t, events); err == nil {
 				t.Fatal("a catalog of a server that is away")
 			}
@@ -54,6 +58,32 @@ func TestUpstreamReturns(t *testing.T) {
 				t.Errorf("a call afterwards: %q", got)
 			}
 		})
+	}
+}
+
+// remembered is a listener that can close the connections it accepted, those of
+// parked streams too.
+type remembered struct {
+	net.Listener
+	mu  sync.Mutex
+	all []net.Conn
+}
+
+func (l *remembered) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.all = append(l.all, c)
+	}
+	return c, err
+}
+
+func (l *remembered) closeAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.all {
+		c.Close()
 	}
 }
 

@@ -1,0 +1,102 @@
+package mcp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/park"
+)
+
+// A standing is a stream over HTTP that tells what a feed has to tell, for as
+// long as its client wants and its credential lasts. While nothing changes it is
+// parked: it has no goroutine and no buffers.
+type standing struct {
+	f         *Frontend
+	principal *gateway.Principal
+	feed      *feed
+	out       *sseWriter
+	result    func() []byte // modern: the response of a graceful end; nil for none
+	free      func()        // what else ends with the stream
+
+	ctx    context.Context    //nolint:containedctx // it ends the stream.
+	cancel context.CancelFunc // of ctx
+}
+
+// life returns the context of a stream, which outlives the request that began it
+// but not its credential.
+func life(p *gateway.Principal) (context.Context, context.CancelFunc) {
+	return auth.Until(context.Background(), p) //nolint:forbidigo // See above; and it holds nothing of the request.
+}
+
+// announce says before an answer begins that its connection ends with it, where
+// it is going to be parked.
+func announce(w http.ResponseWriter, r *http.Request) {
+	if parks(r) {
+		w.Header().Set("Connection", "close")
+	}
+}
+
+// parks reports whether an answer may be parked: not while net/http still has a
+// body to read.
+func parks(r *http.Request) bool {
+	return park.Can(r) && (r.Method == http.MethodPost || r.Body == nil || r.Body == http.NoBody)
+}
+
+// serve tells until the end: it returns at once where the stream is parked. Hung
+// ends the stream with its request until then; it is what AfterFunc returned.
+func (s *standing) serve(w http.ResponseWriter, r *http.Request, hung func() bool) {
+	if parks(r) && hung() && s.f.lot.Park(w, r, s.onto) {
+		return
+	}
+	defer s.Ended(nil)
+	context.AfterFunc(r.Context(), s.cancel)
+	err := s.feed.run(s.ctx, s.principal, s.out, s.f.o.KeepAlive, s.f.streams.ending)
+	if r.Context().Err() == nil && s.graceful(err) && s.out.send(s.result()) == nil {
+		s.out.end()
+	}
+}
+
+// onto makes the stream one that is parked.
+func (s *standing) onto(p *park.Stream) park.Handler {
+	s.out.park(p)
+	s.feed.begin(p)
+	context.AfterFunc(s.ctx, p.Wake)
+	return s
+}
+
+// Next implements [park.Handler].
+func (s *standing) Next(*park.Stream) bool {
+	err := s.ctx.Err()
+	select {
+	case <-s.f.streams.ending:
+	default:
+		if err == nil {
+			err = s.feed.deliver(s.principal, s.out)
+		}
+		if err == nil || errors.Is(err, errFull) {
+			return true
+		}
+	}
+	if s.graceful(err) {
+		_ = s.out.send(s.result()) // It is parked: there is room.
+	}
+	return false
+}
+
+// graceful reports whether the client is told of the end by a response: the
+// server closes, which is no error, the credential has expired, or a resource
+// can no longer be followed.
+func (s *standing) graceful(err error) bool {
+	return s.result != nil && (err == nil || errors.Is(err, errFollowLost) || s.ctx.Err() != nil)
+}
+
+// Ended implements [park.Handler].
+func (s *standing) Ended(error) {
+	s.out.detach()
+	s.feed.leave()
+	s.cancel()
+	s.free()
+}
