@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -26,7 +27,9 @@ func (d *Door) Unary() grpc.UnaryServerInterceptor {
 		if err != nil {
 			return nil, err
 		}
-		return next(ctx, req)
+		res, err := next(ctx, req)
+		d.stepUp(ctx, info.FullMethod, err)
+		return res, err
 	}
 }
 
@@ -40,7 +43,16 @@ func (d *Door) Stream() grpc.StreamServerInterceptor {
 		}
 		ctx, cancel := Until(ctx, From(ctx))
 		defer cancel()
-		return next(srv, &stream{ss, ctx})
+		err = next(srv, &stream{ss, ctx})
+		d.stepUp(ctx, info.FullMethod, err)
+		return err
+	}
+}
+
+// stepUp puts the challenge of a call that needs more scopes into its trailers.
+func (d *Door) stepUp(ctx context.Context, method string, err error) {
+	if e, ok := errors.AsType[*gateway.Error](err); ok && e.Scopes != nil {
+		_ = grpc.SetTrailer(ctx, metadata.Pairs("www-authenticate", d.StepUp(method, e.Scopes))) // It fails only outside of a server's call.
 	}
 }
 

@@ -18,8 +18,8 @@ const wellKnown = "/.well-known/oauth-protected-resource"
 // doc is the metadata document of one protected resource, and what a
 // challenge says about it.
 type doc struct {
-	body      []byte
-	challenge string // the parameters of every challenge for this resource
+	body     []byte
+	metadata string // the parameter of every challenge for this resource
 }
 
 // Resources returns the resource identifiers of the gateway as a whole and of
@@ -75,28 +75,34 @@ func (d *Door) describeOne(origin, path string) (doc, error) {
 		DPoP     []string `json:"dpop_signing_alg_values_supported,omitempty"`
 		Bound    bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	}{origin + path, d.o.Servers, d.o.Scopes, []string{"header"}, "Trilith", proofAlgorithms(), d.o.ClientCertificates})
-	challenge := "resource_metadata=" + strconv.Quote(origin+wellKnown+path)
-	if len(d.o.Scopes) > 0 {
-		challenge += ", scope=" + strconv.Quote(strings.Join(d.o.Scopes, " "))
-	}
-	return doc{body, challenge}, err
+	return doc{body, "resource_metadata=" + strconv.Quote(origin+wellKnown+path)}, err
 }
 
 // Challenge returns the WWW-Authenticate value for a refusal on the path, with
 // an error code of RFC 6750 such as "invalid_token", or none when kind is "".
-func (d *Door) Challenge(path, kind string) string { return d.challenge("Bearer", path, kind) }
+func (d *Door) Challenge(path, kind string) string {
+	return d.challenge("Bearer", path, d.o.Scopes, kind)
+}
 
-func (d *Door) challenge(scheme, path, kind string) string {
-	c := scheme
-	sep := " "
+// StepUp returns the WWW-Authenticate value for a request on the path that was
+// refused since the credential's scopes do not cover it: with all that it needs,
+// and only those (MCP 2026-07-28, Authorization, Scope Challenge Handling).
+func (d *Door) StepUp(path string, scopes []string) string {
+	return d.challenge("Bearer", path, scopes, "insufficient_scope")
+}
+
+func (d *Door) challenge(scheme, path string, scopes []string, kind string) string {
+	var params []string
 	if m, ok := d.metadata[d.endpoint(path)]; ok {
-		c += sep + m.challenge
-		sep = ", "
+		params = append(params, m.metadata)
+	}
+	if len(scopes) > 0 {
+		params = append(params, "scope="+strconv.Quote(strings.Join(scopes, " ")))
 	}
 	if kind != "" {
-		c += sep + "error=" + strconv.Quote(kind)
+		params = append(params, "error="+strconv.Quote(kind))
 	}
-	return c
+	return strings.TrimSpace(scheme + " " + strings.Join(params, ", "))
 }
 
 // challenges returns the WWW-Authenticate values for a refusal on the path of a
@@ -118,7 +124,7 @@ func (d *Door) challenges(path string, e *gateway.Error, authorization []string)
 	if why, ok := errors.AsType[*proofError](e.Err); ok {
 		kind = why.kind
 	}
-	return []string{d.challenge("DPoP", path, kind) + ", algs=" + strconv.Quote(strings.Join(proofAlgorithms(), " "))}
+	return []string{d.challenge("DPoP", path, d.o.Scopes, kind) + ", algs=" + strconv.Quote(strings.Join(proofAlgorithms(), " "))}
 }
 
 // endpoint returns the endpoint that the path lies in, or "".

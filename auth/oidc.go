@@ -38,6 +38,10 @@ type IssuerOptions struct {
 	// cannot be an access token is refused.
 	RequireType bool
 
+	// RequireScope takes a token that does not speak of scopes for one without any
+	// (RFC 9068, section 2.2.3), rather than for one that they do not bound.
+	RequireScope bool
+
 	// Claims that hold the principal's groups, roles and tenant: a claim's
 	// name, or a path of names with dots, such as "realm_access.roles".
 	// "" is "groups", "roles" and "tenant".

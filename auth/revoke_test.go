@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
@@ -54,6 +55,7 @@ func TestRevocations(t *testing.T) {
 		"later":    {"jti": "later", "iat": issued.Add(50 * time.Second).Unix()},
 		"dateless": {"jti": "dateless", "iat": nil},
 		"nameless": {"jti": nil, "iat": issued.Unix()},
+		"session":  {"jti": "session", "iat": issued.Unix(), "sid": "s1", "sub": "carol"},
 		"bob":      {"jti": "bob", "iat": issued.Unix(), "sub": "bob"},
 		"client":   {"jti": "client", "iat": issued.Unix(), "sub": "alice", "client_id": "alice"},
 	} {
@@ -77,12 +79,15 @@ func TestRevocations(t *testing.T) {
 		what  Revocation
 		valid string
 	}{
-		{"one token", r.Revoke, Revocation{Issuer: testIssuer, Token: "one"}, "bob client dateless later nameless two"},
-		{"a token of another issuer", r.Revoke, Revocation{Issuer: "https://other.example", Token: "two"}, "bob client dateless later nameless two"},
-		{"what alice was issued before", r.Revoke, Revocation{Principal: alice, Before: issued.Add(10 * time.Second)}, "bob client later"},
-		{"all of alice", r.Revoke, Revocation{Principal: alice}, "bob client"},
-		{"alice is restored", r.Restore, Revocation{Principal: alice}, "bob client dateless later nameless two"},
-		{"one is restored", r.Restore, Revocation{Issuer: testIssuer, Token: "one"}, "bob client dateless later nameless one two"},
+		{"one token", r.Revoke, Revocation{Issuer: testIssuer, Token: "one"}, "bob client dateless later nameless session two"},
+		{"a token of another issuer", r.Revoke, Revocation{Issuer: "https://other.example", Token: "two"}, "bob client dateless later nameless session two"},
+		{"what alice was issued before", r.Revoke, Revocation{Principal: alice, Before: issued.Add(10 * time.Second)}, "bob client later session"},
+		{"a session of another issuer", r.Revoke, Revocation{Issuer: "https://other.example", Session: "s1"}, "bob client later session"},
+		{"a session", r.Revoke, Revocation{Issuer: testIssuer, Session: "s1"}, "bob client later"},
+		{"the session is restored", r.Restore, Revocation{Issuer: testIssuer, Session: "s1"}, "bob client later session"},
+		{"all of alice", r.Revoke, Revocation{Principal: alice}, "bob client session"},
+		{"alice is restored", r.Restore, Revocation{Principal: alice}, "bob client dateless later nameless session two"},
+		{"one is restored", r.Restore, Revocation{Issuer: testIssuer, Token: "one"}, "bob client dateless later nameless one session two"},
 	} {
 		valid() // All are in the cache now.
 		if err := step.do(t.Context(), step.what); err != nil {
@@ -105,9 +110,32 @@ func TestRevocationsAreForgotten(t *testing.T) {
 		}
 	}
 	eventually(t, "only the new one", func() bool { return cmp.Equal(r.All(), []Revocation{one}) })
-	for _, bad := range []Revocation{{}, {Token: "x"}, {Issuer: "x"}, {Token: "x", Issuer: "x", Principal: "x"}} {
+	for _, bad := range []Revocation{{}, {Session: "x"}, {Issuer: "x", Session: "x", Token: "x"}, {Issuer: "x", Session: "x", Before: time.Now()}, {Token: "x"}, {Issuer: "x"}, {Token: "x", Issuer: "x", Principal: "x"}} {
 		if err := r.Revoke(t.Context(), bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}
+	}
+}
+
+// TestRevokedPrincipals tells who holds a stream open when to look again.
+func TestRevokedPrincipals(t *testing.T) {
+	r, i, v := newRevocations(t)
+	p := must(v.plain(t.Context(), i.sign("ES256", good(nil), nil)))
+	var watch Revoker = r
+	changed := watch.Changed()
+	if watch.Revoked(p) || watch.Revoked(nil) || watch.Revoked(&gateway.Principal{ID: "config|user|local"}) {
+		t.Error("revoked from the start")
+	}
+	if err := r.Revoke(t.Context(), Revocation{Principal: p.ID, Before: p.Issued.Add(time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody is told")
+	}
+	eventually(t, "revoked", func() bool { return watch.Revoked(p) })
+	if (*Revocations)(nil).Revoked(p) || (*Revocations)(nil).Changed() != nil {
+		t.Error("no revocations revoke")
 	}
 }

@@ -199,6 +199,9 @@ func (i *issuer) principal(c claims) (*gateway.Principal, error) {
 		Groups: r.list(i.GroupsClaim), Roles: r.list(i.RolesClaim), Scopes: r.scopes(), Session: r.text("sid"),
 	}
 	p.Issued, _, _ = c.when("iat") // Checked before.
+	if p.Scopes == nil && i.RequireScope {
+		p.Scopes = []string{}
+	}
 	if jti := r.text("jti"); jti != "" {
 		p.Credential = i.URL + "|" + jti
 	}

@@ -235,3 +235,19 @@ func TestOptionsRefused(t *testing.T) {
 		t.Errorf("the same issuer twice: %v", err)
 	}
 }
+
+// TestRequireScope tells a token without scopes from one that none bound.
+func TestRequireScope(t *testing.T) {
+	i := newIDP()
+	v := i.open(t, func(o *IssuerOptions) { o.RequireScope = true })
+	for name, c := range map[string]struct {
+		claims fields
+		want   []string
+	}{
+		"no claim": {fields{"scope": nil}, []string{}}, "empty": {fields{"scope": ""}, []string{}}, "one": {fields{"scope": "a"}, []string{"a"}},
+	} {
+		if d := cmp.Diff(c.want, must(v.plain(t.Context(), i.sign("ES256", good(c.claims), nil))).Scopes); d != "" {
+			t.Errorf("%s: -want +got\n%s", name, d)
+		}
+	}
+}

@@ -56,13 +56,14 @@ func (c Code) String() string {
 //
 // A tool that ran and failed is not an Error but a [Result] with IsError.
 type Error struct {
-	Code  Code
-	By    string          // who refused: a gate ("policy", "arguments", …), "registry", "upstream/<source>", a door, "caller" or "gateway"
-	Msg   string          // one line, safe to show to the caller
-	Data  json.RawMessage // what an upstream said beyond its message, or nil
-	Retry time.Duration   // when trying again may help; 0 says nothing
-	Needs json.RawMessage // the client capabilities that the call needs and the client lacks, as MCP's ClientCapabilities; or nil
-	Err   error           // the cause, or nil
+	Code   Code
+	By     string          // who refused: a gate ("policy", "arguments", …), "registry", "upstream/<source>", a door, "caller" or "gateway"
+	Msg    string          // one line, safe to show to the caller
+	Data   json.RawMessage // what an upstream said beyond its message, or nil
+	Retry  time.Duration   // when trying again may help; 0 says nothing
+	Scopes []string        // the scopes that a credential needs for this, all of them, where those of the caller's are too few; or nil
+	Needs  json.RawMessage // the client capabilities that the call needs and the client lacks, as MCP's ClientCapabilities; or nil
+	Err    error           // the cause, or nil
 }
 
 // NeedsCapability returns the refusal of a call that wants to ask the caller

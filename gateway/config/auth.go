@@ -18,6 +18,16 @@ type Auth struct {
 	// `client_ca` in `listen.tls`.
 	Certificates *Certificates `yaml:"certificates"`
 
+	// What the scopes of a token or API key open. Without this key scopes are not
+	// looked at, and only the policy counts; with it a caller may do what both
+	// allow. Whatever one item opens is open; what no item is about is closed to
+	// whoever's credential has scopes.
+	Scopes []ScopeRule `yaml:"scopes" max:"64"`
+
+	// Scopes that clients are told to ask for at first. By default all that stand
+	// in `scopes`.
+	ScopesSupported []string `yaml:"scopes_supported" format:"scope" max:"100" with:"scopes"`
+
 	// Demand a nonce of ours in DPoP proofs, so that none can be made before its
 	// time. Clients learn it from the first refusal.
 	DPoPNonce bool `yaml:"dpop_nonce"`
@@ -63,6 +73,11 @@ type Issuer struct {
 	// Claim that names the tenant of the caller.
 	TenantClaim string `yaml:"tenant_claim" default:"tenant"`
 
+	// Take a token that does not speak of scopes for one that has none. Switch it
+	// off only for an issuer whose tokens never do: they are then bounded by the
+	// policy alone. It matters only with `scopes`.
+	RequireScope bool `yaml:"require_scope" default:"true"`
+
 	// Require the header `typ: at+jwt` (RFC 9068), which tells an access token
 	// from an ID token. Switch it off only for an issuer that cannot send it.
 	RequireTyp bool `yaml:"require_typ" default:"true"`
@@ -76,6 +91,21 @@ type APIKeys struct {
 
 	// Longest life of a new key. Every key expires.
 	MaxLife time.Duration `yaml:"max_life" default:"8760h" min:"1h" max:"87600h"`
+}
+
+// ScopeRule says what scopes open.
+type ScopeRule struct {
+	// Scopes that the credential must have, all of them. Of several items that
+	// open the same, the scopes of the first are those that a client is told to
+	// ask for.
+	Scopes []string `yaml:"scopes" format:"scope" required:"true" max:"10"`
+
+	// What may be done. By default everything.
+	Actions []string `yaml:"actions" enum:"call read get complete subscribe admin"`
+
+	// With what, as patterns of the policy such as `tool/github/*`. By default with
+	// everything but administration.
+	Objects []string `yaml:"objects" format:"pattern" max:"100"`
 }
 
 // Certificates says who the clients behind certificates are.

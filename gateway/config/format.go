@@ -108,6 +108,10 @@ func checkFormat(format, value string) (msg, hint string) {
 		if len(value) > 32 || !isName(value) {
 			return show(value) + " is not a name", "1 to 32 letters, digits, _ and -"
 		}
+	case "scope":
+		if value == "offline_access" || len(value) > 256 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
+			return show(value) + " is not a scope of the gateway", "printable ASCII without spaces and quotes, and not offline_access"
+		}
 	case "address":
 		return checkAddress(value)
 	case "origin":

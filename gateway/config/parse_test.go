@@ -67,7 +67,7 @@ log: {level: debug}
 	want.Auth.Issuers = []config.Issuer{{
 		Name: "corp", Issuer: "https://id.example.com", Audiences: []string{"a", "b"},
 		Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519"}, Leeway: 90 * time.Second,
-		GroupsClaim: "groups", RolesClaim: "roles", TenantClaim: "tenant", RequireTyp: true,
+		GroupsClaim: "groups", RolesClaim: "roles", TenantClaim: "tenant", RequireScope: true, RequireTyp: true,
 	}}
 	want.Auth.Anonymous = &config.Principal{Subject: "anonymous", Groups: []string{"guests"}}
 	want.Audit.Dir, want.Audit.SegmentBytes = "/etc/audit", 2<<20

@@ -134,7 +134,10 @@ func (s *Server) readPolicy(cfg *config.Config) (*policy.Policy, error) {
 }
 
 // joinRoad makes the road.
-func (s *Server) joinRoad(context.Context, *config.Config) (err error) {
+func (s *Server) joinRoad(_ context.Context, cfg *config.Config) (err error) {
+	if s.scopes, err = scopesOf(cfg); err != nil {
+		return err
+	}
 	s.gateway, err = s.road(s.registry)
 	return err
 }
@@ -144,7 +147,11 @@ func (s *Server) joinRoad(context.Context, *config.Config) (err error) {
 // schema. Narrower gates stand after the policy. What all others admit is put on
 // record last, where that comes first.
 func (s *Server) road(r *gateway.Registry, narrower ...gateway.Gate) (*gateway.Gateway, error) {
-	gates := append([]gateway.Gate{s.audit.Gate(), s.policy}, narrower...)
+	gates := []gateway.Gate{s.audit.Gate(), s.policy}
+	if s.scopes != nil {
+		gates = append(gates, s.scopes)
+	}
+	gates = append(gates, narrower...)
 	return gateway.New(r, s.observers(), append(gates, gateway.ValidateArgs{}, s.audit.Intents()))
 }
 
@@ -156,7 +163,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
 	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
-		SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
+		Challenge: s.stepUp, SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
 	}
 	if s.mcpOptions.SessionKey, err = s.sharedKey(ctx, "mcp-session"); err != nil {
 		return err
@@ -189,7 +196,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 		return err
 	}
 	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
-		Bounds: bounds, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
+		Bounds: bounds, Challenge: s.stepUp, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
 		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions, Admin: administration,
 	}); err != nil {
 		return err

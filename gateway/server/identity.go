@@ -9,6 +9,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/auth/issuer"
+	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 )
@@ -32,6 +33,12 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins,
 		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, Logger: s.log,
 		ClientCertificates: cfg.Listen.TLS != nil && cfg.Listen.TLS.ClientCA != "",
+	}
+	if s.scopes != nil {
+		door.Scopes = cfg.Auth.ScopesSupported
+		if len(door.Scopes) == 0 {
+			door.Scopes = s.scopes.All()
+		}
 	}
 	issuers, err := s.issuers(cfg)
 	if err != nil {
@@ -94,6 +101,25 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	return err
 }
 
+// scopesOf returns the gate of the configured scopes, or nil where there are
+// none.
+func scopesOf(cfg *config.Config) (*policy.Scopes, error) {
+	if len(cfg.Auth.Scopes) == 0 {
+		return nil, nil //nolint:nilnil // Scopes are not looked at.
+	}
+	var rules []policy.ScopeRule
+	for _, r := range cfg.Auth.Scopes {
+		rules = append(rules, policy.ScopeRule(r))
+	}
+	return policy.NewScopes(rules)
+}
+
+// stepUp returns the challenge for a request on the path that needs more
+// scopes. The Door of the toolsets knows all paths there are.
+func (s *Server) stepUp(path string, scopes []string) string {
+	return s.toolsets.table.Load().door.StepUp(path, scopes)
+}
+
 // issuers returns the issuers of the configuration, and in development mode the
 // built-in one.
 func (s *Server) issuers(cfg *config.Config) (issuers []auth.IssuerOptions, err error) {
@@ -101,7 +127,7 @@ func (s *Server) issuers(cfg *config.Config) (issuers []auth.IssuerOptions, err 
 		issuers = append(issuers, auth.IssuerOptions{
 			Name: i.Name, URL: i.Issuer, Audiences: i.Audiences, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms,
 			Leeway: i.Leeway, RequireType: i.RequireTyp, GroupsClaim: i.GroupsClaim, RolesClaim: i.RolesClaim,
-			TenantClaim: i.TenantClaim,
+			TenantClaim: i.TenantClaim, RequireScope: i.RequireScope,
 		})
 	}
 	if s.options.Dev == nil {

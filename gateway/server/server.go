@@ -77,6 +77,7 @@ type Server struct {
 	door     *auth.Door
 
 	revocations *auth.Revocations // nil in local mode
+	scopes      *policy.Scopes    // nil where scopes are not looked at
 
 	refusals *refusals // nil in local mode
 	mcp      *mcp.Frontend

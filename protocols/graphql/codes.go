@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,6 +50,9 @@ func toError(e *gateway.Error, path ast.Path, at []gqlerror.Location) *gqlerror.
 	}
 	if e.Retry > 0 {
 		ext["retryAfterMs"] = e.Retry.Milliseconds()
+	}
+	if e.Scopes != nil {
+		ext["scopes"] = strings.Join(e.Scopes, " ")
 	}
 	if invalid, ok := errors.AsType[*schema.Invalid](e.Err); ok {
 		ext["violations"] = violations(invalid)

@@ -92,6 +92,12 @@ func (e *callError) details() []protoadapt.MessageV1 {
 			details = append(details, &errdetails.ResourceInfo{ResourceType: e.call.Kind.String(), ResourceName: name})
 		}
 	}
+	if e.err.Scopes != nil {
+		if info.Metadata == nil {
+			info.Metadata = map[string]string{}
+		}
+		info.Reason, info.Metadata["scopes"] = "INSUFFICIENT_SCOPE", clip(strings.Join(e.err.Scopes, " "), maxDetail)
+	}
 	if vs := e.violations(); len(vs) > 0 {
 		info.Reason = "INVALID_ARGUMENTS"
 		bad := &errdetails.BadRequest{}

@@ -33,6 +33,11 @@ type Options struct {
 	// answer them, connections for 30 minutes and 5 more for their last calls.
 	Keepalive keepalive.ServerParameters
 
+	// Challenge returns the WWW-Authenticate header for a REST request to the path
+	// of a URL whose credential lacks scopes, of which it gets all that are needed.
+	// Nil sends none.
+	Challenge func(path string, scopes []string) string
+
 	Admin      *gateway.Gateway  // serves admin.v1 too, whose methods are its tools; nil does not
 	Sessions   *gateway.Sessions // what streams are noted in; nil notes none
 	Reflection bool              // serve gRPC reflection, v1 and v1alpha

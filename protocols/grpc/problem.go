@@ -50,6 +50,9 @@ func (h *rest) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
+	if e.err.Scopes != nil && h.options.Challenge != nil {
+		w.Header().Set("WWW-Authenticate", h.options.Challenge(r.URL.Path, e.err.Scopes))
+	}
 	body := p.json()
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

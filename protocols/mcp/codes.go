@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -27,6 +28,8 @@ type wireError struct {
 	status  int // 0 is 200: the request was understood, and what it asked for failed
 	message string
 	data    json.RawMessage
+
+	scopes []string // that the caller's credential lacks, for the challenge of HTTP
 
 	cause    gateway.Code // in records; 0 follows from code and status
 	recorded bool         // by the road, which refused the call
@@ -109,10 +112,13 @@ func gatewayCode(code int) gateway.Code {
 // refusal returns the error of a call as the client sees it. The cause stays
 // here. Data is the upstream's own, or names the code, the time after which
 // trying again may help, the resource that was not found, and the capabilities
-// that the client lacks.
+// that the client lacks, and the scopes that its credential lacks.
 func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 	w := &wireError{message: e.Msg, data: e.Data, cause: e.Code, recorded: call != nil}
 	w.code, w.status = wireCodes(e.Code)
+	if e.Scopes != nil { // authorization, scope challenge handling.
+		w.status, w.scopes = http.StatusForbidden, e.Scopes
+	}
 	missing := e.Code == gateway.NotFound && call != nil && (call.Op == gateway.OpRead || call.Op == gateway.OpSubscribe)
 	if missing && !modern {
 		w.code = codeResourceNotFound
@@ -133,6 +139,10 @@ func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 	if missing {
 		data = append(data, `,"uri":`...)
 		data = quote(data, call.Name)
+	}
+	if e.Scopes != nil {
+		data = append(data, `,"scopes":`...)
+		data = quote(data, strings.Join(e.Scopes, " "))
 	}
 	if e.Needs != nil {
 		data = append(append(data, `,"requiredCapabilities":`...), e.Needs...)

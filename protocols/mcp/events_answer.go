@@ -37,6 +37,7 @@ func (f *Frontend) answerLater(w http.ResponseWriter, r *http.Request, req *requ
 		out := f.buffer()
 		defer f.release(out)
 		status := f.respond(call.ctx, req, call.serve, out)
+		x.challenge = f.challenge(r, req)
 		call.done() // Whoever has read the answer may use its id again.
 		x.finish(status, out.b)
 	}()

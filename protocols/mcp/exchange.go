@@ -18,6 +18,8 @@ type exchange struct {
 	w     http.ResponseWriter
 	later *request // whose answer can be fetched later; nil for none
 
+	challenge string // of an answer that is JSON; "" for none
+
 	released chan struct{} // later: closed to let the connection end
 	once     sync.Once     // later: guards released
 
@@ -43,7 +45,18 @@ func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Re
 	}
 	out := f.buffer()
 	defer f.release(out)
-	x.finish(f.respond(ctx, req, serve, out), out.b)
+	status := f.respond(ctx, req, serve, out)
+	x.challenge = f.challenge(r, req)
+	x.finish(status, out.b)
+}
+
+// challenge returns what asks for the scopes that a request's credential lacks,
+// or "" where it lacks none.
+func (f *Frontend) challenge(r *http.Request, req *request) string {
+	if req.scopes == nil || f.o.Challenge == nil {
+		return ""
+	}
+	return f.o.Challenge(r.URL.Path, req.scopes)
 }
 
 // respond serves a request, makes out its response and returns the status. A
@@ -62,6 +75,7 @@ func (f *Frontend) respond(ctx context.Context, req *request, serve method, out 
 		out.b = append(out.b, '}')
 		return http.StatusOK
 	}
+	req.scopes = err.scopes
 	out.b = f.refuse(ctx, out.b[:0], req, err)
 	return cmp.Or(err.status, http.StatusOK)
 }
@@ -161,6 +175,9 @@ func (x *exchange) finish(status int, response []byte) {
 		return
 	}
 	if wake == nil {
+		if x.challenge != "" {
+			x.w.Header().Set("WWW-Authenticate", x.challenge)
+		}
 		x.f.write(x.w, status, response)
 		return
 	}

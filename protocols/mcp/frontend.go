@@ -40,6 +40,11 @@ type FrontendOptions struct {
 	QueueLength           int // messages waiting for one slow reader; 64
 	PageSize              int // entries on one page of a list; 500
 
+	// Challenge returns the WWW-Authenticate header for a request to the path of a
+	// URL whose credential lacks scopes, of which it gets all that are needed. Nil
+	// sends none.
+	Challenge func(path string, scopes []string) string
+
 	Tasks TaskOptions // for calls that outlive their requests
 
 	// Cluster reaches the frontends of the same endpoint on other nodes; nil where

@@ -32,6 +32,7 @@ type request struct {
 	notify    func([]byte)      // sends a notification about this request, never blocks; nil where the client cannot read it
 	send      func([]byte) bool // legacy: sends a request to the client on the stream of this one, and reports whether there is one; nil where there is none
 	life      context.Context   //nolint:containedctx // modern, stdio: what a call that waits for its client to come back ends with; nil for none
+	scopes    []string          // that its credential lacks, once it was refused for that
 	task      []byte            // modern: what the client is told of the task that its call became; nil for none
 }
 
