@@ -71,13 +71,25 @@ func (s *Server) socketOrigins(cfg *config.Config) []string {
 	var hosts []string
 	for _, o := range append([]string{s.base}, cfg.Listen.AllowedOrigins...) {
 		if u, err := url.Parse(o); err == nil {
-			hosts = append(hosts, u.Host)
+			hosts = append(hosts, hostPatterns(u)...)
 		}
 	}
 	if a, ok := s.httpL.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
-		hosts = append(hosts, "localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[[]::1[]]", "[[]::1[]]:*")
+		hosts = append(hosts, "localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", `\[::1\]`, `\[::1\]:*`)
 	}
 	return hosts
+}
+
+// hostPatterns returns the patterns (path.Match) of the hosts of an origin's
+// pages, however the origin and its default port are written.
+func hostPatterns(u *url.URL) []string {
+	port := map[string]string{"http": ":80", "https": ":443"}[strings.ToLower(u.Scheme)]
+	host := strings.TrimSuffix(strings.ToLower(u.Host), port)
+	host = strings.NewReplacer("[", `\[`, "]", `\]`).Replace(host) // Of an IPv6 address.
+	if u.Port() != "" && ":"+u.Port() != port {
+		return []string{host}
+	}
+	return []string{host, host + port}
 }
 
 func live(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
