@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Move what stands in changes/ into CHANGELOG.md as the given version.
 set -euo pipefail
-version=${1:?usage: changelog.sh VERSION}
+version=${1:-}
+[[ $version =~ ^v?[0-9]+\.[0-9]+ ]] || { echo "usage: changelog.sh VERSION" >&2; exit 2; }
 shopt -s nullglob
 files=(changes/*.md)
 [ ${#files[@]} -gt 0 ] || { echo "nothing in changes/" >&2; exit 1; }
