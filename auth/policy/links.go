@@ -22,11 +22,8 @@ func (p *parser) parseLink() {
 	if len(p.problems) > before || slices.Contains(p.policy.links[f[1]], l) {
 		return
 	}
-	if p.linkAt == nil {
-		p.linkAt = map[[2]string]int{}
-	}
-	if _, ok := p.linkAt[[2]string{f[1], l.role}]; !ok {
-		p.linkAt[[2]string{f[1], l.role}] = p.number
+	if _, ok := p.policy.linkAt[[2]string{f[1], l.role}]; !ok {
+		p.policy.linkAt[[2]string{f[1], l.role}] = p.number
 	}
 	p.policy.links[f[1]] = append(p.policy.links[f[1]], l)
 	p.policy.order = append(p.policy.order, []string{"g", f[1], l.role, l.domain})
@@ -54,7 +51,7 @@ func (c *linkChecker) visit(s string, path []string) int {
 	c.depth[s] = -1
 	longest := 0
 	for _, l := range c.policy.links[s] {
-		at := c.linkAt[[2]string{s, l.role}]
+		at := c.policy.linkAt[[2]string{s, l.role}]
 		if c.depth[l.role] == -1 {
 			loop := append(slices.Clone(path[slices.Index(path, l.role):]), l.role)
 			c.problemAt(at, 1, "the role leads back to itself: "+strings.Join(loop[:min(len(loop), 10)], " → "), "remove one of these links")
@@ -63,7 +60,7 @@ func (c *linkChecker) visit(s string, path []string) int {
 		longest = max(longest, 1+c.visit(l.role, path))
 	}
 	if longest == maxDepth+1 {
-		c.problemAt(c.linkAt[[2]string{s, c.policy.links[s][0].role}], 1,
+		c.problemAt(c.policy.linkAt[[2]string{s, c.policy.links[s][0].role}], 1,
 			fmt.Sprintf("more than %d roles in a row follow %s", maxDepth, s), "link to the last roles themselves")
 	}
 	c.depth[s] = longest

@@ -67,7 +67,7 @@ func Parse(name string, csv []byte) (*Policy, error) {
 	p := &parser{
 		policy: &Policy{
 			name: name, version: versionOf(csv),
-			rules: map[string][]*rule{}, links: map[string][]link{}, byText: map[string]*rule{}, conditions: map[string]*condition{},
+			rules: map[string][]*rule{}, links: map[string][]link{}, byText: map[string]*rule{}, conditions: map[string]*condition{}, linkAt: map[[2]string]int{},
 		},
 	}
 	if len(csv) > maxBytes {
@@ -97,7 +97,6 @@ func Parse(name string, csv []byte) (*Policy, error) {
 type parser struct {
 	policy   *Policy
 	problems Problems
-	linkAt   map[[2]string]int
 	compiler conditionCompiler
 
 	number  int    // of the line

@@ -45,6 +45,7 @@ type Policy struct {
 	casbin  *casbin.Enforcer
 
 	order      [][]string            // Casbin's lines, without duplicates
+	linkAt     map[[2]string]int     // the first line with a subject and a role
 	conditions map[string]*condition // by text
 }
 
