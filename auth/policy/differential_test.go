@@ -422,7 +422,7 @@ func TestDifferential(t *testing.T) {
 			}
 		}
 	}
-	if d.decisions < 40_000 || d.allowed < d.decisions/20 || d.allowed > d.decisions*19/20 || d.conditional < 2000 {
+	if d.decisions < 40_000 || d.allowed < d.decisions/20 || d.allowed > d.decisions*19/20 || d.conditional < 1000 {
 		t.Errorf("%d of %d decisions are to allow, %d by conditions: the test tests little", d.allowed, d.decisions, d.conditional)
 	}
 }

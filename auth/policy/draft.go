@@ -77,7 +77,9 @@ func (s *Store) CreateDraft(ctx context.Context, author, comment string) (Draft,
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Draft{}, err
 	}
-	d.Base, d.Text = v.ID, v.Text
+	if d.Base, d.Text = v.ID, v.Text; v.ID == 0 {
+		d.CSV = s.options.Initial
+	}
 	return s.keep(ctx, d, "")
 }
 

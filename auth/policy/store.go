@@ -21,6 +21,7 @@ const (
 
 // StoreOptions are the settings of a store. The zero options are valid.
 type StoreOptions struct {
+	Initial  string                   // what the first draft begins with, where there is no version
 	Snapshot func() *gateway.Snapshot // what checks and warnings are about; nil for nothing
 	Toolsets func() Toolsets          // those that rules can name; nil for none
 	ReadOnly func() bool              // whether the policy comes from elsewhere; nil for never

@@ -75,7 +75,7 @@ func (e *ConflictError) Error() string {
 }
 
 // Is reports whether the target is [ErrConflict].
-func (e *ConflictError) Is(target error) bool { return target == ErrConflict } //nolint:errorlint // it is compared by errors.Is.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
 // Failures are the checks that a policy does not hold. As an error they are never
 // empty.

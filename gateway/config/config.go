@@ -119,8 +119,10 @@ type State struct {
 
 // Policy says where the policy comes from.
 type Policy struct {
-	// Casbin policy in CSV, one rule a line. It is reloaded
-	// when it changes. Without a policy every call is refused.
+	// Casbin policy in CSV, one rule a line. It is reloaded when it changes, and
+	// each text is recorded as a version. While it is set nobody can change the
+	// policy otherwise. Without it the version in force in the shared state is
+	// the policy, and without any every call is refused.
 	File string `yaml:"file" format:"file"`
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -78,13 +79,25 @@ func (s *Server) openAudit(_ context.Context, cfg *config.Config) (err error) {
 	return err
 }
 
-// loadPolicy reads the policy file. Without one, nobody may do anything.
-func (s *Server) loadPolicy(_ context.Context, cfg *config.Config) error {
+// loadPolicy reads the policy from its file or from the shared state. Without
+// one, nobody may do anything.
+func (s *Server) loadPolicy(ctx context.Context, cfg *config.Config) error {
 	sets, err := selectors(cfg)
 	if err != nil {
 		return err
 	}
-	p, err := s.readPolicy(cfg)
+	opening, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain) // As in openNodes.
+	defer cancel()
+	if s.policies, err = policy.OpenStore(opening, s.state, policy.StoreOptions{
+		Initial:  string(s.initialPolicy()),
+		Snapshot: s.registry.Snapshot,
+		Toolsets: func() policy.Toolsets { return s.policy.Toolsets() },
+		ReadOnly: func() bool { return s.config.Load().Policy.File != "" },
+		Logger:   s.log,
+	}); err != nil {
+		return err
+	}
+	p, err := s.readPolicy(ctx, cfg)
 	if err == nil {
 		err = known(p, sets)
 	}
@@ -116,7 +129,9 @@ func known(p *policy.Policy, sets policy.Toolsets) error {
 	return nil
 }
 
-func (s *Server) readPolicy(cfg *config.Config) (*policy.Policy, error) {
+// readPolicy returns the policy that a configuration puts in force: that of its
+// file, or else the version in force in the shared state.
+func (s *Server) readPolicy(ctx context.Context, cfg *config.Config) (*policy.Policy, error) {
 	if cfg.Policy.File != "" {
 		csv, err := os.ReadFile(cfg.Policy.File)
 		if err != nil {
@@ -127,10 +142,23 @@ func (s *Server) readPolicy(cfg *config.Config) (*policy.Policy, error) {
 		}
 		return policy.Parse(cfg.Policy.File, csv)
 	}
-	if s.options.Dev != nil {
-		return policy.Parse("built-in policy", devPolicy(s.options.Dev))
+	now, err := s.policies.Load(ctx)
+	switch {
+	case err == nil:
+		return now.Policy, nil
+	case !errors.Is(err, policy.ErrNotFound):
+		return nil, err
 	}
-	return policy.Parse("empty policy", nil)
+	return policy.Parse("built-in policy", s.initialPolicy())
+}
+
+// initialPolicy is what is in force before there is any version: the first API
+// key may put one in force, and nobody may do anything else.
+func (s *Server) initialPolicy() []byte {
+	if s.options.Dev != nil {
+		return devPolicy(s.options.Dev)
+	}
+	return []byte("# The first API key may administer the gateway.\np, client:key|first, *, admin/**, *, allow\n")
 }
 
 // joinRoad makes the road.

@@ -104,6 +104,7 @@ func (s *Server) followPolicies(ctx context.Context) {
 			return
 		case err != nil:
 			s.log.WarnContext(ctx, "policies of other nodes are unknown", slog.Any("cause", err))
+		case s.config.Load().Policy.File == "": // Then they all follow the same versions.
 		case !e.Synced && !e.Deleted && e.Key != s.state.Name() && e.Value.Policy != mine:
 			s.log.WarnContext(ctx, "nodes enforce different policies",
 				slog.String("node", e.Key), slog.String("theirs", e.Value.Policy), slog.String("ours", mine))

@@ -34,6 +34,7 @@ func devPolicy(d *Dev) []byte {
 	}
 	return []byte(`# The built-in policy of gateway dev.
 p, role:admin, *, **,               *,    allow
+p, role:admin, *, admin/**,         *,    allow
 p, role:dev,   *, tool/demo/*,      call, allow
 p, role:dev,   *, resource/demo/**, *,    allow
 p, role:dev,   *, prompt/demo/*,    *,    allow

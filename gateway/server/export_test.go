@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/policy"
 )
 
 // Revoke revokes a token or a principal, as another node would.
@@ -32,3 +33,8 @@ func WithDrain(o Options, d time.Duration) Options {
 
 // Keys returns the API keys of a server.
 func Keys(s *Server) *auth.Keys { return s.keys }
+
+// Policies and Policy are a server's store of policies and the enforcer of the
+// one in force.
+func Policies(s *Server) *policy.Store  { return s.policies }
+func Policy(s *Server) *policy.Enforcer { return s.policy }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway/config"
@@ -35,23 +36,25 @@ func (s *Server) setPolicy(ctx context.Context, p *policy.Policy, sets policy.To
 // many.
 func (s *Server) recheck() int { return s.gateway.Recheck() + s.toolsets.recheck() }
 
-// watchPolicy reloads the policy whenever its file changes, and follows the
-// configuration to another file. A bad edit is reported, and the policy in
-// force stays.
+// watchPolicy reloads the policy whenever its file changes, or follows the
+// versions in the shared state where there is no file, and follows the
+// configuration from one to the other. A bad edit is reported, and so is a state
+// that is away: the policy in force stays.
 func (s *Server) watchPolicy(ctx context.Context) {
 	for ctx.Err() == nil {
 		here, leave := context.WithCancel(ctx)
 		s.rewatch.Store(&leave) // Before the file's name is read: Reload sets the name, then leaves.
-		s.watchFile(here, s.config.Load().Policy.File)
+		if file := s.config.Load().Policy.File; file != "" {
+			s.watchFile(here, file)
+		} else {
+			s.followVersions(here)
+		}
 		<-here.Done()
 		leave()
 	}
 }
 
 func (s *Server) watchFile(ctx context.Context, file string) {
-	if file == "" {
-		return
-	}
 	for csv, err := range config.WatchFile(ctx, file) {
 		if err == nil {
 			err = s.take(ctx, file, csv)
@@ -59,6 +62,27 @@ func (s *Server) watchFile(ctx context.Context, file string) {
 		if err != nil {
 			s.log.ErrorContext(ctx, "policy not reloaded", slog.String("file", file), slog.Any("cause", err))
 		}
+	}
+}
+
+// followVersions puts each version in force that comes into force on any node.
+func (s *Server) followVersions(ctx context.Context) {
+	for now, err := range s.policies.Follow(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "policy not renewed", slog.Any("cause", err))
+			}
+			continue
+		}
+		s.reload.Lock()
+		if s.config.Load().Policy.File == "" {
+			if err := known(now.Policy, s.policy.Toolsets()); err != nil {
+				// What it takes away must end here too. Rules with such a toolset allow nothing and deny everything.
+				s.log.ErrorContext(ctx, "the policy does not fit the configuration of this node", slog.Any("cause", err))
+			}
+			s.setPolicy(ctx, now.Policy, nil)
+		}
+		s.reload.Unlock()
 	}
 }
 
@@ -78,5 +102,8 @@ func (s *Server) take(ctx context.Context, file string, csv []byte) error {
 		return err
 	}
 	s.setPolicy(ctx, p, nil)
+	if _, err := s.policies.Record(ctx, string(csv), "file:"+filepath.Base(file)); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "the policy's file is not in the history of versions", slog.Any("cause", err))
+	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package server_test
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/server"
@@ -108,5 +110,97 @@ func TestConditionInEveryDoor(t *testing.T) {
 	}
 	if denied != 4 {
 		t.Errorf("%d records of refusals, want 4", denied)
+	}
+}
+
+// TestPolicyVersions puts versions in force that one node activates, in a cluster
+// of two, and hands over from versions to a file and back.
+func TestPolicyVersions(t *testing.T) {
+	r := start(t, map[string]gateway.Upstream{"lab": lab(t)}, nil)
+	store := server.Policies(r.Server)
+	root := &gateway.Principal{ID: "i|user|root", Kind: "user", Roles: []string{"admin"}}
+	activate := func(csv string) policy.Version {
+		t.Helper()
+		d, err := store.CreateDraft(t.Context(), "me", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Base == 0 && !strings.Contains(d.CSV, "built-in policy") {
+			t.Errorf("the first draft begins with %q", d.CSV)
+		}
+		if d, err = store.SaveDraft(t.Context(), d.ID, d.Revision, policy.Edit{CSV: &csv}); err != nil {
+			t.Fatal(err)
+		}
+		v, err := store.Activate(t.Context(), d.ID, d.Revision, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	sees := func(tool string) bool { return r.Gateway().View(admin).Tool(tool) != nil }
+	const admins = "p, role:admin, *, admin/**, *, allow\n"
+	one := activate(admins + "p, role:admin, *, tool/demo/echo, call, allow\n")
+	poll(t, func() bool { return sees("demo.echo") && !sees("demo.add") })
+	two := activate(admins + "p, role:admin, *, tool/demo/add, call, allow\n")
+	poll(t, func() bool { return !sees("demo.echo") && sees("demo.add") })
+	if _, err := store.Rollback(t.Context(), one.ID, two.ID, root); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, func() bool { return sees("demo.echo") && !sees("demo.add") })
+
+	// A file takes over, and the versions note what it says.
+	next := *r.config
+	withPolicy(t, "p, role:admin, *, tool/lab/**, call, allow\n")(&next)
+	if err := r.Reload(t.Context(), &next); err != nil {
+		t.Fatal(err)
+	}
+	if sees("demo.echo") || !sees("lab.fail") {
+		t.Error("the file is not the policy")
+	}
+	if _, err := store.CreateDraft(t.Context(), "me", ""); !errors.Is(err, policy.ErrReadOnly) {
+		t.Errorf("a draft while a file is the policy: %v", err)
+	}
+	poll(t, func() bool {
+		v, err := store.Active(t.Context())
+		return err == nil && v.Author == "file:policy.csv" && strings.Contains(v.CSV, "tool/lab/**")
+	})
+
+	// Without it, what it said last is the policy, and can be changed.
+	if err := r.Reload(t.Context(), r.config); err != nil {
+		t.Fatal(err)
+	}
+	if !sees("lab.fail") {
+		t.Error("the last version is not the policy")
+	}
+	activate(admins + "p, role:admin, *, tool/demo/echo, call, allow\n")
+	poll(t, func() bool { return sees("demo.echo") && !sees("lab.fail") })
+}
+
+// TestFirstPolicy starts a gateway that has no policy: its first key may
+// administer it, and nothing else is allowed.
+func TestFirstPolicy(t *testing.T) {
+	cfg := config.Default()
+	cfg.Listen.HTTP, cfg.Listen.GRPC, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", t.TempDir()
+	cfg.Auth.Anonymous = &config.Principal{Roles: []string{"admin"}}
+	s, err := server.New(t.Context(), cfg, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	first := &gateway.Principal{ID: "key|client|first", Issuer: "key", Kind: "client", Subject: "first"}
+	for _, c := range []struct {
+		who            *gateway.Principal
+		object, action string
+		want           bool
+	}{
+		{first, "admin/policy", "admin", true},
+		{first, "tool/x/y", "call", false},
+		{admin, "admin/policy", "admin", false},
+		{admin, "tool/x/y", "call", false},
+	} {
+		err := server.Policy(s).Check(t.Context(), policy.Request{Principal: c.who, Object: c.object, Action: c.action})
+		if (err == nil) != c.want {
+			t.Errorf("%s %s: %v", c.action, c.object, err)
+		}
 	}
 }

@@ -20,7 +20,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.readPolicy(cfg)
+	p, err := s.readPolicy(ctx, cfg)
 	if err == nil {
 		err = known(p, named)
 	}

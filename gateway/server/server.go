@@ -67,6 +67,7 @@ type Server struct {
 	state    *state.State
 	audit    *audit.Log
 	policy   *policy.Enforcer
+	policies *policy.Store
 	rewatch  atomic.Pointer[context.CancelFunc] // lets watchPolicy look where the policy is now
 	registry *gateway.Registry
 	gateway  *gateway.Gateway
