@@ -27,7 +27,8 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds, each with every subject in turn")
 	length := flag.Duration("length", 2*time.Second, "measured load on one subject in one round")
 	conns := flag.Int("conns", 32, "connections that call at once")
-	only := flag.String("only", "", "the comparison to run alone")
+	streams := flag.Int("streams", 5000, "standing streams of each kind")
+	only := flag.String("only", "", "the comparison to run alone; streams for those of standing streams")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -36,7 +37,7 @@ func main() {
 	if *subject != "" {
 		err = serve(ctx, *subject)
 	} else {
-		err = compare(ctx, os.Stdout, *only, *out, *doc, *rounds, load{*length, *conns})
+		err = compare(ctx, os.Stdout, *only, *out, *doc, *rounds, *streams, load{*length, *conns})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -45,7 +46,7 @@ func main() {
 }
 
 // compare runs all comparisons and reports them.
-func compare(ctx context.Context, w io.Writer, only, out, doc string, rounds int, l load) error {
+func compare(ctx context.Context, w io.Writer, only, out, doc string, rounds, streams int, l load) error {
 	var results []result
 	for _, c := range comparisons() {
 		if only != "" && c.name != only {
@@ -59,15 +60,34 @@ func compare(ctx context.Context, w io.Writer, only, out, doc string, rounds int
 		table(w, r)
 		results = append(results, r...)
 	}
+	var held []streamResult
+	for _, s := range standings() {
+		if only != "" && s.name != only && only != "streams" {
+			continue
+		}
+		r, err := s.run(ctx, streams, rounds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		streamTable(w, r)
+		held = append(held, r)
+	}
 	if doc != "" {
-		if err := os.WriteFile(doc, page(results, rounds, l), 0o644); err != nil {
+		if err := os.WriteFile(doc, page(results, held, rounds, l), 0o644); err != nil {
 			return err
 		}
 	}
 	if out == "" {
 		return nil
 	}
-	b, err := json.MarshalIndent(results, "", "  ")
+	var all []any // Of both kinds, by name.
+	for _, r := range results {
+		all = append(all, r)
+	}
+	for _, r := range held {
+		all = append(all, r)
+	}
+	b, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -75,7 +95,7 @@ func compare(ctx context.Context, w io.Writer, only, out, doc string, rounds int
 }
 
 // page is the results for people.
-func page(results []result, rounds int, l load) []byte {
+func page(results []result, held []streamResult, rounds int, l load) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `# Benchmarks
 
@@ -93,6 +113,7 @@ in front of it: its times are what those of the others compare with.
 	for _, r := range results {
 		fmt.Fprintf(&b, "| %s | %.2f | %.1f | %.0f | %d | %.2f | %.2f |\n", r.Name, r.Ratio, r.CPU, r.Allocs, r.RSS, r.P50, r.P99)
 	}
+	b.Write(streamPage(held))
 	fmt.Fprintf(&b, "\n%s, %s/%s, %d CPUs.\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	return b.Bytes()
 }

@@ -28,7 +28,8 @@ import (
 type subject func(context.Context) (e endpoint, wait func() error, err error)
 
 func subjects() map[string]subject {
-	return map[string]subject{"bare": bare, "trilith": trilith, "go-sdk": goSDK, "reverse-proxy": reverseProxy, "trilith-proxy": trilithProxy}
+	return map[string]subject{"bare": bare, "trilith": trilith, "go-sdk": goSDK, "reverse-proxy": reverseProxy, "trilith-proxy": trilithProxy,
+		"bare-stream": bareStream, "trilith-streams": streaming(false), "trilith-streams-tls": streaming(true)}
 }
 
 func comparisons() []comparison {
@@ -213,6 +214,11 @@ func trilith(ctx context.Context) (endpoint, func() error, error) {
 
 // open runs a gateway with these sources and the demo toolset.
 func open(ctx context.Context, tool string, sources map[string]gateway.Upstream) (endpoint, func() error, error) {
+	return openWith(ctx, tool, sources, func(*config.Config) error { return nil })
+}
+
+// openWith is open with changes to the configuration.
+func openWith(ctx context.Context, tool string, sources map[string]gateway.Upstream, change func(*config.Config) error) (endpoint, func() error, error) {
 	dir, err := os.MkdirTemp("", "trilith-bench-")
 	if err != nil {
 		return endpoint{}, nil, err
@@ -220,6 +226,9 @@ func open(ctx context.Context, tool string, sources map[string]gateway.Upstream)
 	cfg := config.Default()
 	cfg.Listen.HTTP, cfg.Listen.GRPC, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", dir
 	server.DevSources(cfg)
+	if err := change(cfg); err != nil {
+		return endpoint{}, nil, err
+	}
 	s, err := server.New(ctx, cfg, server.Options{Dev: &server.Dev{}, Sources: sources})
 	if err != nil {
 		return endpoint{}, nil, err

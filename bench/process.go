@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -29,6 +30,8 @@ type usage struct {
 	CPU     int64  `json:"cpu_us"`
 	Mallocs uint64 `json:"mallocs"`
 	RSS     int64  `json:"rss_kib"`
+
+	Goroutines int `json:"goroutines"`
 }
 
 // A process is a subject with one CPU.
@@ -93,6 +96,14 @@ func (p *process) usage() (u usage, err error) {
 	return u, p.read(&u)
 }
 
+// rest is usage after a garbage collection.
+func (p *process) rest() (u usage, err error) {
+	if _, err := io.WriteString(p.in, "rest\n"); err != nil {
+		return u, err
+	}
+	return u, p.read(&u)
+}
+
 func (p *process) read(v any) error {
 	if !p.out.Scan() {
 		return errors.Join(errors.New("subject ended"), p.out.Err())
@@ -105,8 +116,8 @@ func (p *process) stop() {
 	_ = p.cmd.Wait() // Its exit status says nothing here.
 }
 
-// serve runs as a subject: it says where it listens, answers "usage" lines,
-// and ends with its input.
+// serve runs as a subject: it says where it listens, answers "usage" and
+// "rest" lines, and ends with its input.
 func serve(ctx context.Context, name string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -131,6 +142,9 @@ func serve(ctx context.Context, name string) error {
 	}
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
+		if in.Text() == "rest" {
+			debug.FreeOSMemory()
+		}
 		if err := out.Encode(ownUsage()); err != nil {
 			return err
 		}
@@ -146,7 +160,7 @@ func ownUsage() usage {
 	runtime.ReadMemStats(&ms)
 	u := usage{
 		CPU:     (time.Duration(ru.Utime.Nano()) + time.Duration(ru.Stime.Nano())).Microseconds(),
-		Mallocs: ms.Mallocs,
+		Mallocs: ms.Mallocs, Goroutines: runtime.NumGoroutine(),
 	}
 	if b, err := os.ReadFile("/proc/self/status"); err == nil {
 		for line := range strings.Lines(string(b)) {

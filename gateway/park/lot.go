@@ -128,6 +128,7 @@ func (l *Lot) admit(s *Stream) error {
 	}
 	l.last++
 	s.id = l.last
+	_, s.secure = s.conn.(*tls.Conn)
 	if raw := socket(s.conn); raw != nil && l.poller != nil && l.poller.add(raw, s.id) == nil {
 		s.raw = raw
 	} else {

@@ -73,8 +73,29 @@ func (p *poller) wait(ready func(id uint64, gone bool)) {
 
 func (p *poller) close() { _ = p.file.Close() } // It holds nothing.
 
-// writable reports whether the socket takes some bytes without waiting, or an
-// error. If not, the poller will say when it does.
+// write writes what a socket takes without waiting. If that is nothing, the
+// poller will say when it takes some.
+func write(c syscall.RawConn, b []byte) (n int, err error) {
+	closed := c.Write(func(fd uintptr) bool {
+		for {
+			if n, err = syscall.Write(int(fd), b); !errors.Is(err, syscall.EINTR) {
+				return true
+			}
+		}
+	})
+	switch {
+	case closed != nil:
+		return 0, closed
+	case errors.Is(err, syscall.EAGAIN):
+		return 0, nil
+	case err != nil:
+		return max(n, 0), os.NewSyscallError("write", err)
+	}
+	return n, nil
+}
+
+// writable reports whether a socket takes some bytes without waiting, or fails.
+// If not, the poller will say when it does.
 func writable(c syscall.RawConn) bool {
 	ok := true
 	_ = c.Control(func(fd uintptr) { // If it is closed, writing says so.

@@ -18,4 +18,6 @@ func (*poller) wait(func(id uint64, gone bool)) {}
 
 func (*poller) close() {}
 
+func write(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
 func writable(syscall.RawConn) bool { return true }

@@ -14,6 +14,7 @@ type Stream struct {
 	conn    net.Conn
 	raw     syscall.RawConn // of the socket, under TLS too; nil where nothing says that it has room
 	do      Handler
+	secure  bool
 	chunked bool // HTTP/1.1 (RFC 9112, section 7.1)
 	id      uint64
 
@@ -103,26 +104,18 @@ func (s *Stream) step(beat bool) (p progress) {
 	return p
 }
 
-// piece is how much is written at once: less than there is room for in a socket
-// that says that there is some. A socket on Linux says so when a third of its
-// buffer is free, which is at least several times as much.
-const piece = 4 << 10
-
-// flush writes what the socket takes without waiting and reports whether that
-// was everything. The deadline is for those of which nothing is known, and for
-// what is not foreseen, such as a kernel without memory.
+// flush writes what the client takes without waiting and reports whether that
+// was everything.
 func (s *Stream) flush(p *progress) bool {
 	for len(s.out) > 0 {
-		if s.raw != nil && !writable(s.raw) {
+		n, err := s.some()
+		s.out = s.out[n:]
+		p.wrote = p.wrote || n > 0
+		if p.err = err; err != nil {
+			return false
+		}
+		if n == 0 {
 			p.stuck = true
-			return false
-		}
-		if p.err = s.conn.SetWriteDeadline(time.Now().Add(s.lot.o.WriteTimeout)); p.err != nil {
-			return false
-		}
-		var n int
-		n, p.err = s.conn.Write(s.out[:min(len(s.out), piece)])
-		if s.out, p.wrote = s.out[n:], true; p.err != nil {
 			return false
 		}
 	}
@@ -130,14 +123,36 @@ func (s *Stream) flush(p *progress) bool {
 	return true
 }
 
+// piece is how much TLS is given at once, which cannot take back what the socket
+// does not take: less than there is room for in a socket that says that there is
+// some. On Linux it does when a third of its buffer is free, which is several
+// times as much.
+const piece = 4 << 10
+
+// some writes some of what is to be written, or nothing where the client must
+// read first. The deadline is for connections of which nothing is known, and for
+// what is not foreseen, such as a kernel without memory.
+func (s *Stream) some() (int, error) {
+	switch {
+	case s.raw != nil && !s.secure:
+		return write(s.raw, s.out)
+	case s.raw != nil && !writable(s.raw):
+		return 0, nil
+	}
+	if err := s.conn.SetWriteDeadline(time.Now().Add(s.lot.o.WriteTimeout)); err != nil {
+		return 0, err
+	}
+	return s.conn.Write(s.out[:min(len(s.out), piece)])
+}
+
 // close closes the connection. Only after a whole answer may that wait for TLS
 // to say so.
 func (s *Stream) close(whole bool) {
-	if t, ok := s.conn.(*tls.Conn); ok && !whole {
-		_ = t.NetConn().Close() // As below.
-		return
+	c := s.conn
+	if t, ok := c.(*tls.Conn); ok && !whole {
+		c = t.NetConn()
 	}
-	_ = s.conn.Close() // There is nobody to tell.
+	_ = c.Close() // There is nobody to tell.
 }
 
 // A ring is the streams of a lot, the one that was written to longest ago first.

@@ -73,7 +73,7 @@ type memoryStream struct {
 	events  []Event
 	bytes   int
 	used    time.Time
-	changed chan struct{} // closed by the next change
+	changed chan struct{} // closed by the next change; nil while nobody waits for it
 }
 
 // What an event, and a stream, take besides their data.
@@ -107,8 +107,7 @@ func (m *MemoryEvents) Append(_ context.Context, stream string, data []byte) (ui
 		m.charge(s, -len(s.events[0].Data)-eventCost)
 		s.events = slices.Delete(s.events, 0, 1)
 	}
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.change()
 	for m.bytes > m.Bytes && m.evict(s) {
 	}
 	return m.last, nil
@@ -133,7 +132,7 @@ func (m *MemoryEvents) defaults() {
 // open makes a stream. m.mu is held.
 func (m *MemoryEvents) open(name string) *memoryStream {
 	owner, _, _ := strings.Cut(name, "/")
-	s := &memoryStream{name: name, owner: owner, changed: make(chan struct{})}
+	s := &memoryStream{name: name, owner: owner}
 	m.streams[name] = s
 	o := m.owners[owner]
 	if o == nil {
@@ -188,7 +187,15 @@ func (m *MemoryEvents) drop(s *memoryStream) {
 		delete(m.owners, s.owner)
 	}
 	delete(m.streams, s.name)
-	close(s.changed)
+	s.change()
+}
+
+// change tells those who wait.
+func (s *memoryStream) change() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
 }
 
 // Read implements [EventStore].
@@ -211,6 +218,9 @@ func (m *MemoryEvents) read(stream string, after uint64, limit int) ([]Event, <-
 			return nil, nil, ErrEventsGone
 		}
 		rest = s.events[at+1:]
+	}
+	if s.changed == nil {
+		s.changed = make(chan struct{})
 	}
 	return slices.Clone(rest[:min(len(rest), limit)]), s.changed, nil
 }
