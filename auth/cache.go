@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"sync"
 	"time"
@@ -21,20 +22,21 @@ type credential struct {
 	until     time.Time // when it expires, leeway included
 
 	issuer *issuer
-	keys   *keys     // the key set that it was verified with
+	keys   *keys     // the key set that it was verified with; nil for a token that its issuer was asked about
 	forget time.Time // when the cache drops it
 }
 
 // valid reports whether a verified token would be found valid again: neither
 // has it expired nor did its issuer change keys.
 func (c *credential) valid(now time.Time) bool {
-	return now.Before(c.forget) && c.keys == c.issuer.keys.snapshot.Load()
+	return now.Before(c.forget) && (c.issuer.keys == nil || c.keys == c.issuer.keys.snapshot.Load())
 }
 
 // A cache keeps verified tokens by the SHA-256 of the whole token. It holds at
 // most shards × perShard of them and nothing about tokens that were refused:
 // what an attacker sends never takes its room. The zero cache is empty.
 type cache struct {
+	life   time.Duration // the longest that a token is kept; 0 is cacheFor
 	shards [shards]shard
 }
 
@@ -80,7 +82,7 @@ func (c *cache) get(key [sha256.Size]byte, now time.Time) (*credential, bool) {
 }
 
 func (c *cache) put(key [sha256.Size]byte, v *credential, now time.Time) {
-	v.forget = now.Add(cacheFor)
+	v.forget = now.Add(cmp.Or(c.life, cacheFor))
 	if v.until.Before(v.forget) {
 		v.forget = v.until
 	}

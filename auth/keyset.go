@@ -66,7 +66,7 @@ var (
 )
 
 func newKeySet(o IssuerOptions, log *slog.Logger) (*keySet, error) {
-	k := &keySet{name: o.Name, issuer: o.URL, url: o.JWKSURL, client: o.Client, log: log}
+	k := &keySet{name: o.Name, issuer: o.URL, url: o.JWKSURL, log: log}
 	if o.Keys != nil {
 		set, err := parseKeys(o.Keys)
 		k.snapshot.Store(set)
@@ -77,21 +77,25 @@ func newKeySet(o IssuerOptions, log *slog.Logger) (*keySet, error) {
 			return nil, err
 		}
 	}
-	base := http.DefaultTransport
-	if k.client == nil {
-		k.own = true
-		t, ok := base.(*http.Transport)
-		if ok {
-			base = t.Clone()
-		}
-		k.client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	} else if k.client.Transport != nil {
-		base = k.client.Transport
-	}
-	client := *k.client
-	client.Transport = capped{base}
-	k.client = &client
+	k.client, k.own = guardedClient(o.Client)
 	return k, nil
+}
+
+// guardedClient returns a client whose answers are bounded, made of the given
+// one or, for nil, of one of ours that follows no redirects. Own says which.
+func guardedClient(given *http.Client) (c *http.Client, own bool) {
+	base := http.DefaultTransport
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if given != nil {
+		client = *given
+		if client.Transport != nil {
+			base = client.Transport
+		}
+	} else if t, ok := base.(*http.Transport); ok {
+		base = t.Clone()
+	}
+	client.Transport = capped{base}
+	return &client, given == nil
 }
 
 // fixed reports whether the keys came with the configuration.

@@ -139,6 +139,23 @@ func NewOIDC(ctx context.Context, issuers []IssuerOptions, o OIDCOptions) (*OIDC
 }
 
 func newIssuer(o IssuerOptions, log *slog.Logger) (*issuer, error) {
+	i, err := newRules(o)
+	if err != nil {
+		return nil, err
+	}
+	known := signingMethods()
+	for _, alg := range i.Algorithms {
+		if known[alg] == nil {
+			return nil, fmt.Errorf("algorithm %q is none that can be trusted", alg)
+		}
+		i.methods[alg] = known[alg]
+	}
+	i.keys, err = newKeySet(i.IssuerOptions, log)
+	return i, err
+}
+
+// newRules returns an issuer without what verifies signatures.
+func newRules(o IssuerOptions) (*issuer, error) {
 	if err := secureURL(o.URL); err != nil {
 		return nil, err
 	}
@@ -159,19 +176,10 @@ func newIssuer(o IssuerOptions, log *slog.Logger) (*issuer, error) {
 	}
 	o.GroupsClaim, o.RolesClaim, o.TenantClaim = or(o.GroupsClaim, "groups"), or(o.RolesClaim, "roles"), or(o.TenantClaim, "tenant")
 	i := &issuer{IssuerOptions: o, methods: map[string]jwt.SigningMethod{}, audiences: map[string]bool{}}
-	known := signingMethods()
-	for _, alg := range o.Algorithms {
-		if known[alg] == nil {
-			return nil, fmt.Errorf("algorithm %q is none that can be trusted", alg)
-		}
-		i.methods[alg] = known[alg]
-	}
 	for _, a := range o.Audiences {
 		i.audiences[canonical(a)] = true
 	}
-	var err error
-	i.keys, err = newKeySet(o, log)
-	return i, err
+	return i, nil
 }
 
 func or(s, other string) string {

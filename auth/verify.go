@@ -195,7 +195,7 @@ func printable(s string) bool {
 func (i *issuer) principal(c claims) (*gateway.Principal, error) {
 	r := reader{claims: c}
 	p := &gateway.Principal{
-		Issuer: i.URL, Kind: "user", Subject: r.text("sub"), Name: r.text("name", "preferred_username"),
+		Issuer: i.URL, Kind: "user", Subject: r.text("sub"), Name: r.text("name", "preferred_username", "username"),
 		Groups: r.list(i.GroupsClaim), Roles: r.list(i.RolesClaim), Scopes: r.scopes(), Session: r.text("sid"),
 	}
 	p.Issued, _, _ = c.when("iat") // Checked before.

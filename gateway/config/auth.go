@@ -73,6 +73,10 @@ type Issuer struct {
 	// Claim that names the tenant of the caller.
 	TenantClaim string `yaml:"tenant_claim" default:"tenant"`
 
+	// How the issuer is asked about tokens that are not signed (RFC 7662). One
+	// issuer only can have this: nobody can tell from such a token whose it is.
+	Introspection *Introspection `yaml:"introspection"`
+
 	// Take a token that does not speak of scopes for one that has none. Switch it
 	// off only for an issuer whose tokens never do: they are then bounded by the
 	// policy alone. It matters only with `scopes`.
@@ -91,6 +95,19 @@ type APIKeys struct {
 
 	// Longest life of a new key. Every key expires.
 	MaxLife time.Duration `yaml:"max_life" default:"8760h" min:"1h" max:"87600h"`
+}
+
+// Introspection says how an issuer is asked about opaque tokens.
+type Introspection struct {
+	// URL of the introspection endpoint. By default it is found through the
+	// issuer's metadata.
+	URL string `yaml:"url" format:"secure-url"`
+
+	// What the gateway is called at the issuer.
+	ClientID string `yaml:"client_id" required:"true"`
+
+	// Secret of the gateway at the issuer, as a reference to where it is.
+	ClientSecret Secret `yaml:"client_secret" required:"true"`
 }
 
 // ScopeRule says what scopes open.

@@ -58,11 +58,17 @@ func (r *report) checkAuth(c *Config) {
 	if c.Auth.Certificates != nil && (c.Listen.TLS == nil || c.Listen.TLS.ClientCA == "") {
 		r.add("auth.certificates", "clients are not asked for certificates", "set listen.tls.client_ca")
 	}
-	names, urls := map[string]int{}, map[string]int{}
+	names, urls, asked := map[string]int{}, map[string]int{}, -1
 	for i, issuer := range c.Auth.Issuers {
 		path := fmt.Sprintf("auth.issuers[%d]", i)
 		r.distinct(names, issuer.Name, i, path, "name")
 		r.distinct(urls, issuer.Issuer, i, path, "issuer")
+		if issuer.Introspection != nil {
+			if asked >= 0 {
+				r.add(path+".introspection", fmt.Sprintf("item [%d] has introspection already, and opaque tokens do not say whose they are", asked), "keep one of them")
+			}
+			asked = i
+		}
 	}
 }
 

@@ -9,9 +9,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,5 +209,37 @@ func TestClientCertificates(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, code, c.grpc)
 		}
 		_ = conn.Close()
+	}
+}
+
+// TestOpaqueTokens asks an issuer about tokens, with credentials from the
+// environment.
+func TestOpaqueTokens(t *testing.T) {
+	mux := http.NewServeMux()
+	idp := httptest.NewServer(mux)
+	defer idp.Close()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"introspection_endpoint":%q}`, idp.URL, idp.URL+"/keys", idp.URL+"/introspect")
+	})
+	mux.HandleFunc("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		id, secret, _ := r.BasicAuth()
+		if id != "gateway" || secret != "hunter2" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprintf(w, `{"active":%v,"sub":"alice","aud":"gateway","exp":%d,"roles":["dev"]}`, r.FormValue("token") == "opaque", time.Now().Add(time.Hour).Unix())
+	})
+	edit := withPolicy(t, "p, role:dev, *, tool/demo/*, call, allow\n")
+	r := startWith(t, server.Options{LookEnv: func(name string) (string, bool) { return "hunter2", name == "SECRET" }}, func(cfg *config.Config) {
+		edit(cfg)
+		cfg.Auth.Issuers = []config.Issuer{{
+			Name: "corp", Issuer: idp.URL, Audiences: []string{"gateway"}, GroupsClaim: "groups", RolesClaim: "roles", TenantClaim: "tenant",
+			Introspection: &config.Introspection{ClientID: "gateway", ClientSecret: "${env:SECRET}"},
+		}}
+	})
+	for token, want := range map[string]int{"opaque": 200, "other": 401, "a.b.c": 401, "gwk_x": 401} {
+		if code, _ := ask(t, alone(nil), r.URL()+"/v1/tools/demo.echo", "Authorization", "Bearer "+token); code != want {
+			t.Errorf("%s: %d, want %d", token, code, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -59,6 +60,9 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 			return err
 		}
 		tokens.Signed = s.oidc
+	}
+	if tokens.Opaque, err = s.openIntrospection(cfg); err != nil {
+		return err
 	}
 	if k := cfg.Auth.APIKeys; k != nil {
 		if err := s.openKeys(life, cfg); err != nil {
@@ -124,11 +128,7 @@ func (s *Server) stepUp(path string, scopes []string) string {
 // built-in one.
 func (s *Server) issuers(cfg *config.Config) (issuers []auth.IssuerOptions, err error) {
 	for _, i := range cfg.Auth.Issuers {
-		issuers = append(issuers, auth.IssuerOptions{
-			Name: i.Name, URL: i.Issuer, Audiences: i.Audiences, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms,
-			Leeway: i.Leeway, RequireType: i.RequireTyp, GroupsClaim: i.GroupsClaim, RolesClaim: i.RolesClaim,
-			TenantClaim: i.TenantClaim, RequireScope: i.RequireScope,
-		})
+		issuers = append(issuers, issuerOptions(i))
 	}
 	if s.options.Dev == nil {
 		return issuers, nil
@@ -140,6 +140,38 @@ func (s *Server) issuers(cfg *config.Config) (issuers []auth.IssuerOptions, err 
 	return append(issuers, auth.IssuerOptions{
 		Name: "dev", URL: s.issuer.URL(), Audiences: auth.Resources(s.base, endpoints(cfg)...), RequireType: true, Keys: s.issuer.PublicKeys(),
 	}), nil
+}
+
+func issuerOptions(i config.Issuer) auth.IssuerOptions {
+	return auth.IssuerOptions{
+		Name: i.Name, URL: i.Issuer, Audiences: i.Audiences, JWKSURL: i.JWKSURL, Algorithms: i.Algorithms,
+		Leeway: i.Leeway, RequireType: i.RequireTyp, GroupsClaim: i.GroupsClaim, RolesClaim: i.RolesClaim,
+		TenantClaim: i.TenantClaim, RequireScope: i.RequireScope,
+	}
+}
+
+// openIntrospection returns what asks the one issuer that can be asked, or nil
+// where there is none.
+func (s *Server) openIntrospection(cfg *config.Config) (auth.Authenticator, error) {
+	for _, i := range cfg.Auth.Issuers {
+		if i.Introspection == nil {
+			continue
+		}
+		secret, err := i.Introspection.ClientSecret.Resolve(s.lookup())
+		if err != nil {
+			return nil, fmt.Errorf("auth.issuers: %s: introspection.client_secret: %w", i.Name, err)
+		}
+		v, err := auth.NewIntrospection(auth.IntrospectionOptions{
+			Issuer: issuerOptions(i), URL: i.Introspection.URL, ClientID: i.Introspection.ClientID, ClientSecret: secret,
+			Revocations: s.revocations, Logger: s.log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.onClose(v.Close)
+		return v, nil
+	}
+	return nil, nil //nolint:nilnil // As the comment says.
 }
 
 func (s *Server) openOIDC(ctx context.Context, issuers []auth.IssuerOptions) (err error) {

@@ -26,15 +26,20 @@ func (s secrets) digest() [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
+// lookup returns how references to variables are resolved.
+func (s *Server) lookup() func(string) (string, bool) {
+	if s.options.LookEnv == nil {
+		return func(string) (string, bool) { return "", false }
+	}
+	return s.options.LookEnv
+}
+
 // resolve reads the secrets of one source as they are now.
 func (s *Server) resolve(c *config.MCP) (have secrets, err error) {
 	if c == nil {
 		return have, nil
 	}
-	lookup := s.options.LookEnv
-	if lookup == nil {
-		lookup = func(string) (string, bool) { return "", false }
-	}
+	lookup := s.lookup()
 	have.Headers = http.Header{}
 	for k, v := range c.Headers {
 		value, err := v.Resolve(lookup)
