@@ -69,7 +69,7 @@ func connect(t *testing.T, up gateway.Upstream) *road {
 	t.Helper()
 	r := &road{up: up, reg: &gateway.Registry{}}
 	var err error
-	if r.gw, err = gateway.New(r.reg, nil, []gateway.Gate{gateway.ValidateArgs{}}); err != nil {
+	if r.gw, err = gateway.New(r.reg, nil, []gateway.Gate{gateway.ValidateArgs{}, starter{}}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -281,14 +281,29 @@ func testProgress(t *testing.T, r *road) {
 	}
 }
 
-// begun makes a call in the background and returns its outcome to come.
+// begun makes a call in the background and returns its outcome to come, once
+// the call is on its way to the upstream or has ended.
 func (r *road) begun(ctx context.Context, call *gateway.Call) <-chan *gateway.Error {
-	done := make(chan *gateway.Error, 1)
+	done, started := make(chan *gateway.Error, 1), make(chan struct{}, 2)
 	go func() {
-		_, err := r.within(ctx, call)
+		_, err := r.within(context.WithValue(ctx, startKey{}, started), call)
 		done <- err
+		started <- struct{}{}
 	}()
+	<-started
 	return done
+}
+
+type startKey struct{}
+
+// starter is the last gate: it tells who waits for it that a call has passed.
+type starter struct{}
+
+func (starter) Admit(ctx context.Context, _ *gateway.Call) error {
+	if started, ok := ctx.Value(startKey{}).(chan struct{}); ok {
+		started <- struct{}{}
+	}
+	return nil
 }
 
 func soon[T any](t *testing.T, ch <-chan T, what string) (v T) {
@@ -482,7 +497,7 @@ func testClose(t *testing.T, open func(t *testing.T) gateway.Upstream) {
 		if !ok {
 			return
 		}
-		r.parts(t, tool(ToolEcho, `{"text":"y"}`)) // The one that runs has begun, or will be refused.
+		r.parts(t, tool(ToolEcho, `{"text":"y"}`))
 		for range 2 {
 			if err := c.Close(); err != nil {
 				t.Errorf("Close: %v", err)

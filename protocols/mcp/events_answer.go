@@ -12,11 +12,7 @@ const quietTime = time.Second
 // outlives reports whether a request is one whose answer can be fetched later:
 // a call on the road whose client reads streams.
 func outlives(r *http.Request, req *request) bool {
-	switch req.Method {
-	case "tools/call", "prompts/get", "resources/read":
-		return req.rev >= rev20250326 && accepts(r.Header, "text/event-stream")
-	}
-	return false
+	return req.isCall() && req.rev >= rev20250326 && accepts(r.Header, "text/event-stream")
 }
 
 // answerLater is answer for a request of a session whose answer can be fetched
@@ -41,17 +37,17 @@ func (f *Frontend) answerLater(w http.ResponseWriter, r *http.Request, req *requ
 		call.done() // Whoever has read the answer may use its id again.
 		x.finish(status, out.b)
 	}()
-	var quiet <-chan time.Time
-	if req.rev >= rev20251125 { // Clients before it do not know events without a message.
-		t := time.NewTimer(quietTime)
-		defer t.Stop()
-		quiet = t.C
+	most := quietTime
+	if req.rev < rev20251125 { // Clients before it do not know events without a message, and need only not be cut off.
+		most = f.o.KeepAlive
 	}
+	quiet := time.NewTimer(most)
+	defer quiet.Stop()
 	for {
 		select {
 		case <-finished:
 			return
-		case <-quiet:
+		case <-quiet.C:
 			x.stream()
 			continue
 		case <-x.released:

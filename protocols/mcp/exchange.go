@@ -42,6 +42,9 @@ func (f *Frontend) answer(ctx context.Context, w http.ResponseWriter, r *http.Re
 		if !req.modern() {
 			req.send = x.send
 		}
+		if req.isCall() {
+			defer f.hush(&x).end(f)
+		}
 	}
 	out := f.buffer()
 	defer f.release(out)

@@ -114,6 +114,7 @@ type Frontend struct {
 	node      string // this start of this node, in what others may bring back
 	tasks     *tasks
 	buffers   sync.Pool // *buffer
+	silences  sync.Pool // *silence
 
 	declared [abilityCount]json.RawMessage // ClientCapabilities of legacy sessions
 

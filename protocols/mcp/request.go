@@ -258,7 +258,7 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 	if err != nil {
 		e := gateway.AsError(err)
 		if call.Op != gateway.OpCall || e.Code != gateway.InvalidArgument || e.By != "arguments" || r.rev < rev20251125 {
-			return refusal(e, call, r.modern())
+			return r.refusal(e, call)
 		}
 		// The model that made the arguments can mend them, so it is told
 		// (2025-11-25, server, tools, error handling).
@@ -270,6 +270,18 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 		out.b = append(out.b, raw...)
 	}
 	return nil
+}
+
+// refusal is that of a call. Where somebody must visit a URL before the call is
+// made again, only revision 2025-11-25 has an error that says so, for clients
+// that can show the URL (client features, elicitation, URL elicitation required).
+func (r *request) refusal(e *gateway.Error, call *gateway.Call) *wireError {
+	w := refusal(e, call, r.modern())
+	if own, ok := errors.AsType[*rpcError](e.Err); ok && own.code == codeURLElicitation &&
+		r.rev == rev20251125 && r.can&canElicitURL != 0 && !isNull(lookup(e.Data, []string{"elicitations"})) {
+		w.code = codeURLElicitation
+	}
+	return w
 }
 
 // carry sends a call down the road, with the way to ask its client that the

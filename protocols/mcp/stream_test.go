@@ -222,6 +222,53 @@ func TestKeepAlive(t *testing.T) {
 	s.want("keep-alive")
 }
 
+// TestSilentCalls: an answer of which nothing has come for long becomes a
+// stream, so that nobody between cuts the connection.
+func TestSilentCalls(t *testing.T) {
+	f := newFixture(t, mcp.FrontendOptions{KeepAlive: 20 * time.Millisecond})
+	release := make(chan struct{})
+	err := f.funcs.AddTool(json.RawMessage(`{"name":"slow","inputSchema":{"type":"object"}}`), func(ctx context.Context, _ *gateway.Call) (*gateway.Result, error) {
+		select {
+		case <-release:
+			return gateway.TextResult("at last"), nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.publish(t)
+	srv := f.serve(t)
+	for _, rev := range []string{"2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"} {
+		t.Run(rev, func(t *testing.T) {
+			h, body := modern("tools/call", "slow", "alice"), request("tools/call", `{"name":"slow",`+modernMeta+`}`)
+			if rev != "2026-07-28" {
+				h, body = open(t, srv, "alice", rev, `{}`), request("tools/call", `{"name":"slow"}`)
+			}
+			s := openTap(t, srv, "POST", h, body)
+			if kind := s.res.Header.Get("Content-Type"); kind != "text/event-stream" {
+				t.Fatal(kind)
+			}
+			s.want("keep-alive")
+			s.want("keep-alive")
+			release <- struct{}{}
+			for {
+				if said := s.next(); said != "keep-alive" {
+					if !strings.Contains(said, "at last") {
+						t.Errorf("answered %s", said)
+					}
+					return
+				}
+			}
+		})
+	}
+	quick, _ := openEvents(t, srv, "POST", "", modern("tools/call", "echo", "alice"), request("tools/call", `{"name":"echo","arguments":{"text":"a"},`+modernMeta+`}`))
+	if kind := quick.Header.Get("Content-Type"); kind != "application/json" {
+		t.Error(kind)
+	}
+}
+
 // begin starts a legacy session and returns its headers.
 func begin(t testing.TB, srv *httptest.Server, who string) http.Header {
 	t.Helper()

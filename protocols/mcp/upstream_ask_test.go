@@ -313,3 +313,32 @@ func TestUpstreamNeeds(t *testing.T) {
 		t.Errorf("%v with %s", e, e.Data)
 	}
 }
+
+// TestVisitFirst passes on that somebody must visit a URL before a call is made
+// again, to clients whose revision has an error for it and that can show a URL.
+func TestVisitFirst(t *testing.T) {
+	const data = `{"elicitations":[{"mode":"url","url":"https://x.example","elicitationId":"1","message":"m"}]}`
+	up := openUpstream(t, mcp.UpstreamOptions{URL: modernServer(t, func(r *received) { r.fails(200, `{"code":-32042,"message":"visit","data":`+data+`}`) })})
+	f := newFixture(t, mcp.FrontendOptions{})
+	err := f.funcs.AddTool(json.RawMessage(`{"name":"far","inputSchema":{"type":"object"}}`), func(ctx context.Context, _ *gateway.Call) (*gateway.Result, error) {
+		return up.Do(ctx, toolCall("far", `{}`))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.publish(t)
+	srv := f.serve(t)
+	for _, tt := range []struct{ rev, declared, code string }{
+		{"2025-11-25", `{"elicitation":{"url":{}}}`, "-32042"},
+		{"2025-11-25", `{"elicitation":{}}`, "-32000"},
+		{"2025-06-18", `{"elicitation":{"url":{}}}`, "-32000"},
+	} {
+		_, text := post(t, srv, open(t, srv, "alice", tt.rev, tt.declared), callOf("far"))
+		if !strings.Contains(text, `"code":`+tt.code+`,"message":"visit","data":`+data) {
+			t.Errorf("%s %s: %s", tt.rev, tt.declared, text)
+		}
+	}
+	if _, text := post(t, srv, modern("tools/call", "far", "alice"), request("tools/call", `{"name":"far",`+modernMeta+`}`)); !strings.Contains(text, `"code":-32000,"message":"visit"`) {
+		t.Errorf("a stateless client: %s", text)
+	}
+}
