@@ -18,13 +18,18 @@ import (
 // The time that a call waits for answers from its caller does not count; who
 // asks bounds that. Subscriptions, which last as long as their caller, and
 // tasks, which bring their own deadline, are not bounded.
+//
+// An upstream that bounds its calls itself, by no more than most, says so with a
+// method Limit. It is not bounded once more, but for calls that ask.
 func Deadline(up gateway.Upstream, most time.Duration) gateway.Upstream {
-	return deadline{up, most}
+	own, ok := up.(interface{ Limit() time.Duration })
+	return deadline{up, most, ok && own.Limit() > 0 && own.Limit() <= most}
 }
 
 type deadline struct {
-	up   gateway.Upstream
-	most time.Duration
+	up    gateway.Upstream
+	most  time.Duration
+	bound bool // it bounds calls itself
 }
 
 func (d deadline) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
@@ -33,6 +38,9 @@ func (d deadline) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, 
 		return d.up.Do(ctx, call)
 	case call.Ask != nil:
 		return d.patient(ctx, call)
+	}
+	if d.bound {
+		return d.up.Do(ctx, call)
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.most)
 	defer cancel()

@@ -177,6 +177,9 @@ type timedBody struct {
 	started, ended bool
 }
 
+// Deadline returns when the body must have been read. Who finds it sets none.
+func (b *timedBody) Deadline() time.Time { return b.by }
+
 func (b *timedBody) arm() { _ = b.conn.SetReadDeadline(b.by) } // Not every connection has deadlines.
 
 // Read lifts the deadline at the end of the body. After any other error, the

@@ -105,8 +105,8 @@ func New(origin *url.URL, o Options) *Client {
 // and either nothing was sent on it, or the request is idempotent.
 func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 	for again := false; ; again = true {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if err := ended(ctx, r); err != nil {
+			return nil, err
 		}
 		if c.other.Load() {
 			return c.through(ctx, r)
@@ -118,9 +118,9 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 		reused := cn != nil
 		if !reused {
 			var err error
-			if cn, err = c.dial(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil, context.Cause(ctx)
+			if cn, err = c.dial(ctx, r); err != nil {
+				if why := ended(ctx, r); why != nil {
+					return nil, why
 				}
 				if isOther(err) {
 					c.other.Store(true)
@@ -133,13 +133,21 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 		if err == nil {
 			return res, nil
 		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if why := ended(ctx, r); why != nil {
+			return nil, why
 		}
 		if !reused || cn.heard || cn.wrote && !r.Idempotent {
 			return nil, err
 		}
 	}
+}
+
+// ended returns why nobody waits for a response any more, or nil.
+func ended(ctx context.Context, r *Request) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.Group.cause()
 }
 
 // take returns an idle connection that is as good as new, or nil.
@@ -223,8 +231,10 @@ func (c *Client) Close() {
 	}
 }
 
-// dial opens a connection.
-func (c *Client) dial(ctx context.Context) (*conn, error) {
+// dial opens a connection for a request.
+func (c *Client) dial(ctx context.Context, r *Request) (*conn, error) {
+	ctx, stop := r.bound(ctx)
+	defer stop()
 	nc, err := c.o.Dial(ctx, "tcp", c.address)
 	if err != nil {
 		return nil, err

@@ -98,7 +98,9 @@ func TestIdle(t *testing.T) {
 		{"reset", func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0); c.Close() }},
 		{"a response that nobody asked for", func(c net.Conn) { _, _ = io.WriteString(c, head+"Content-Length: 4\r\n\r\nevil") }},
 		{"a byte", func(c net.Conn) { _, _ = io.WriteString(c, "\n") }},
-		{"a timeout notice", func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n") }},
+		{"a timeout notice", func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			idle := make(chan net.Conn, 8)

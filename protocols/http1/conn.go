@@ -35,6 +35,10 @@ type conn struct {
 	linger  time.Duration // how long the server keeps it when it is idle, or 0
 	expires time.Time     // while idle
 	writing chan error    // of a large body; nil for none
+
+	group      *Group    // of the exchange, or nil
+	prev, next *conn     // in it
+	by         time.Time // the deadline of the exchange, or of an earlier one; zero for none
 }
 
 func newConn(c *Client, e *edge, stream net.Conn) *conn {
@@ -50,8 +54,12 @@ func (cn *conn) close() { _ = cn.edge.Close() } // Nothing can be done about an 
 // an error the connection is closed.
 func (cn *conn) exchange(ctx context.Context, r *Request) (*Response, error) {
 	cn.wrote, cn.heard = false, false
+	r.Group.join(cn)
 	stop := context.AfterFunc(ctx, cn.cut)
-	err := cn.send(r)
+	err := cn.limit(r.Deadline)
+	if err == nil {
+		err = cn.send(r)
+	}
 	if err == nil {
 		var status int
 		if status, err = cn.readHead(); err == nil {
@@ -59,9 +67,19 @@ func (cn *conn) exchange(ctx context.Context, r *Request) (*Response, error) {
 		}
 	}
 	stop()
+	cn.leave()
 	cn.close()
 	cn.written()
 	return nil, err
+}
+
+// limit sets the deadline of an exchange, or takes off that of the one before.
+func (cn *conn) limit(by time.Time) error {
+	if by.IsZero() && cn.by.IsZero() {
+		return nil
+	}
+	cn.by = by
+	return cn.edge.SetDeadline(by)
 }
 
 // send writes a request.
@@ -112,7 +130,7 @@ func (cn *conn) release(stopped bool) {
 			cn.keep = false
 		}
 	}
-	if !stopped || !cn.keep || cn.r.Buffered() > 0 && cn.body.done {
+	if !cn.leave() || !stopped || !cn.keep || cn.r.Buffered() > 0 && cn.body.done {
 		cn.close()
 		cn.written()
 		return
@@ -130,6 +148,9 @@ func (cn *conn) release(stopped bool) {
 // nothing since the last response: what comes unasked would be taken for the
 // answer to the next request. It does not wait.
 func (cn *conn) quiet() bool {
+	if !cn.by.IsZero() && !time.Now().Before(cn.by) && cn.limit(time.Time{}) != nil { // Nothing is heard behind a deadline.
+		return false
+	}
 	cn.edge.now = true
 	defer func() { cn.edge.now = false }()
 	if !cn.body.done && !cn.settle() {

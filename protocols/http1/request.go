@@ -9,8 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Request is what [Client.Do] sends. It is not changed and can be sent again.
@@ -21,6 +23,11 @@ type Request struct {
 	// Body is the content; nil sends no Content-Length. It must not be changed
 	// until the response is closed.
 	Body []byte
+	// Deadline ends the exchange, the reading of its body included, with
+	// [os.ErrDeadlineExceeded]; it costs less than a context's. Zero is none.
+	Deadline time.Time
+	// Group ends the exchange too; nil is none.
+	Group *Group
 	// Idempotent says that to send the request twice does as much as to send it
 	// once (RFC 9110, section 9.2.2).
 	Idempotent bool
@@ -96,18 +103,38 @@ func isValue[T string | []byte](text T) bool {
 
 // through sends a request by net/http.
 func (c *Client) through(ctx context.Context, r *Request) (*Response, error) {
+	ctx, stop := r.bound(ctx)
 	req, err := r.HTTP(ctx, &c.origin)
 	if err != nil {
+		stop()
 		return nil, err
 	}
 	res, err := c.o.Other.RoundTrip(req)
 	if err != nil {
+		defer stop()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		return nil, err
 	}
-	return Wrap(ctx, res), nil
+	wrapped := Wrap(ctx, res)
+	wrapped.free = stop
+	return wrapped, nil
+}
+
+// bound returns a context that ends with everything that ends the request.
+func (r *Request) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	stop := r.Group.also(end)
+	expire := context.CancelFunc(func() {})
+	if !r.Deadline.IsZero() {
+		ctx, expire = context.WithDeadlineCause(ctx, r.Deadline, os.ErrDeadlineExceeded)
+	}
+	return ctx, func() {
+		stop()
+		expire()
+		end(nil)
+	}
 }
 
 // Wrap returns a response of net/http, to a request with that context, as one of

@@ -22,6 +22,7 @@ type Response struct {
 	stop  func() bool // takes the connection off the context
 	state atomic.Int32
 	other *http.Response // in place of a connection
+	free  func()         // what other holds; nil for nothing
 }
 
 // The states of a Response.
@@ -36,19 +37,29 @@ const (
 func (r *Response) Read(p []byte) (n int, err error) {
 	if r.other != nil {
 		n, err = r.other.Body.Read(p)
-	} else {
-		if !r.state.CompareAndSwap(atRest, atRead) {
-			return 0, errClosed
-		}
-		n, err = r.conn.readBody(p)
-		if !r.state.CompareAndSwap(atRead, atRest) { // Close has cut the connection off and left the rest to here.
-			r.conn.keep = false
-			r.conn.release(r.stop())
-			return 0, errClosed
+	} else if n, err = r.read(p); err == nil {
+		return n, nil
+	}
+	if !errors.Is(err, io.EOF) && r.ctx.Err() != nil {
+		err = context.Cause(r.ctx)
+	}
+	return n, err
+}
+
+func (r *Response) read(p []byte) (int, error) {
+	if !r.state.CompareAndSwap(atRest, atRead) {
+		return 0, errClosed
+	}
+	n, err := r.conn.readBody(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		if why := r.conn.group.cause(); why != nil {
+			err = why
 		}
 	}
-	if err != nil && !errors.Is(err, io.EOF) && r.ctx.Err() != nil {
-		err = context.Cause(r.ctx)
+	if !r.state.CompareAndSwap(atRead, atRest) { // Close has cut the connection off and left the rest to here.
+		r.conn.keep = false
+		r.conn.release(r.stop())
+		return 0, errClosed
 	}
 	return n, err
 }
@@ -64,6 +75,9 @@ func (r *Response) Finish() { _ = r.end(true) } // There is no error that matter
 
 func (r *Response) end(soon bool) error {
 	if r.other != nil {
+		if r.free != nil {
+			defer r.free()
+		}
 		return r.other.Body.Close()
 	}
 	switch r.state.Swap(atEnd) {

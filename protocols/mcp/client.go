@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/http1"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -41,10 +42,23 @@ type outgoing struct {
 	method  string
 	subject string // what Mcp-Name mirrors, or ""
 	body    []byte
+	buf     *buffer // that body is in, given back when the answer has come; nil for none
 	params  []mirrored
 	sink    *sink      // where what the server says about it goes, or nil
 	inquiry *inquiry   // what the server may ask and say about it, or nil
 	listen  *listening // for subscriptions/listen
+
+	by   time.Time    // when nobody waits for the answer any more; zero is never
+	life *http1.Group // HTTP: requests that end together, or nil
+}
+
+// until returns a context that ends at a time, as the server has not answered;
+// zero is never.
+func until(ctx context.Context, by time.Time) (context.Context, context.CancelFunc) {
+	if by.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadlineCause(ctx, by, errUpstreamSlow)
 }
 
 // A mirrored is a header that repeats an argument.
@@ -133,7 +147,11 @@ func (c *client) spawn(f func()) bool {
 // begin returns a request whose body ends where the members of params stand.
 // Each is appended with a comma after it; request completes the body.
 func (c *client) begin(method string) *outgoing {
-	r := &outgoing{id: c.lastID.Add(1), method: method, body: make([]byte, 0, 512)}
+	r := &outgoing{id: c.lastID.Add(1), method: method}
+	if _, ok := c.t.(*httpTransport); ok {
+		r.buf = c.u.buffer()
+		r.body = r.buf.b
+	}
 	r.body = append(r.body, `{"jsonrpc":"2.0","id":`...)
 	r.body = strconv.AppendUint(r.body, r.id, 10)
 	r.body = append(append(append(r.body, `,"method":"`...), method...), `","params":{`...)

@@ -44,7 +44,7 @@ func (u *Upstream) openEvents(ctx context.Context) (*client, error) {
 }
 
 func (t *eventsTransport) openStream() (*sseReader, error) {
-	res, err := t.get(t.c.ctx, "")
+	res, err := t.get(t.c.ctx, &outgoing{}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +108,8 @@ func (t *eventsTransport) listen(events *sseReader) {
 }
 
 func (t *eventsTransport) roundTrip(ctx context.Context, r *outgoing) (message, error) {
+	ctx, expire := until(ctx, r.by)
+	defer expire()
 	ch := t.await(r.id)
 	defer t.drop(r.id)
 	posting, cancel := context.WithCancelCause(ctx)

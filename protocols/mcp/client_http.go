@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,16 +33,17 @@ const (
 // HTTP; 2025-11-25, transports).
 type httpTransport struct {
 	c       *client
-	url     *url.URL // where messages go
-	fields  []byte   // header fields of every request
-	session string   // legacy: the session's id; set by initialize, before there are other users
+	url     *url.URL     // where messages go
+	fields  []byte       // header fields of every request
+	life    *http1.Group // requests that end with the connection
+	session string       // legacy: the session's id; set by initialize, before there are other users
 
 	mu      sync.Mutex
 	running map[uint64]struct{} // legacy requests
 }
 
 func newHTTPTransport(c *client) *httpTransport {
-	t := &httpTransport{c: c, url: c.u.url, running: map[uint64]struct{}{}}
+	t := &httpTransport{c: c, url: c.u.url, life: http1.NewGroup(c.ctx), running: map[uint64]struct{}{}}
 	agent := false
 	for _, name := range slices.Sorted(maps.Keys(c.u.o.Headers)) {
 		agent = agent || http.CanonicalHeaderKey(name) == "User-Agent"
@@ -58,25 +60,29 @@ func newHTTPTransport(c *client) *httpTransport {
 // roundTrip posts a request and reads its answer, which is the response or a
 // stream that holds it.
 func (t *httpTransport) roundTrip(ctx context.Context, r *outgoing) (message, error) {
-	caller := ctx
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })() // The connection's own life.
 	legacy := t.c.rev != "" && !t.c.modern()
 	if legacy {
 		t.mu.Lock()
 		t.running[r.id] = struct{}{}
 		t.mu.Unlock()
 	}
+	r.life = t.life
 	m, err := t.exchange(ctx, r)
-	abandoned := err != nil && caller.Err() != nil
-	if abandoned {
-		m, err = message{}, context.Cause(caller)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
+	abandoned := err != nil && (ctx.Err() != nil || errors.Is(err, errUpstreamSlow))
 	if legacy {
 		t.ended(r.id, abandoned) // The request's own context has ended.
 	}
-	return m, err
+	if r.buf != nil {
+		r.buf.b, r.body = r.body, nil
+		t.c.u.release(r.buf)
+	}
+	if err != nil {
+		return message{}, err
+	}
+	return m, nil
 }
 
 // ended notes the end of a legacy request. Where nobody waits for the answer any
@@ -147,11 +153,11 @@ func (t *httpTransport) exchange(ctx context.Context, r *outgoing) (message, err
 	}
 }
 
-// head returns a request's line and header fields, with what mirrors its body
+// head appends a request's line and header fields, with what mirrors its body
 // (transports, request metadata). After is the event that a stream goes on
 // after, or "".
-func (t *httpTransport) head(method string, r *outgoing, after string) ([]byte, error) {
-	b := http1.AppendRequestLine(make([]byte, 0, 512+len(t.fields)), method, t.url)
+func (t *httpTransport) head(b []byte, method string, r *outgoing, after string) ([]byte, error) {
+	b = http1.AppendRequestLine(b, method, t.url)
 	b = append(b, t.fields...)
 	var err error
 	add := func(name, value string) {
@@ -202,21 +208,37 @@ func (t *httpTransport) post(ctx context.Context, r *outgoing) (*http1.Response,
 }
 
 func (t *httpTransport) do(ctx context.Context, method string, r *outgoing, after string) (*http1.Response, error) {
-	head, err := t.head(method, r, after)
+	buf := t.c.u.buffer()
+	defer t.c.u.release(buf)
+	head, err := t.head(buf.b, method, r, after)
 	if err != nil {
 		return nil, &lostError{err}
 	}
-	res, err := t.c.u.authorized(ctx, &http1.Request{Head: head, Body: r.body, Idempotent: method != http.MethodPost || repeatable(r.method)})
+	buf.b = head
+	res, err := t.c.u.authorized(ctx, &http1.Request{
+		Head: head, Body: r.body, Idempotent: method != http.MethodPost || repeatable(r.method), Deadline: r.by, Group: r.life,
+	})
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
+		if r.life != nil && t.c.ctx.Err() != nil {
+			return nil, context.Cause(t.c.ctx)
+		}
 		if _, ok := errors.AsType[*authError](err); ok {
 			return nil, err
 		}
-		return nil, &lostError{err}
+		return nil, lostOrSlow(err)
 	}
 	return res, nil
+}
+
+// lostOrSlow returns a failure to send or read as an error.
+func lostOrSlow(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errUpstreamSlow
+	}
+	return &lostError{err}
 }
 
 // repeatable reports whether a request does no more when the server gets it
@@ -340,7 +362,7 @@ func readAll(r io.Reader, announced int64, most int) ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			return data, nil
 		case err != nil:
-			return nil, &lostError{err}
+			return nil, lostOrSlow(err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -38,8 +39,8 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 		if events.lastID != before {
 			resumes = 0
 		}
-		if cause := context.Cause(ctx); cause != nil {
-			return message{}, cause
+		if cause := cmp.Or(context.Cause(ctx), context.Cause(t.c.ctx)); cause != nil || errors.Is(err, errUpstreamSlow) {
+			return message{}, cmp.Or(cause, err)
 		}
 		if resumes++; events.lastID == "" || resumes > maxResumes {
 			return message{}, err
@@ -47,10 +48,10 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 		if events.retry > 0 {
 			retry = min(events.retry, mostRetry)
 		}
-		if err := sleep(ctx, retry); err != nil {
+		if err := t.pause(ctx, r, retry); err != nil {
 			return message{}, err
 		}
-		again, err := t.get(ctx, events.lastID)
+		again, err := t.get(ctx, &outgoing{by: r.by, life: r.life}, events.lastID)
 		if err != nil {
 			if _, ok := errors.AsType[*statusError](err); ok || errors.Is(err, errSessionEnded) {
 				return message{}, err
@@ -65,6 +66,16 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 	}
 }
 
+// pause waits before the answer to a request is asked for again.
+func (t *httpTransport) pause(ctx context.Context, r *outgoing, d time.Duration) error {
+	ctx, expire := until(ctx, r.by)
+	defer expire()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })() // The connection's own life.
+	return sleep(ctx, d)
+}
+
 // read handles events up to the response to r, or for r nil up to the end.
 func (t *httpTransport) read(events *sseReader, r *outgoing) (message, error) {
 	for {
@@ -76,7 +87,7 @@ func (t *httpTransport) read(events *sseReader, r *outgoing) (message, error) {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			return message{}, &lostError{err}
+			return message{}, lostOrSlow(err)
 		case e.name != "" && e.name != "message":
 			continue
 		}
@@ -96,9 +107,9 @@ func (t *httpTransport) read(events *sseReader, r *outgoing) (message, error) {
 }
 
 // get opens a legacy stream: the session's own, or the one that broke off after
-// an event.
-func (t *httpTransport) get(ctx context.Context, after string) (*http1.Response, error) {
-	res, err := t.do(ctx, http.MethodGet, &outgoing{}, after)
+// an event. Of r counts when and with what it ends.
+func (t *httpTransport) get(ctx context.Context, r *outgoing, after string) (*http1.Response, error) {
+	res, err := t.do(ctx, http.MethodGet, r, after)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +138,7 @@ func (t *httpTransport) stand(ctx context.Context, ready func()) {
 	last, wait := "", firstRetry
 	for {
 		opened := time.Now()
-		res, err := t.get(ctx, last)
+		res, err := t.get(ctx, &outgoing{}, last)
 		if err == nil {
 			ready()
 			events := newSSEReader(res, t.c.u.o.MaxMessage)

@@ -40,6 +40,8 @@ func startProcess(ctx context.Context, c *client) error {
 }
 
 func (t *pipeTransport) roundTrip(ctx context.Context, r *outgoing) (message, error) {
+	ctx, cancel := until(ctx, r.by)
+	defer cancel()
 	ch := t.await(r.id)
 	defer t.drop(r.id)
 	if err := t.post(ctx, r.body); err != nil {

@@ -204,10 +204,12 @@ func (f *Frontend) buffer() *buffer {
 	return b
 }
 
+// maxBuffer is how large a buffer may have grown to be kept.
+const maxBuffer = 256 << 10
+
 // release gives a buffer back, unless it has grown out of the ordinary.
 func (f *Frontend) release(b *buffer) {
-	const most = 256 << 10
-	if cap(b.b) <= most {
+	if cap(b.b) <= maxBuffer {
 		f.buffers.Put(b)
 	}
 }

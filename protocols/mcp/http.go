@@ -48,8 +48,12 @@ func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // client's to choose.
 func atHTTP(method string) string {
 	switch method {
-	case http.MethodPost, http.MethodGet, http.MethodDelete:
-		return method + " /mcp"
+	case http.MethodPost:
+		return "POST /mcp"
+	case http.MethodGet:
+		return "GET /mcp"
+	case http.MethodDelete:
+		return "DELETE /mcp"
 	}
 	return "/mcp"
 }
@@ -130,9 +134,13 @@ func accepts(h http.Header, media string) bool {
 	return len(values) == 0
 }
 
-// receive reads a request's body, which free gives back.
+// receive reads a request's body, which free gives back. It must come within
+// bodyTimeout, or the Deadline that the body has.
 func (f *Frontend) receive(w http.ResponseWriter, r *http.Request, req *request) *wireError {
 	req.body = f.buffer()
+	if _, timed := r.Body.(interface{ Deadline() time.Time }); timed {
+		return f.readBody(w, r, req.body)
+	}
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout)) // Requests without deadlines are those of tests.
 	err := f.readBody(w, r, req.body)

@@ -138,6 +138,8 @@ type Upstream struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 
+	buffers sync.Pool // of *buffer
+
 	bound atomic.Pointer[map[*schema.Schema][]binding] // by input schema, as last listed
 
 	mu        sync.Mutex
@@ -205,6 +207,21 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 	return u, nil
 }
 
+// buffer returns memory for a message, which release takes back.
+func (u *Upstream) buffer() *buffer {
+	if b, ok := u.buffers.Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{make([]byte, 0, 1<<10)}
+}
+
+func (u *Upstream) release(b *buffer) {
+	if cap(b.b) <= maxBuffer {
+		b.b = b.b[:0]
+		u.buffers.Put(b)
+	}
+}
+
 func badVariable(e string) bool {
 	name, _, ok := strings.Cut(e, "=")
 	return !ok || name == "" || strings.ContainsRune(e, 0)
@@ -216,7 +233,7 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	if call.Op == gateway.OpSubscribe {
 		return u.subscribe(ctx, call)
 	}
-	timed, call, cancel := patiently(ctx, call, u.o.Timeout)
+	timed, by, call, cancel := patiently(ctx, call, u.o.Timeout)
 	defer cancel()
 	l, err := u.enter(call)
 	if err != nil {
@@ -224,11 +241,11 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	}
 	defer l.leave()
 	for again := true; ; again = false {
-		c, err := l.client(timed)
+		c, err := l.client(timed, by)
 		if err != nil {
 			return nil, u.fault(timed, call, err)
 		}
-		res, err := c.do(timed, call)
+		res, err := c.do(timed, by, call)
 		if err == nil {
 			return res, nil
 		}
@@ -239,6 +256,10 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 		return nil, u.fault(timed, call, err)
 	}
 }
+
+// Limit returns how long a call may take that asks nothing: the Timeout of the
+// options.
+func (u *Upstream) Limit() time.Duration { return u.o.Timeout }
 
 // Close ends the connection, and the program with everything that it started:
 // its input is closed, then it is asked to stop, then it is killed. It returns

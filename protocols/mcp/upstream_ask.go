@@ -282,15 +282,15 @@ type patience struct {
 	waiting int
 }
 
-// patiently returns a context that ends when the server has not answered in
-// time, and a call whose questions stop the time.
-func patiently(ctx context.Context, call *gateway.Call, most time.Duration) (context.Context, *gateway.Call, context.CancelFunc) {
+// patiently returns when the server must have answered a call: by a time, or
+// for a call that can ask as a context, and a call whose questions stop the
+// clock.
+func patiently(ctx context.Context, call *gateway.Call, most time.Duration) (_ context.Context, by time.Time, _ *gateway.Call, _ context.CancelFunc) {
 	if call.Task { // Its context bounds it.
-		return ctx, call, func() {}
+		return ctx, by, call, func() {}
 	}
 	if call.Ask == nil {
-		ctx, cancel := context.WithTimeoutCause(ctx, most, errUpstreamSlow)
-		return ctx, call, cancel
+		return ctx, time.Now().Add(most), call, func() {}
 	}
 	ctx, expire := context.WithCancelCause(ctx)
 	p := &patience{most: most, timer: time.AfterFunc(most, func() { expire(errUpstreamSlow) })}
@@ -300,7 +300,7 @@ func patiently(ctx context.Context, call *gateway.Call, most time.Duration) (con
 		defer p.hold(-1)
 		return call.Ask(ctx, q)
 	}
-	return ctx, &asking, func() {
+	return ctx, by, &asking, func() {
 		p.timer.Stop()
 		expire(nil)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -14,7 +15,7 @@ import (
 
 // do sends a call under the name that the server gave its target, and returns
 // the answer as it came.
-func (c *client) do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+func (c *client) do(ctx context.Context, by time.Time, call *gateway.Call) (*gateway.Result, error) {
 	var r *outgoing
 	origin := call.Target.Origin
 	switch call.Op { //nolint:exhaustive // OpSubscribe does not come here.
@@ -46,6 +47,7 @@ func (c *client) do(ctx context.Context, call *gateway.Call) (*gateway.Result, e
 	if r.body, err = c.appendResume(r.body, call); err != nil {
 		return nil, err
 	}
+	r.by = by
 	raw, err := c.requestFor(ctx, r, call)
 	if err != nil {
 		return nil, err

@@ -168,8 +168,8 @@ var errUnused = errors.New("the session is not used any more")
 
 // client is that of the link, after connecting where there is none. Between
 // attempts that failed it refuses at once, so that callers cannot start a
-// program faster than the backoff allows.
-func (l *link) client(ctx context.Context) (*client, error) {
+// program faster than the backoff allows. By is as for until.
+func (l *link) client(ctx context.Context, by time.Time) (*client, error) {
 	u := l.u
 	u.mu.Lock()
 	if u.closed {
@@ -195,6 +195,8 @@ func (l *link) client(ctx context.Context) (*client, error) {
 	}
 	a := l.attempt
 	u.mu.Unlock()
+	ctx, cancel := until(ctx, by)
+	defer cancel()
 	select {
 	case <-a.done:
 		return a.conn, a.err

@@ -43,7 +43,7 @@ func (u *Upstream) takeSpare() *link {
 // as the backoff allows, until it is taken.
 func (l *link) keepOpen() {
 	for {
-		c, err := l.client(l.u.ctx)
+		c, err := l.client(l.u.ctx, time.Time{})
 		if err != nil {
 			l.u.mu.Lock()
 			wait := time.NewTimer(max(time.Until(l.retryAt), 0))

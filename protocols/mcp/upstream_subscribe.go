@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"sync/atomic"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -61,7 +62,7 @@ func (u *Upstream) subscribe(ctx context.Context, call *gateway.Call) (*gateway.
 	}
 	defer l.leave()
 	for again := true; ; again = false {
-		c, err := l.client(timed)
+		c, err := l.client(timed, time.Time{})
 		if err != nil {
 			return nil, u.fault(timed, call, err)
 		}

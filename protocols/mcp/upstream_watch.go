@@ -81,7 +81,7 @@ func (u *Upstream) await(ctx context.Context) error {
 // serve yields the catalogs of one connection and returns why it ended, and
 // whether it ever yielded one.
 func (u *Upstream) serve(ctx context.Context, yield func(gateway.Catalog, error) bool) (served bool, err error) {
-	c, err := u.shared.client(ctx)
+	c, err := u.shared.client(ctx, time.Time{})
 	if err != nil {
 		return false, err
 	}
