@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -125,6 +126,7 @@ func (w *writer) run() {
 				w.end()
 				return
 			}
+			runtime.Gosched() // Those who can run may have more: one write for all of them.
 			w.gather(e)
 			w.commit()
 		case err := <-w.flushed:
