@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/yosida95/uritemplate/v3"
 
 	"github.com/trilith-gateway/trilith/schema"
@@ -119,7 +120,7 @@ func ParseTool(def json.RawMessage) (*Tool, error) {
 		OutputSchema json.RawMessage `json:"outputSchema"`
 		Annotations  Annotations     `json:"annotations"`
 	}
-	if err := jsonv2.Unmarshal(def, &d); err != nil {
+	if err := jsonv2.Unmarshal(def, &d, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, fmt.Errorf("tool definition: %w", err)
 	}
 	if d.Name == "" {
@@ -148,7 +149,7 @@ func ParseResource(def json.RawMessage) (*Resource, error) {
 		MIMEType string `json:"mimeType"`
 		Size     *int64 `json:"size"`
 	}
-	if err := jsonv2.Unmarshal(def, &d); err != nil {
+	if err := jsonv2.Unmarshal(def, &d, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, fmt.Errorf("resource definition: %w", err)
 	}
 	if d.URI == "" {
@@ -169,7 +170,7 @@ func ParseTemplate(def json.RawMessage) (*Template, error) {
 		URITemplate string `json:"uriTemplate"`
 		MIMEType    string `json:"mimeType"`
 	}
-	if err := jsonv2.Unmarshal(def, &d); err != nil {
+	if err := jsonv2.Unmarshal(def, &d, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, fmt.Errorf("template definition: %w", err)
 	}
 	if d.URITemplate == "" {
@@ -188,7 +189,7 @@ func ParsePrompt(def json.RawMessage) (*Prompt, error) {
 		head
 		Arguments []PromptArgument `json:"arguments"`
 	}
-	if err := jsonv2.Unmarshal(def, &d); err != nil {
+	if err := jsonv2.Unmarshal(def, &d, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, fmt.Errorf("prompt definition: %w", err)
 	}
 	if d.Name == "" {

@@ -46,16 +46,17 @@ func NewResult(raw json.RawMessage) (*Result, error) {
 	if jsontext.Value(raw).Kind() != '{' {
 		return nil, fmt.Errorf("result is not a JSON object")
 	}
-	if err := jsonv2.Unmarshal(raw, &head); err != nil {
+	if err := jsonv2.Unmarshal(raw, &head, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, fmt.Errorf("result: %w", err)
 	}
 	return &Result{Raw: raw, IsError: head.IsError}, nil
 }
 
 // Parts decodes the named members of the result. Member names match exactly.
+// Raw may have escapes of half a surrogate pair (see schema.Bounds).
 func (r *Result) Parts() (Parts, error) {
 	var p Parts
-	if err := jsonv2.Unmarshal(r.Raw, &p); err != nil {
+	if err := jsonv2.Unmarshal(r.Raw, &p, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return Parts{}, fmt.Errorf("result: %w", err)
 	}
 	return p, nil

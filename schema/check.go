@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -14,6 +15,11 @@ type Bounds struct {
 	Bytes  int // length of the text
 	Depth  int // nesting of arrays and objects; a scalar has depth 0, [] has depth 1
 	Tokens int // scalars, member names, and opening and closing brackets
+
+	// Halves lets escapes of half a surrogate pair pass, which are JSON but no
+	// Unicode: programs that cut a string between two UTF-16 units write them, and
+	// what they answer is theirs.
+	Halves bool
 }
 
 // DefaultBounds returns the bounds that hold where none are given. Four MiB is what the common protocols
@@ -37,6 +43,8 @@ func (b Bounds) withDefaults() Bounds {
 	}
 	return b
 }
+
+func (b Bounds) options() jsontext.Options { return jsontext.AllowInvalidUTF8(b.Halves) }
 
 // Malformed says why a text is not acceptable JSON. Both fields are safe to show to whoever sent it: they
 // hold nothing of the text.
@@ -65,10 +73,10 @@ func Check(data []byte, b Bounds) error {
 	if err := scan(data, b); err != nil {
 		return err
 	}
-	if jsontext.Value(data).IsValid() {
+	if jsontext.Value(data).IsValid() || b.Halves && jsontext.Value(data).IsValid(b.options()) && utf8.Valid(data) {
 		return nil
 	}
-	return explain(data)
+	return explain(data, b)
 }
 
 // scan counts tokens and nesting in one pass, without judging the grammar. A text that is well formed is
@@ -114,9 +122,12 @@ func scan(data []byte, b Bounds) error {
 }
 
 // explain finds out why data is not valid. Only faulty texts come here, so it may be slow.
-func explain(data []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(data))
+func explain(data []byte, b Bounds) error {
+	d := jsontext.NewDecoder(bytes.NewReader(data), b.options())
 	_, err := d.ReadValue()
+	if err == nil && !utf8.Valid(data) {
+		return &Malformed{Reason: "not valid JSON", Offset: d.InputOffset()}
+	}
 	if err == nil {
 		return &Malformed{Reason: "data after the value", Offset: d.InputOffset()}
 	}

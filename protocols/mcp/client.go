@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/protocols/http1"
 	"github.com/trilith-gateway/trilith/schema"
@@ -398,7 +401,7 @@ func signal(ch chan struct{}) {
 // parseAnswer makes the one strict pass over a message from a server and reads
 // its envelope.
 func (c *client) parseAnswer(data []byte) (message, error) {
-	bounds := schema.Bounds{Bytes: c.u.o.MaxMessage, Depth: maxAnswerDepth, Tokens: maxAnswerTokens}
+	bounds := schema.Bounds{Bytes: c.u.o.MaxMessage, Depth: maxAnswerDepth, Tokens: maxAnswerTokens, Halves: true}
 	if err := schema.Check(data, bounds); err != nil {
 		return message{}, badAnswer(err.Error())
 	}
@@ -408,6 +411,9 @@ func (c *client) parseAnswer(data []byte) (message, error) {
 	}
 	return m, nil
 }
+
+// halves has a decoder take what parseAnswer does.
+func halves() jsonv2.Options { return jsontext.AllowInvalidUTF8(true) }
 
 // Bounds on what servers send, beyond its length: definitions nest deeper than
 // arguments, and lists are long.

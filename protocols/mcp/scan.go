@@ -45,10 +45,10 @@ func (o *object) next() bool {
 	o.name = quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(o.name, '\\') >= 0 {
 		name, err := jsontext.AppendUnquote(nil, quoted)
-		if err != nil {
+		if err != nil && len(name) == 0 {
 			return false
 		}
-		o.name = name
+		o.name = name // Half a surrogate pair is in it as U+FFFD.
 	}
 	at = skipSpace(o.data, end)
 	if at >= len(o.data) || o.data[at] != ':' {

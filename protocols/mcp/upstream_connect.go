@@ -230,7 +230,7 @@ func (c *client) discover(ctx context.Context) (bool, error) {
 		Supported    []string     `json:"supportedVersions"`
 		Capabilities capabilities `json:"capabilities"`
 	}
-	if err := jsonv2.Unmarshal(raw, &d); err != nil {
+	if err := jsonv2.Unmarshal(raw, &d, halves()); err != nil {
 		return false, fmt.Errorf("server/discover: %w", err)
 	}
 	if !slices.Contains(d.Supported, rev20260728) {
@@ -300,7 +300,7 @@ func (c *client) initialize(ctx context.Context) error {
 		Version      string       `json:"protocolVersion"`
 		Capabilities capabilities `json:"capabilities"`
 	}
-	if err := jsonv2.Unmarshal(raw, &d); err != nil {
+	if err := jsonv2.Unmarshal(raw, &d, halves()); err != nil {
 		return fmt.Errorf("initialize: %w", err)
 	}
 	if !supported(d.Version) || isModern(d.Version) {

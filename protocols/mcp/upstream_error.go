@@ -134,7 +134,7 @@ func (e *rpcError) describe(g *gateway.Error, call *gateway.Call) {
 		Needs json.RawMessage `json:"requiredCapabilities"`
 	}
 	if isObject(e.data) {
-		_ = jsonv2.Unmarshal(e.data, &data) // Data of another form says nothing here.
+		_ = jsonv2.Unmarshal(e.data, &data, halves()) // Data of another form says nothing here.
 	}
 	resource := call.Op == gateway.OpRead || call.Op == gateway.OpSubscribe
 	switch {

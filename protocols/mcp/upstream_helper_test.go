@@ -65,9 +65,11 @@ func programs() map[string]func() error {
 			}
 			return f.ServeStdio(ctx, os.Stdin, os.Stdout, gatewaytest.Caller())
 		},
-		"mischief": mischief,
-		"asking":   func() error { return askingServer().Run(context.Background(), &sdk.StdioTransport{}) },
-		"growing":  func() error { return growingServer().Run(context.Background(), &sdk.StdioTransport{}) },
+		"mischief":      mischief,
+		"asking":        func() error { return askingServer().Run(context.Background(), &sdk.StdioTransport{}) },
+		"corpus":        func() error { return overPipe(true) },
+		"corpus of old": func() error { return overPipe(false) },
+		"growing":       func() error { return growingServer().Run(context.Background(), &sdk.StdioTransport{}) },
 	}
 }
 

@@ -68,7 +68,7 @@ func (c *client) input(raw json.RawMessage, call *gateway.Call) (*gateway.Result
 		} `json:"inputRequests"`
 		State string `json:"requestState"`
 	}
-	if err := jsonv2.Unmarshal(raw, &d); err != nil {
+	if err := jsonv2.Unmarshal(raw, &d, halves()); err != nil {
 		return nil, badAnswer(err.Error())
 	}
 	if len(d.Requests) == 0 && d.State == "" || len(d.Requests) > maxQuestions {

@@ -346,7 +346,7 @@ func (l *lister) page(ctx context.Context, method, member, cursor string) (items
 		}
 	}
 	if list := lookup(raw, []string{member}); !isNull(list) {
-		if err := jsonv2.Unmarshal(list, &items); err != nil {
+		if err := jsonv2.Unmarshal(list, &items, halves()); err != nil {
 			return nil, "", badAnswer(err.Error())
 		}
 	}
