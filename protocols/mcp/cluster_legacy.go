@@ -95,9 +95,9 @@ func (f *Frontend) passMessage(ctx context.Context, node string, key sessionKey,
 
 // takeMessage takes what passMessage passes on.
 func (f *Frontend) takeMessage(ctx context.Context, r *peerRequest) error {
-	var in *inbox
+	var in *sseSession
 	if len(r.Session) == len(sessionKey{}) {
-		in = f.inboxes.find(sessionKey(r.Session))
+		in = f.sse.find(sessionKey(r.Session))
 	}
 	if in == nil || r.Principal == nil {
 		return &gateway.Error{Code: gateway.NotFound, By: door, Msg: "Session not found"}

@@ -104,7 +104,7 @@ type Frontend struct {
 	streams   *streams
 	calls     *calls
 	carriers  carriers
-	inboxes   inboxes
+	sse       sseSessions
 	questions *questions
 	suspended *suspended
 	visits    visits

@@ -11,44 +11,43 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/park"
 )
-
-// maxInbox bounds the messages of one HTTP+SSE session that have been posted
-// and not yet looked at.
-const maxInbox = 16
 
 // errClientGone ends a transport whose client hung up.
 var errClientGone = errors.New("the client has gone")
 
-// An inbox is where the POST requests of an HTTP+SSE session leave messages for
-// its stream.
-type inbox struct {
-	messages chan packet
-	closed   <-chan struct{}
+// An sseSession is a session over HTTP+SSE: a pipe whose messages POST requests
+// bring, and whose lines a stream takes.
+type sseSession struct {
+	*pipe
+	out   *sseWriter
+	turn  chan struct{} // full while a message is being handled, and when none may be any more
+	leave func()
 }
 
-// inboxes are those of all sessions.
-type inboxes struct {
+// sseSessions are those that have a stream.
+type sseSessions struct {
 	mu sync.Mutex
-	by map[sessionKey]*inbox
+	by map[sessionKey]*sseSession
 }
 
-func (s *inboxes) put(key sessionKey, in *inbox) {
+func (s *sseSessions) put(key sessionKey, se *sseSession) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.by == nil {
-		s.by = map[sessionKey]*inbox{}
+		s.by = map[sessionKey]*sseSession{}
 	}
-	s.by[key] = in
+	s.by[key] = se
 }
 
-func (s *inboxes) remove(key sessionKey) {
+func (s *sseSessions) remove(key sessionKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.by, key)
 }
 
-func (s *inboxes) find(key sessionKey) *inbox {
+func (s *sseSessions) find(key sessionKey) *sseSession {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.by[key]
@@ -94,49 +93,109 @@ func (f *Frontend) openSSE(w http.ResponseWriter, r *http.Request, req *request)
 		f.fail(w, r, req, err)
 		return
 	}
-	defer leave()
-	ctx, cancel := auth.Until(r.Context(), p)
-	defer cancel()
+	ctx, cancel := life(p)
+	hung := context.AfterFunc(r.Context(), cancel)
 	now := time.Now()
 	id := f.sealer.seal(rev20241105, 0, p.ID, now)
 	t, _ := f.sealer.open(id, p.ID, now) // It was sealed just now.
-	in := &inbox{messages: make(chan packet, maxInbox), closed: ctx.Done()}
-	f.inboxes.put(t.key, in)
-	defer f.inboxes.remove(t.key)
+	s := &sseSession{turn: make(chan struct{}, 1), leave: leave}
+	s.pipe = f.newPipe(ctx, wire{
+		at: "POST /messages", principal: p, key: t.key, legacy: true,
+		write: s.send, idle: func() error { return s.out.idle() },
+	}, func(error) { cancel() })
+	s.turn <- struct{}{} // Messages wait for the stream.
+	f.sse.put(t.key, s)
 
-	out, failed := newSSE(w, f.o.WriteTimeout)
-	defer out.detach()
 	endpoint := strings.TrimSuffix(r.URL.EscapedPath(), "sse") + "messages?sessionId=" + id
 	if f.o.Cluster != nil {
 		endpoint += "&node=" + f.sealNode(nodeOfStream, p.ID, t.key)
 	}
-	if failed != nil || out.named("endpoint", []byte(endpoint)) != nil {
+	announce(w, r)
+	var failed error
+	if s.out, failed = newSSE(w, f.o.WriteTimeout); failed == nil {
+		failed = s.out.named("endpoint", []byte(endpoint))
+	}
+	if failed == nil && parks(r) && hung() && f.lot.Park(w, r, s.onto) {
 		return
 	}
-	_ = f.servePipe(ctx, wire{ // However it ends, the client begins anew.
-		at: "POST /messages", principal: p, key: t.key, legacy: true, bounded: true,
-		read:  func(ctx context.Context, to chan<- packet) error { return f.readInbox(ctx, in, to) },
-		write: func(line []byte) error { return out.named("message", line) },
-		idle:  out.idle,
-	})
+	context.AfterFunc(r.Context(), cancel)
+	<-s.turn
+	if failed == nil {
+		s.serve()
+	}
+	s.Ended(nil)
 }
 
-// readInbox sends what is posted.
-func (f *Frontend) readInbox(ctx context.Context, in *inbox, to chan<- packet) error {
-	for {
+// serve writes what comes of the messages until the client goes, its credential
+// expires or the frontend closes.
+func (s *sseSession) serve() {
+	var written sync.WaitGroup
+	written.Go(s.writeLines)
+	select {
+	case <-s.stopped:
+	case <-s.f.streams.ending:
+	}
+	s.stop(errClientGone)
+	close(s.last)
+	written.Wait()
+}
+
+// onto makes the stream one that is parked.
+func (s *sseSession) onto(p *park.Stream) park.Handler {
+	s.out.park(p)
+	s.waker = p
+	context.AfterFunc(s.requests, p.Wake)
+	<-s.turn
+	return s
+}
+
+// Next implements [park.Handler].
+func (s *sseSession) Next(p *park.Stream) bool {
+	select {
+	case <-s.stopped:
+		return false
+	case <-s.f.streams.ending:
+		return false
+	default:
+	}
+	for waiting := true; waiting && !p.Full(); {
 		select {
-		case p := <-in.messages:
-			select {
-			case to <- p:
-			case <-ctx.Done():
-				return errClientGone
-			}
-		case <-ctx.Done():
-			return errClientGone
-		case <-f.streams.ending:
-			return errClientGone
+		case line := <-s.lines:
+			_ = s.send(flatten(line.b)) // It is parked: there is room.
+			s.f.release(line)
+		default:
+			waiting = false
 		}
 	}
+	if feed := s.told.Load(); feed != nil {
+		err := feed.deliver(s.principal, s)
+		return err == nil || errors.Is(err, errFull)
+	}
+	return true
+}
+
+// send writes a message.
+func (s *sseSession) send(message []byte) error {
+	if s.out.full() {
+		return errFull
+	}
+	return s.out.named("message", message)
+}
+
+// idle implements stream.
+func (s *sseSession) idle() error { return nil }
+
+// Ended implements [park.Handler]. However the stream ended, the client begins
+// anew.
+func (s *sseSession) Ended(error) {
+	s.f.sse.remove(s.key)
+	s.stop(errClientGone)
+	s.f.questions.end(s.key)
+	s.turn <- struct{}{}
+	s.end(errClientGone)
+	s.out.detach()
+	s.fail(errClientGone)
+	s.leave()
 }
 
 // postSSE takes one message for a session. What comes of it comes on the stream.
@@ -151,12 +210,12 @@ func (f *Frontend) postSSE(w http.ResponseWriter, r *http.Request, req *request)
 		return
 	}
 	t, ok := f.sealer.open(ids[0], req.principal.ID, time.Now())
-	in := f.inboxes.find(t.key)
+	se := f.sse.find(t.key)
 	node := ""
-	if ok && in == nil {
+	if ok && se == nil {
 		node = f.streamNode(r, req.principal, t.key)
 	}
-	if !ok || in == nil && node == "" {
+	if !ok || se == nil && node == "" {
 		f.fail(w, r, req, sessionNotFound())
 		return
 	}
@@ -169,9 +228,9 @@ func (f *Frontend) postSSE(w http.ResponseWriter, r *http.Request, req *request)
 		f.fail(w, r, req, err)
 		return
 	}
-	if in == nil {
+	if se == nil {
 		err = f.passMessage(r.Context(), node, t.key, req)
-	} else if err = f.deposit(r.Context(), in, packet{req.body, req.principal}); err == nil {
+	} else if err = f.deposit(r.Context(), se, packet{req.body, req.principal}); err == nil {
 		req.body = nil // It is the stream's.
 	}
 	switch {
@@ -182,15 +241,14 @@ func (f *Frontend) postSSE(w http.ResponseWriter, r *http.Request, req *request)
 	}
 }
 
-// deposit leaves a message for a session's stream. Where it does, the message
-// is no longer the caller's.
-func (f *Frontend) deposit(ctx context.Context, in *inbox, p packet) *wireError {
+// deposit has a session handle a message. Where it does, the message is no
+// longer the caller's.
+func (f *Frontend) deposit(ctx context.Context, se *sseSession, p packet) *wireError {
 	room := time.NewTimer(f.o.WriteTimeout)
 	defer room.Stop()
 	select {
-	case in.messages <- p:
-		return nil
-	case <-in.closed:
+	case se.turn <- struct{}{}:
+	case <-se.stopped:
 		return sessionNotFound()
 	case <-room.C: // The client does not read its stream.
 		err := exhausted("too many messages wait in this session")
@@ -199,4 +257,10 @@ func (f *Frontend) deposit(ctx context.Context, in *inbox, p packet) *wireError 
 	case <-ctx.Done():
 		return refusal(gateway.AsError(ctx.Err()), nil, false)
 	}
+	defer func() { <-se.turn }()
+	if se.requests.Err() != nil {
+		return sessionNotFound()
+	}
+	se.handle(se.requests, p)
+	return nil
 }

@@ -24,8 +24,16 @@ func (c *pipe) respond(ctx context.Context, req *request, e *wireError) {
 func (c *pipe) post(line *buffer) {
 	select {
 	case c.lines <- line:
+		c.wake()
 	case <-c.stopped:
 		c.f.release(line)
+	}
+}
+
+// wake lets the lines be written.
+func (c *pipe) wake() {
+	if c.waker != nil {
+		c.waker.Wake()
 	}
 }
 
@@ -33,6 +41,7 @@ func (c *pipe) post(line *buffer) {
 func (c *pipe) put(line []byte) bool {
 	select {
 	case c.lines <- &buffer{line}:
+		c.wake()
 		return true
 	case <-c.stopped:
 		return false
@@ -43,6 +52,7 @@ func (c *pipe) put(line []byte) bool {
 func (c *pipe) offer(n []byte) {
 	select {
 	case c.lines <- &buffer{n}:
+		c.wake()
 	default:
 		c.dropped.Add(1)
 	}

@@ -71,15 +71,10 @@ type packet struct {
 func (f *Frontend) servePipe(ctx context.Context, t wire) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	c := &pipe{
-		f: f, wire: t, fail: fail,
-		lines: make(chan *buffer, f.o.QueueLength), last: make(chan struct{}),
-		slots: make(chan struct{}, maxPipeCalls),
+	if t.key == (sessionKey{}) {
+		rand.Read(t.key[:])
 	}
-	if c.key == (sessionKey{}) {
-		rand.Read(c.key[:])
-	}
-
+	c := f.newPipe(ctx, t, fail)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -90,21 +85,15 @@ func (f *Frontend) servePipe(ctx context.Context, t wire) error {
 	reading, stopReading := context.WithCancel(ctx)
 	go func() { ended <- t.read(reading, read) }()
 
-	requests, stop := context.WithCancelCause(ctx) // for what is running
-	c.stopped = requests.Done()
-	streams, hangUp := context.WithCancel(requests)
-	err := c.serve(requests, streams, read, ended)
+	streams, hangUp := context.WithCancel(c.requests)
+	err := c.serve(streams, read, ended)
 	hangUp()
 	f.questions.end(c.key)
 	if err == nil {
 		c.await(f.o.WriteTimeout)
 	}
-	stop(err)
 	stopReading()
-	c.running.Wait()
-	if c.session != nil {
-		c.session.end()
-	}
+	c.end(err)
 	close(c.last)
 	if t.bounded {
 		<-written
@@ -113,10 +102,31 @@ func (f *Frontend) servePipe(ctx context.Context, t wire) error {
 	case <-written:
 	case <-time.After(f.o.WriteTimeout): // The client reads no more, and a write cannot be called back.
 	}
-	if n := c.dropped.Load(); n > 0 {
-		f.o.Logger.WarnContext(ctx, "notifications were dropped: the client did not read fast enough", slog.Int64("count", n))
-	}
 	return err
+}
+
+// newPipe returns a pipe that runs what is asked for until the context ends.
+func (f *Frontend) newPipe(ctx context.Context, t wire, fail context.CancelCauseFunc) *pipe {
+	c := &pipe{
+		f: f, wire: t, fail: fail,
+		lines: make(chan *buffer, f.o.QueueLength), last: make(chan struct{}),
+		slots: make(chan struct{}, maxPipeCalls),
+	}
+	c.requests, c.stop = context.WithCancelCause(ctx)
+	c.stopped = c.requests.Done()
+	return c
+}
+
+// end ends what runs, and the session.
+func (c *pipe) end(why error) {
+	c.stop(why)
+	c.running.Wait()
+	if c.session != nil {
+		c.session.end()
+	}
+	if n := c.dropped.Load(); n > 0 {
+		c.f.o.Logger.WarnContext(c.requests, "notifications were dropped: the client did not read fast enough", slog.Int64("count", n))
+	}
 }
 
 // A pipe is one client on a transport that carries many messages: stdio, the
@@ -127,29 +137,34 @@ type pipe struct {
 	fail    context.CancelCauseFunc // ends the pipe
 	lines   chan *buffer            // to write; never closed
 	last    chan struct{}           // closed when lines holds the last of them
-	stopped <-chan struct{}         // closed when nothing more is worth waiting for
+	waker   waker                   // of what writes the lines; nil where that waits for them
+
+	requests context.Context         //nolint:containedctx // of what is running.
+	stop     context.CancelCauseFunc // ends it
+	stopped  <-chan struct{}         // closed when nothing more is worth waiting for
 	slots   chan struct{}           // one for each running request
 	running sync.WaitGroup
 
-	// Used by serve alone.
+	// Used by one goroutine at a time: the one that handles a message.
 	rev     string   // that initialize agreed on
 	can     ability  // what the client declared there
 	session *session // nil until then
 	telling bool     // whether the session's changes are being told
 
-	dropped atomic.Int64 // notifications for which there was no room
+	told    atomic.Pointer[feed] // what the waker's stream tells besides the lines; nil for none
+	dropped atomic.Int64         // notifications for which there was no room
 }
 
 // serve handles what is read until that ends, which is no error, or fails.
-func (c *pipe) serve(requests, streams context.Context, read <-chan packet, ended <-chan error) error {
+func (c *pipe) serve(streams context.Context, read <-chan packet, ended <-chan error) error {
 	for {
 		select {
 		case p := <-read:
-			c.handle(requests, streams, p)
+			c.handle(streams, p)
 		case err := <-ended:
 			return err
-		case <-requests.Done():
-			return context.Cause(requests)
+		case <-c.stopped:
+			return context.Cause(c.requests)
 		}
 	}
 }
@@ -168,8 +183,8 @@ func (c *pipe) await(most time.Duration) {
 }
 
 // handle serves one message, in a goroutine where it is a request.
-func (c *pipe) handle(requests, streams context.Context, p packet) {
-	line, kept := p.line, false
+func (c *pipe) handle(streams context.Context, p packet) {
+	requests, line, kept := c.requests, p.line, false
 	defer func() {
 		if !kept {
 			c.f.release(line)
@@ -295,6 +310,12 @@ func (c *pipe) note(streams context.Context, req *request) {
 	case req.Method == "notifications/initialized" && c.session != nil && !c.telling:
 		c.telling = true
 		feed := c.session.feed
+		if c.waker != nil {
+			feed.begin(c.waker)
+			c.told.Store(feed)
+			c.waker.Wake()
+			return
+		}
 		c.running.Go(func() {
 			ctx, cancel := auth.Until(streams, c.principal)
 			defer cancel()
