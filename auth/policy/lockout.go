@@ -71,18 +71,7 @@ func isAdmin(p pattern) bool { return strings.HasPrefix(p.text, adminKind+"/") }
 // administers reports whether whoever has a subject, and no other, may do
 // everything to all areas.
 func (p *Policy) administers(subject, domain string) bool {
-	has := []string{anyone}
-	if subject != anyone {
-		has = append(has, authenticated, subject)
-	}
-	g := &grant{policy: p}
-	for _, s := range p.closure(has, domain) {
-		for _, r := range p.rules[s] {
-			if r.fields[1] == "*" || r.fields[1] == domain {
-				g.rules = append(g.rules, r)
-			}
-		}
-	}
+	g := p.grantFor(subject, domain)
 	const all = actAdmin | 1<<gateway.OpRead
 	for _, area := range Areas() {
 		if v := g.decide(&target{object: newObject(adminKind + "/" + area)}); v.may&all != all {
@@ -90,4 +79,27 @@ func (p *Policy) administers(subject, domain string) bool {
 		}
 	}
 	return true
+}
+
+// grantFor returns the grant of somebody who has a subject, and no other but
+// those that everybody has.
+func (p *Policy) grantFor(subject, domain string) *grant {
+	has := []string{anyone}
+	if subject != anyone {
+		has = append(has, authenticated, subject)
+	}
+	return p.grantOf(has, domain)
+}
+
+// grantOf returns the rules that apply to some subjects in a domain.
+func (p *Policy) grantOf(subjects []string, domain string) *grant {
+	g := &grant{policy: p}
+	for _, s := range p.closure(subjects, domain) {
+		for _, r := range p.rules[s] {
+			if r.fields[1] == "*" || r.fields[1] == domain {
+				g.rules = append(g.rules, r)
+			}
+		}
+	}
+	return g
 }
