@@ -568,3 +568,26 @@ func FuzzChallenge(f *testing.F) {
 		}
 	})
 }
+
+// FuzzToken reads answers of token endpoints: whatever is taken of one can stand
+// in a header, and is of the kind that was asked for.
+func FuzzToken(f *testing.F) {
+	f.Add([]byte(`{"access_token":"abc","token_type":"Bearer","expires_in":3600}`), false)
+	f.Add([]byte(`{"access_token":"abc","token_type":"dpop","expires_in":1e300}`), true)
+	f.Add([]byte(`{"access_token":"a\r\nX: y","token_type":"bearer"}`), false)
+	f.Add([]byte(`{"access_token":"é","token_type":"bearer","expires_in":-1}`), false)
+	f.Fuzz(func(t *testing.T, data []byte, bound bool) {
+		now := time.Now()
+		token, err := readToken(data, now, bound)
+		if err != nil {
+			return
+		}
+		scheme, text, _ := strings.Cut(token.value, " ")
+		if (scheme == "DPoP") != bound || token.bound != bound || !isCredential(text) {
+			t.Errorf("%q gives %q", data, token.value)
+		}
+		if !token.expires.IsZero() && (token.expires.Before(now) || token.renew.After(token.expires)) {
+			t.Errorf("%q ends %v, is renewed %v", data, token.expires, token.renew)
+		}
+	})
+}
