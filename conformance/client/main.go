@@ -67,6 +67,22 @@ func (sc *scenarioContext) credentials(scenario string) *mcp.OAuthOptions {
 	return o
 }
 
+// authorize gives the upstream what a scenario is about: the gateway's own
+// credentials, or somebody who consents.
+func (sc *scenarioContext) authorize(scenario string, o *mcp.UpstreamOptions) (err error) {
+	if !strings.HasPrefix(scenario, "auth/") {
+		return nil
+	}
+	if o.OAuth = sc.credentials(scenario); o.OAuth != nil {
+		return nil
+	}
+	if o.DPoP, err = mcp.NewDPoPKey(); err != nil {
+		return err
+	}
+	o.Authorizer, err = newAuthorizer(*sc, scenario, o.DPoP)
+	return err
+}
+
 // run connects, lists what the server offers and uses all of it, as a gateway
 // does for its callers.
 func run(ctx context.Context, args []string, scenario, contextJSON string) error {
@@ -84,16 +100,8 @@ func run(ctx context.Context, args []string, scenario, contextJSON string) error
 		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Logger:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	if strings.HasPrefix(scenario, "auth/") {
-		if o.OAuth = sc.credentials(scenario); o.OAuth == nil {
-			var err error
-			if o.DPoP, err = mcp.NewDPoPKey(); err != nil {
-				return err
-			}
-			if o.Authorizer, err = newAuthorizer(sc, scenario, o.DPoP); err != nil {
-				return err
-			}
-		}
+	if err := sc.authorize(scenario, &o); err != nil {
+		return err
 	}
 	u, err := mcp.NewUpstream(o)
 	if err != nil {

@@ -196,7 +196,7 @@ func (r *rig) overMCPSocket(t *testing.T, persona string, messages ...string) st
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, r.URL()+"/mcp", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + r.token(t, persona)}}}) //nolint:bodyclose // It has none.
+	c, _, err := websocket.Dial(ctx, r.URL()+"/mcp", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + r.token(t, persona)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestSocketOrigins(t *testing.T) {
 		"https://app.example.com:8443": false, "https://other.example.com": false, "https://evil.example": false, "http://app.example.com": false,
 	} {
 		for path, protocol := range map[string]string{"/graphql": "graphql-transport-ws", "/mcp": "mcp"} {
-			c, res, err := websocket.Dial(t.Context(), r.URL()+path, &websocket.DialOptions{ //nolint:bodyclose // Dial reads it.
+			c, res, err := websocket.Dial(t.Context(), r.URL()+path, &websocket.DialOptions{
 				Subprotocols: []string{protocol}, HTTPHeader: http.Header{"Authorization": {"Bearer " + r.token(t, "dev")}, "Origin": {origin}},
 			})
 			if (err == nil) != ok || err != nil && (res == nil || res.StatusCode != http.StatusForbidden) {

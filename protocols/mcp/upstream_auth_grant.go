@@ -33,10 +33,14 @@ func (t *accessToken) usable(now time.Time) bool {
 	return t != nil && (t.expires.IsZero() || now.Before(t.expires))
 }
 
+// unfit reports whether a server wants a token that is bound to a key and this
+// one is not.
+func (t *accessToken) unfit(c challenge) bool { return t != nil && !t.bound && c.dpop && !c.bearer }
+
 // The grants that tokens are asked for with.
 const (
 	grantClient   = "client_credentials"
-	grantBearer   = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	grantBearer   = "urn:ietf:params:oauth:grant-type:jwt-bearer" //nolint:gosec // It is a name.
 	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
@@ -81,7 +85,7 @@ func (s *tokens) post(ctx context.Context, as *oauthClient, server *authServer, 
 	if err := as.authenticate(server, form, h); err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.TokenURL, strings.NewReader(form.Encode())) //nolint:gosec // The transport guards where it leads.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.TokenURL, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, errors.New("the URL is not valid")
 	}
@@ -90,7 +94,7 @@ func (s *tokens) post(ctx context.Context, as *oauthClient, server *authServer, 
 	if prove {
 		res, err = s.dpop.prove(req, "", s.http.Do)
 	} else {
-		res, err = s.http.Do(req) //nolint:gosec // As above.
+		res, err = s.http.Do(req)
 	}
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ type IdentityProviderOptions struct {
 
 // The token types of an exchange.
 const (
-	typeIDToken = "urn:ietf:params:oauth:token-type:id_token"
+	typeIDToken = "urn:ietf:params:oauth:token-type:id_token" //nolint:gosec // It is a name.
 	typeIDJAG   = "urn:ietf:params:oauth:token-type:id-jag"
 )
 

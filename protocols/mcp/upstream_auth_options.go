@@ -77,50 +77,70 @@ const (
 // check reads the options for an upstream: what the gateway is to its
 // authorization server, and to the identity provider, if there is one.
 func (o *OAuthOptions) check(upstream *url.URL) (client oauthClient, idp *oauthClient, err error) {
-	fail := func(format string, args ...any) (oauthClient, *oauthClient, error) {
-		return client, nil, fmt.Errorf("oauth: "+format, args...)
-	}
 	if err := checkSecure(upstream.String()); err != nil {
-		return fail("the URL of the server: %w", err)
+		return client, nil, fmt.Errorf("oauth: the URL of the server: %w", err)
 	}
 	if client, err = newOAuthClient(o.ClientID, o.ClientSecret, o.PrivateKey, o.KeyID); err != nil {
-		return fail("%w", err)
+		return client, nil, fmt.Errorf("oauth: %w", err)
 	}
+	if err = o.contradiction(&client); err == nil {
+		err = checkSecureAll(map[string]string{"issuer": o.Issuer, "token URL": o.TokenURL, "resource": o.Resource})
+	}
+	if err == nil && o.IdentityProvider != nil {
+		idp, err = o.IdentityProvider.check()
+	}
+	if err != nil {
+		return client, nil, fmt.Errorf("oauth: %w", err)
+	}
+	return client, idp, nil
+}
+
+// contradiction returns what of the options does not go together, or is missing.
+func (o *OAuthOptions) contradiction(client *oauthClient) error {
 	switch {
 	case o.Assertion != nil && o.IdentityProvider != nil:
-		return fail("an assertion is given or asked for at an identity provider, not both")
+		return errors.New("an assertion is given or asked for at an identity provider, not both")
 	case o.Assertion == nil && o.IdentityProvider == nil && client.public():
-		return fail("a client secret or a private key is needed")
+		return errors.New("a client secret or a private key is needed")
+	case o.IdentityProvider != nil && o.TokenURL != "" && o.Issuer == "":
+		return errors.New("with a token URL and an identity provider the issuer is needed, for which the assertion is")
 	case !validScopes(o.Scopes):
-		return fail("the scopes are not valid or too many")
+		return errors.New("the scopes are not valid or too many")
 	case o.DPoP != dpopAuto && o.DPoP != dpopAlways && o.DPoP != dpopNever:
-		return fail("dpop must be auto, always or never, not %q", o.DPoP)
+		return fmt.Errorf("dpop must be auto, always or never, not %q", o.DPoP)
 	}
-	urls := map[string]string{"issuer": o.Issuer, "token URL": o.TokenURL, "resource": o.Resource}
-	if p := o.IdentityProvider; p != nil {
-		c, err := newOAuthClient(p.ClientID, p.ClientSecret, p.PrivateKey, p.KeyID)
-		switch {
-		case err != nil:
-			return fail("identity provider: %w", err)
-		case (p.Issuer == "") == (p.TokenURL == ""):
-			return fail("identity provider: either an issuer or a token URL is needed")
-		case o.TokenURL != "" && o.Issuer == "":
-			return fail("identity provider: with a token URL the issuer is needed, for which the assertion is")
-		case p.IDToken == nil:
-			return fail("identity provider: an ID token is needed")
-		}
-		idp = &c
-		urls["identity provider's issuer"], urls["identity provider's token URL"] = p.Issuer, p.TokenURL
+	return nil
+}
+
+// check reads the options: what the gateway is to the identity provider.
+func (o *IdentityProviderOptions) check() (*oauthClient, error) {
+	client, err := newOAuthClient(o.ClientID, o.ClientSecret, o.PrivateKey, o.KeyID)
+	switch {
+	case err != nil:
+	case (o.Issuer == "") == (o.TokenURL == ""):
+		err = errors.New("either an issuer or a token URL is needed")
+	case o.IDToken == nil:
+		err = errors.New("an ID token is needed")
+	default:
+		err = checkSecureAll(map[string]string{"issuer": o.Issuer, "token URL": o.TokenURL})
 	}
+	if err != nil {
+		return nil, fmt.Errorf("identity provider: %w", err)
+	}
+	return &client, nil
+}
+
+// checkSecureAll is checkSecure for each URL that is given, by what it is.
+func checkSecureAll(urls map[string]string) error {
 	for name, text := range urls {
 		if text == "" {
 			continue
 		}
 		if err := checkSecure(text); err != nil {
-			return fail("the %s: %w", name, err)
+			return fmt.Errorf("the %s: %w", name, err)
 		}
 	}
-	return client, idp, nil
+	return nil
 }
 
 // checkSecure refuses URLs over which secrets cannot go: those without TLS,

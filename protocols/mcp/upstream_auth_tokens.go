@@ -113,10 +113,7 @@ func (s *tokens) Challenged(ctx context.Context, req *http.Request, res *http.Re
 		s.mu.Unlock()
 		return true, nil // Somebody else has obtained one since.
 	}
-	more := s.want(c.scopes)
-	if t != nil && c.dpop && !c.bearer && s.o.DPoP == dpopAuto && !t.bound {
-		more = true
-	}
+	more := s.want(c.scopes) || t.unfit(c) && s.o.DPoP == dpopAuto
 	if t != nil && !more && (res.StatusCode == http.StatusForbidden || now.Before(t.obtained.Add(renewEvery))) {
 		s.mu.Unlock()
 		return false, nil

@@ -21,7 +21,7 @@ func watch(t *testing.T, u *mcp.Upstream) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range u.Watch(t.Context()) { //nolint:revive // What it offers does not matter.
+		for range u.Watch(t.Context()) {
 		}
 	}()
 	t.Cleanup(func() { u.Close(); <-done })
