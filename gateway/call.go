@@ -104,6 +104,14 @@ type Call struct {
 	// call may take as long as its context lets it, and no other deadline holds.
 	Task bool
 
+	// Began is told, before Do returns, how the upstream names what it began for
+	// a call with Task that it keeps running by itself: text that only the
+	// upstream understands. Who has kept it can make the same call again with
+	// Rejoin, which goes on with what was begun, even after a restart. Began is
+	// nil where nobody keeps it; Rejoin is nil for a call that begins.
+	Began  func(handle json.RawMessage)
+	Rejoin json.RawMessage
+
 	Subscription *Subscription // only for OpSubscribe
 
 	// Set by Do.

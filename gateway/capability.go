@@ -38,6 +38,10 @@ type Tool struct {
 	Input       *schema.Schema // what Call.Args must satisfy; nil accepts any object
 	Output      *schema.Schema // what a result's structured content satisfies; nil says nothing
 	Annotations Annotations
+
+	// Waits says that the source can make tasks of calls and wait for them too,
+	// so that callers need not know of tasks, whatever the definition says.
+	Waits bool
 }
 
 // adminObjects is how the objects of tools of administration begin.

@@ -50,6 +50,8 @@ type outgoing struct {
 	sink    *sink      // where what the server says about it goes, or nil
 	inquiry *inquiry   // what the server may ask and say about it, or nil
 	listen  *listening // for subscriptions/listen
+	taskID  string     // what the server may ask about as well: a task of 2025-11-25
+	task    bool       // whether the server was asked for a task (2025-11-25)
 
 	by   time.Time    // when nobody waits for the answer any more; zero is never
 	life *http1.Group // HTTP: requests that end together, or nil
@@ -88,12 +90,13 @@ type client struct {
 	doubts  chan struct{} // the server may be gone
 
 	mu       sync.Mutex
-	sinks    map[uint64]*sink      // of calls that want progress, by token
-	listens  map[uint64]*listening // by request id
-	watched  map[string]*watched   // resources that are followed, by URI
-	standing chan struct{}         // closed when stand is ready; nil before it was asked for
-	rehear   context.CancelFunc    // ends the subscription to the lists, to be begun again; nil before there is one
-	closing  bool                  // no more goroutines
+	sinks    map[uint64]*sink         // of calls that want progress, by token
+	listens  map[uint64]*listening    // by request id
+	watched  map[string]*watched      // resources that are followed, by URI
+	tasks    map[string]chan struct{} // wakes those who follow a task, by its id
+	standing chan struct{}            // closed when stand is ready; nil before it was asked for
+	rehear   context.CancelFunc       // ends the subscription to the lists, to be begun again; nil before there is one
+	closing  bool                     // no more goroutines
 
 	inquiries map[uint64]*inquiry           // of calls that are under way, by request id
 	open      map[string]context.CancelFunc // the server's questions, by its ids
@@ -107,6 +110,7 @@ func newClient(u *Upstream) *client {
 	c := &client{
 		u: u, born: time.Now(), changes: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		sinks: map[uint64]*sink{}, listens: map[uint64]*listening{}, watched: map[string]*watched{},
+		tasks:     map[string]chan struct{}{},
 		inquiries: map[uint64]*inquiry{}, open: map[string]context.CancelFunc{},
 	}
 	c.ctx, c.cancel = context.WithCancelCause(u.ctx)
@@ -214,7 +218,7 @@ func (c *client) finish(r *outgoing, call *gateway.Call) {
 	start := len(r.body)
 	r.body = append(append(r.body, `"_meta":{`...), c.meta...)
 	if c.modern() {
-		r.body = append(appendClientCapabilities(r.body, call), ',')
+		r.body = append(appendClientCapabilities(r.body, call, c.takesTasks(r.method)), ',')
 	}
 	if call != nil {
 		if call.Progress != nil {
@@ -277,6 +281,8 @@ func (c *client) notified(m *message, r *outgoing) {
 		c.updated(m.Params, r)
 	case cancelledMethod:
 		c.withdrawn(m.Params)
+	case noteTaskStatus:
+		c.taskChanged(m.Params)
 	case "notifications/elicitation/complete":
 		// No door has a place for it: clients learn the end of a visit to a URL
 		// by calling again.

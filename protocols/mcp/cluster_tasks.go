@@ -3,39 +3,42 @@ package mcp
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// passTask passes a request about a task on to the node that runs it. Where that
-// has ended or the task has, meanwhile, there is nothing left to do: the store
-// says how it ended. The task's key stands for its owner.
-func (f *Frontend) passTask(ctx context.Context, node string, r *peerRequest) *wireError {
+// passTask passes a request about a task on to the node that runs it. Where the
+// task has ended meanwhile there is nothing left to do. Where the node has, the
+// task is returned if this one could take it up; otherwise it has ended too. The
+// task's key stands for its owner.
+func (f *Frontend) passTask(ctx context.Context, owner *gateway.Principal, id string, rec taskRecord, r *peerRequest) (*task, *wireError) {
+	node, key := rec.node, taskKey(id, owner.ID)
 	away := refusal(&gateway.Error{Code: gateway.Unavailable, By: door, Msg: "the task runs on another node, which cannot be reached now"}, nil, true)
 	if f.o.Cluster == nil {
-		return away
+		return nil, away
 	}
+	r.Task = key
 	_, err := f.at(ctx, node, r)
 	var refused *gateway.Error
 	gone := errors.Is(err, ErrNodeGone)
 	switch {
 	case err == nil:
-		return nil
-	case !gone && !(errors.As(err, &refused) && refused.Code == gateway.NotFound):
-		return away
+		return nil, nil
+	case !gone && (!errors.As(err, &refused) || refused.Code != gateway.NotFound):
+		return nil, away
 	}
-	rec, failed := f.tasks.load(ctx, r.Task)
+	rec, failed := f.tasks.load(ctx, key)
 	switch {
 	case failed != nil:
-		return failed
+		return nil, failed
 	case isFinal(rec.status):
-		return nil
+		return nil, nil
 	case gone && rec.node == node:
-		f.tasks.bury(ctx, r.Task, &rec, time.Now())
-		return nil
+		if t, now := f.tasks.adopt(ctx, id, key, owner, rec); t != nil || isFinal(now.status) {
+			return t, nil
+		}
 	}
-	return away
+	return nil, away
 }
 
 // serveTask does what passTask asks for.

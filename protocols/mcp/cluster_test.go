@@ -64,11 +64,17 @@ func (m *mesh) kill(name string) {
 // share, and have the tools of newAsking.
 func pair(t testing.TB) (a, b *fixture, m *mesh) {
 	t.Helper()
+	return pairWith(t, 50*time.Millisecond)
+}
+
+// pairWith is pair with a time after which quiet streams are looked after.
+func pairWith(t testing.TB, keepAlive time.Duration) (a, b *fixture, m *mesh) {
+	t.Helper()
 	m = &mesh{nodes: map[string]*mcp.Frontend{}}
 	events := new(mcp.MemoryEvents)
 	node := func(name string) *fixture {
 		f, _ := newAsking(t, mcp.FrontendOptions{
-			SessionKey: [32]byte{7}, Events: events, Cluster: meshNode{m, name}, KeepAlive: 50 * time.Millisecond,
+			SessionKey: [32]byte{7}, Events: events, Cluster: meshNode{m, name}, KeepAlive: keepAlive,
 		})
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -299,7 +305,7 @@ func TestLeavingCancelsAtAnotherNode(t *testing.T) {
 	for _, how := range []string{"the client leaves", "the node falls silent"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a, b, m := pair(t)
+				a, b, m := pairWith(t, time.Hour)
 				got := a.ask(t.Context(), t, "alice", "waits", `{}`, ``)
 				state := got.wantInput(t, "q1")
 				ctx, leave := context.WithCancel(t.Context())

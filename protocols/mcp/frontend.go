@@ -146,7 +146,7 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 	f.lot = park.New(park.Options{
 		KeepAlive: o.KeepAlive, Comment: []byte(keepAlive), WriteTimeout: o.WriteTimeout, Changed: gw.Changed, Logger: o.Logger,
 	})
-	f.tasks = newTasks(gw, o.Tasks, o.Logger, f.nodeGone)
+	f.tasks = newTasks(gw, o.Tasks, o.Logger, f.states.aead, f.nodeGone)
 	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
 	for can := range abilityCount {
 		f.declared[can] = can.declared()

@@ -80,18 +80,30 @@ func taskTools(view *gateway.Snapshot) map[string]taskSupport {
 	return view.Memo(taskSupportKey{}, func(s *gateway.Snapshot) any { //nolint:forcetypeassert // the key is ours.
 		all := map[string]taskSupport{}
 		for _, t := range s.Tools {
+			if t.Waits {
+				all[t.Name] = taskOptional
+				continue
+			}
 			if !strings.Contains(string(t.Definition), "taskSupport") {
 				continue
 			}
-			switch word, _ := unquote(lookup(t.Definition, []string{"execution", "taskSupport"})); word { // No string says nothing.
-			case "optional":
-				all[t.Name] = taskOptional
-			case "required":
-				all[t.Name] = taskRequired
+			if support := supportIn(t.Definition); support != taskForbidden {
+				all[t.Name] = support
 			}
 		}
 		return all
 	}).(map[string]taskSupport)
+}
+
+// supportIn returns what a definition says of tasks.
+func supportIn(definition json.RawMessage) taskSupport {
+	switch word, _ := unquote(lookup(definition, []string{"execution", "taskSupport"})); word { // No string says nothing.
+	case "optional":
+		return taskOptional
+	case "required":
+		return taskRequired
+	}
+	return taskForbidden
 }
 
 // declaresTasks reports whether the client of this very request takes tasks.

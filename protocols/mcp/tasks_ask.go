@@ -76,7 +76,7 @@ func (t *task) pose(q gateway.Question) (*taskQuestion, error) {
 		close(t.asking)
 	}
 	q.Params = bytes.Clone(q.Params)
-	o := &taskQuestion{key: "q" + strconv.Itoa(t.asked), asks: q, answer: make(chan json.RawMessage, 1)}
+	o := &taskQuestion{key: t.prefix + strconv.Itoa(t.asked), asks: q, answer: make(chan json.RawMessage, 1)}
 	t.open = append(t.open, o)
 	t.status = statusInput
 	t.changed()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -457,4 +458,19 @@ func (w *eventWriter) take() []string {
 	defer w.mu.Unlock()
 	defer func() { w.events = nil }()
 	return w.events
+}
+
+// all returns what the store holds, as text.
+func (s *testStore) all() (records []string) {
+	for _, r := range s.copied() {
+		records = append(records, string(r))
+	}
+	return records
+}
+
+// copied returns the records as they are now.
+func (s *testStore) copied() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.records)
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"sync/atomic"
 	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // A followedTask is a task whose changes a stream tells (ext-tasks, task status
@@ -30,7 +32,7 @@ func (f *Frontend) followTasks(ctx context.Context, req *request, d *feed, ids [
 	}
 	var taken []string
 	for _, id := range ids {
-		live, rec, err := f.tasks.find(ctx, id, req.principal.ID)
+		live, rec, err := f.tasks.find(ctx, id, req.principal)
 		if err != nil {
 			continue
 		}
@@ -47,7 +49,7 @@ func (f *Frontend) followTasks(ctx context.Context, req *request, d *feed, ids [
 		case !isFinal(rec.status):
 			following, stop := context.WithCancel(context.WithoutCancel(ctx)) // The stream may outlive the handler of its request.
 			ft.stop = stop
-			go f.tasks.follow(following, taskKey(id, req.principal.ID), rec, func(state json.RawMessage) {
+			go f.tasks.follow(following, id, req.principal, rec, func(state json.RawMessage) {
 				ft.state.Store(&state)
 				changed()
 			})
@@ -60,7 +62,8 @@ func (f *Frontend) followTasks(ctx context.Context, req *request, d *feed, ids [
 
 // follow looks what has become of a task that runs on another node until it has
 // ended or nobody wants to know.
-func (s *tasks) follow(ctx context.Context, key string, rec taskRecord, changed func(json.RawMessage)) {
+func (s *tasks) follow(ctx context.Context, id string, owner *gateway.Principal, rec taskRecord, changed func(json.RawMessage)) {
+	key := taskKey(id, owner.ID)
 	tick := time.NewTicker(s.o.Poll)
 	defer tick.Stop()
 	for !isFinal(rec.status) {
@@ -76,8 +79,8 @@ func (s *tasks) follow(ctx context.Context, key string, rec taskRecord, changed 
 			}
 			continue
 		}
-		if s.orphaned(ctx, now, time.Now()) && !isFinal(now.status) {
-			s.bury(ctx, key, &now, time.Now())
+		if !isFinal(now.status) && s.orphaned(ctx, now, time.Now()) {
+			_, now = s.adopt(ctx, id, key, owner, now)
 		}
 		if !bytes.Equal(now.state, rec.state) {
 			changed(now.state)

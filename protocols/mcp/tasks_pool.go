@@ -3,6 +3,7 @@ package mcp
 import (
 	"bytes"
 	"context"
+	"crypto/cipher"
 	"log/slog"
 	"maps"
 	"slices"
@@ -22,9 +23,10 @@ const (
 
 // tasks are the calls of a frontend that run as tasks, or may come to.
 type tasks struct {
-	gw  *gateway.Gateway
-	o   TaskOptions
-	log *slog.Logger
+	gw   *gateway.Gateway
+	o    TaskOptions
+	log  *slog.Logger
+	aead cipher.AEAD // seals what tasks are taken up again with
 
 	// gone reports whether another node has certainly ended.
 	gone func(ctx context.Context, node string) bool
@@ -40,9 +42,9 @@ type tasks struct {
 // A taskRoom is what a principal's tasks take up.
 type taskRoom struct{ running, bytes int }
 
-func newTasks(gw *gateway.Gateway, o TaskOptions, log *slog.Logger, gone func(context.Context, string) bool) *tasks {
+func newTasks(gw *gateway.Gateway, o TaskOptions, log *slog.Logger, aead cipher.AEAD, gone func(context.Context, string) bool) *tasks {
 	return &tasks{
-		gw: gw, o: o, log: log, gone: gone,
+		gw: gw, o: o, log: log, aead: aead, gone: gone,
 		live: map[string]*task{}, rooms: map[string]*taskRoom{}, closing: make(chan struct{}),
 	}
 }
@@ -56,13 +58,14 @@ func (s *tasks) start(ctx context.Context, r *request, call *gateway.Call) (*tas
 		of: s, id: id, key: taskKey(id, r.principal.ID), owner: r.principal.ID,
 		created: now, updated: now, expires: now.Add(s.o.TTL), status: statusWorking,
 		asking: make(chan struct{}), returned: make(chan struct{}), over: make(chan struct{}),
-		watchers: map[*func()]struct{}{},
+		prefix: "q", watchers: map[*func()]struct{}{},
 	}
 	own := *call
 	own.Args, own.Meta, own.Capabilities = bytes.Clone(call.Args), bytes.Clone(call.Meta), bytes.Clone(call.Capabilities)
 	t.can = abilities(own.Capabilities)
 	own.Ask, own.Log, own.Task = t.ask, nil, true
 	own.Progress = func(p gateway.Progress) { t.note(p.Message) }
+	own.Began = t.began
 	t.call = &own
 
 	s.mu.Lock()
@@ -79,6 +82,12 @@ func (s *tasks) start(ctx context.Context, r *request, call *gateway.Call) (*tas
 	}
 	s.rooms[t.owner] = room
 	room.running++
+	s.launch(ctx, t)
+	return t, nil
+}
+
+// launch runs a task's call, for which there is room. s.mu is held.
+func (s *tasks) launch(ctx context.Context, t *task) {
 	long, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), t.expires, errTaskExpired)
 	long, t.cancel = context.WithCancelCause(long)
 	s.wg.Go(func() {
@@ -86,7 +95,6 @@ func (s *tasks) start(ctx context.Context, r *request, call *gateway.Call) (*tas
 		t.run(long)
 		s.leave(t.owner, 1, 0)
 	})
-	return t, nil
 }
 
 // leave gives room back.

@@ -39,6 +39,7 @@ type taskRecord struct {
 	expires time.Time
 	status  string
 	state   json.RawMessage
+	rejoin  string // sealed: how to go on with what the upstream still has; "" for nothing
 }
 
 func (r *taskRecord) append(b []byte) []byte {
@@ -47,6 +48,9 @@ func (r *taskRecord) append(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"expires":`...), r.expires.UnixMilli(), 10)
 	b = quote(append(b, `,"status":`...), r.status)
 	b = append(append(b, `,"state":`...), r.state...)
+	if r.rejoin != "" {
+		b = quote(append(b, `,"rejoin":`...), r.rejoin)
+	}
 	return append(b, '}')
 }
 
@@ -73,6 +77,8 @@ func readTaskRecord(data []byte) (taskRecord, bool) {
 			r.status, _ = unquote(o.value)
 		case "state":
 			r.state = o.value
+		case "rejoin":
+			r.rejoin, _ = unquote(o.value) // As above: then it cannot be taken up.
 		}
 	}
 	return r, r.status != "" && isObject(r.state)

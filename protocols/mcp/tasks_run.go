@@ -49,6 +49,9 @@ type task struct {
 	payload  []byte // the last member on the wire where the status is final, or nil
 	open     []*taskQuestion
 	asked    int
+	prefix   string // of the keys of questions
+	rejoin   string // sealed: how to go on with what the upstream has; "" for nothing
+	left     bool   // it goes on at the upstream, for whoever takes it up again
 	watchers map[*func()]struct{}
 }
 
@@ -71,10 +74,13 @@ func (t *task) run(ctx context.Context) {
 			break
 		}
 		call = *t.call
+		call.Rejoin = nil
 		call.Resume = &gateway.Resume{Answers: answers, State: res.Input.State}
 		res, err = t.of.gw.Do(ctx, &call)
 	}
-	t.conclude(ctx, &call, res, err)
+	if err == nil || !t.leave(ctx) {
+		t.conclude(ctx, &call, res, err)
+	}
 	t.finish(ctx)
 }
 
@@ -166,7 +172,7 @@ func failure(e *wireError) []byte {
 func (t *task) settle(status string, payload []byte, message string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if isFinal(t.status) {
+	if isFinal(t.status) || t.left {
 		return
 	}
 	t.status, t.payload, t.message, t.open = status, payload, clip(message), nil

@@ -97,5 +97,11 @@ func (t *task) erase(ctx context.Context) {
 // record returns what the store keeps. t.mu is held.
 func (t *task) record() []byte {
 	r := taskRecord{node: t.of.o.Node, seen: time.Now(), expires: t.expires, status: t.status, state: t.state()}
+	if !isFinal(t.status) {
+		r.rejoin = t.rejoin
+	}
+	if t.left {
+		r.seen = time.Time{} // Whoever is asked may go on with it at once.
+	}
 	return r.append(nil)
 }

@@ -35,14 +35,14 @@ func (f *Frontend) findTask(ctx context.Context, r *request) (live *task, stored
 	if !ok {
 		return nil, taskRecord{}, "", invalidParams("taskId must be a string")
 	}
-	live, stored, err = f.tasks.find(ctx, id, r.principal.ID)
+	live, stored, err = f.tasks.find(ctx, id, r.principal)
 	return live, stored, id, err
 }
 
 // find returns a principal's task. A task leaves the live ones only after the
 // store has its end, so one of the two has it.
-func (s *tasks) find(ctx context.Context, id, owner string) (*task, taskRecord, *wireError) {
-	key := taskKey(id, owner)
+func (s *tasks) find(ctx context.Context, id string, owner *gateway.Principal) (*task, taskRecord, *wireError) {
+	key := taskKey(id, owner.ID)
 	now := time.Now()
 	if t := s.running(key); t != nil {
 		if !now.Before(t.expires) {
@@ -51,10 +51,11 @@ func (s *tasks) find(ctx context.Context, id, owner string) (*task, taskRecord, 
 		return t, taskRecord{}, nil
 	}
 	rec, err := s.load(ctx, key)
-	if err == nil && !isFinal(rec.status) && s.orphaned(ctx, rec, now) {
-		s.bury(ctx, key, &rec, now)
+	if err != nil || isFinal(rec.status) || !s.orphaned(ctx, rec, now) {
+		return nil, rec, err
 	}
-	return nil, rec, err
+	t, rec := s.adopt(ctx, id, key, owner, rec)
+	return t, rec, nil
 }
 
 // running returns a task that runs on this node, or nil.
@@ -149,7 +150,10 @@ func (f *Frontend) updateTask(ctx context.Context, r *request, out *buffer) *wir
 	case t != nil:
 		t.update(ctx, answers)
 	case !isFinal(rec.status):
-		err = f.passTask(ctx, rec.node, &peerRequest{Op: peerUpdate, Task: taskKey(id, r.principal.ID), Answers: responses})
+		t, err = f.passTask(ctx, r.principal, id, rec, &peerRequest{Op: peerUpdate, Answers: responses})
+		if t != nil {
+			t.update(ctx, answers)
+		}
 	}
 	if err == nil {
 		f.acknowledge(out)
@@ -191,7 +195,9 @@ func (f *Frontend) cancelTask(ctx context.Context, r *request, out *buffer) *wir
 	case t != nil:
 		t.stop(ctx)
 	case !isFinal(rec.status):
-		err = f.passTask(ctx, rec.node, &peerRequest{Op: peerStop, Task: taskKey(id, r.principal.ID)})
+		if t, err = f.passTask(ctx, r.principal, id, rec, &peerRequest{Op: peerStop}); t != nil {
+			t.stop(ctx)
+		}
 	}
 	if err == nil {
 		f.acknowledge(out)

@@ -233,6 +233,7 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	if call.Op == gateway.OpSubscribe {
 		return u.subscribe(ctx, call)
 	}
+	whole := call
 	timed, by, call, cancel := patiently(ctx, call, u.o.Timeout)
 	defer cancel()
 	l, err := u.enter(call)
@@ -240,6 +241,9 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 		return nil, u.fault(timed, call, err)
 	}
 	defer l.leave()
+	if call.Rejoin != nil {
+		return u.rejoin(ctx, l, call)
+	}
 	for again := true; ; again = false {
 		c, err := l.client(timed, by)
 		if err != nil {
@@ -248,6 +252,10 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 		res, err := c.do(timed, by, call)
 		if err == nil {
 			return res, nil
+		}
+		if t, ok := errors.AsType[*begunTask](err); ok {
+			cancel() // It bounds one answer.
+			return u.pursue(ctx, l, c, whole, t)
 		}
 		if again && errors.Is(err, errSessionEnded) { // It refused before it did anything.
 			continue

@@ -26,6 +26,7 @@ const askable = `{"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"t
 type inquiry struct {
 	call *gateway.Call
 	sink *sink           // nil where the caller hears nothing
+	task string          // that it is about as well, or ""
 	ctx  context.Context //nolint:containedctx // the call's; questions come on other goroutines.
 	stop context.CancelFunc
 	wg   sync.WaitGroup // of questions that the caller has
@@ -38,7 +39,7 @@ type inquiry struct {
 // inquire lets the server ask about a call. The caller of inquire ends the
 // inquiry with the call.
 func (c *client) inquire(ctx context.Context, r *outgoing, call *gateway.Call) {
-	i := &inquiry{call: call, sink: r.sink}
+	i := &inquiry{call: call, sink: r.sink, task: r.taskID}
 	i.ctx, i.stop = context.WithCancel(ctx)
 	r.inquiry = i
 	owner := ""
@@ -109,13 +110,16 @@ func errNotAsked(msg string) *wireError { return &wireError{code: codeInvalidReq
 
 // whose returns the call that a question is about. One that came on the stream
 // of a call is about that call (2025-11-25, transports, sending messages to the
-// server).
-func (c *client) whose(r *outgoing) (*inquiry, *wireError) {
+// server), and one that names a task about that.
+func (c *client) whose(r *outgoing, params json.RawMessage) (*inquiry, *wireError) {
 	if r != nil {
 		if r.inquiry == nil {
 			return nil, errNotAsked("nobody can be asked about this request")
 		}
 		return r.inquiry, nil
+	}
+	if i := c.inquiryOf(relatedTask(params)); i != nil {
+		return i, nil
 	}
 	i, refused := c.sole()
 	if refused == errMixed {
@@ -125,6 +129,18 @@ func (c *client) whose(r *outgoing) (*inquiry, *wireError) {
 		})
 	}
 	return i, refused
+}
+
+// inquiryOf returns the call that is about a task, or nil.
+func (c *client) inquiryOf(task string) *inquiry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, i := range c.inquiries {
+		if task != "" && i.task == task {
+			return i
+		}
+	}
+	return nil
 }
 
 // sole returns the call that something is about which came on a pipe, or on a
@@ -159,7 +175,7 @@ func (c *client) asked(m *message, r *outgoing) {
 	case q.Capability() == "" || c.modern(): // A modern server asks by its answer alone.
 		c.replyTo(appendError(nil, m.ID, methodNotFound(m.Method, false)))
 	default:
-		i, refused := c.whose(r)
+		i, refused := c.whose(r, m.Params)
 		if refused == nil {
 			refused = c.question(m.ID, i, q)
 		}

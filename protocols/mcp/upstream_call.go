@@ -24,6 +24,7 @@ func (c *client) do(ctx context.Context, by time.Time, call *gateway.Call) (*gat
 		r.subject = origin
 		r.body = append(quote(append(r.body, `"name":`...), origin), `,"arguments":`...)
 		r.body = append(appendArgs(r.body, call.Args), ',')
+		r.body, r.task = c.appendTask(ctx, r.body, call)
 		r.params = c.mirror(call)
 	case gateway.OpGet:
 		r = c.begin("prompts/get")
@@ -51,6 +52,9 @@ func (c *client) do(ctx context.Context, by time.Time, call *gateway.Call) (*gat
 	raw, err := c.requestFor(ctx, r, call)
 	if err != nil {
 		return nil, err
+	}
+	if r.task && isObject(lookup(raw, []string{"task"})) { // Otherwise it did without.
+		return nil, legacyTask(raw, r.id)
 	}
 	return c.result(raw, call)
 }
@@ -81,8 +85,8 @@ func appendCompletion(b []byte, call *gateway.Call) []byte {
 	return b
 }
 
-// result wraps an answer, or the questions that stand before it. A server that
-// has begun a task is not followed.
+// result wraps an answer, or the questions that stand before it. The error is a
+// begunTask where the server has begun one.
 func (c *client) result(raw json.RawMessage, call *gateway.Call) (*gateway.Result, error) {
 	res := &gateway.Result{Raw: raw}
 	o, _ := openObject(raw) // Checked by request.
@@ -103,7 +107,10 @@ func (c *client) result(raw json.RawMessage, call *gateway.Call) (*gateway.Resul
 			case "input_required":
 				return c.input(raw, call)
 			case "task":
-				msg = "the upstream answers with a task, which the gateway does not follow"
+				if call.Op == gateway.OpCall && c.caps.tasksExtension() {
+					return nil, modernTask(raw)
+				}
+				msg = "the upstream answers with a task that it was not asked for"
 			}
 			return nil, &gateway.Error{Code: gateway.Unimplemented, By: c.u.by, Msg: msg}
 		}

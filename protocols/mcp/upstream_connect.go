@@ -11,6 +11,7 @@ import (
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -206,7 +207,21 @@ type capabilities struct {
 	} `json:"resources"`
 	Completions *struct{} `json:"completions"`
 	Logging     *struct{} `json:"logging"`
+	Tasks       struct {  // 2025-11-25
+		Requests struct {
+			Tools struct {
+				Call *struct{} `json:"call"`
+			} `json:"tools"`
+		} `json:"requests"`
+	} `json:"tasks"`
+	Extensions map[string]jsontext.Value `json:"extensions"`
 }
+
+// tasksExtension reports whether a modern server may answer with tasks.
+func (c *capabilities) tasksExtension() bool { return c.Extensions[extensionTasks] != nil }
+
+// tasksOfTools reports whether a server of 2025-11-25 makes tasks of calls.
+func (c *capabilities) tasksOfTools() bool { return c.Tasks.Requests.Tools.Call != nil }
 
 // discover asks a server whether it is modern, and reports false where it is
 // legacy (versioning, backward compatibility).

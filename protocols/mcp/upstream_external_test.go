@@ -47,6 +47,7 @@ func TestExternalEverything(t *testing.T) {
 			t.Errorf("%d reports of progress, want 4", steps)
 		}
 		mu.Unlock()
+		externalTask(t, u, c)
 		readFirst(t, u, c)
 		res, err := u.Do(t.Context(), &gateway.Call{
 			Op: gateway.OpGet, Kind: gateway.KindPrompt, Args: json.RawMessage(`{}`),
@@ -210,6 +211,46 @@ func askedBySDK(t *testing.T, u *mcp.Upstream) {
 	}
 }
 
+// externalTask calls a tool that runs only as a task (2025-11-25), and asks in
+// the middle of it.
+func externalTask(t *testing.T, u *mcp.Upstream, c gateway.Catalog) {
+	t.Helper()
+	call := toolCall("simulate-research-query", `{"topic":"python","ambiguous":true}`)
+	for _, tool := range c.Tools {
+		if tool.Name == "simulate-research-query" {
+			call.Tool = tool
+		}
+	}
+	if call.Tool == nil || !call.Tool.Waits {
+		t.Fatal("there is no tool that makes tasks")
+	}
+	call.Capabilities = json.RawMessage(`{"elicitation":{}}`)
+	asked := make(chan string, 4)
+	call.Ask = func(_ context.Context, q gateway.Question) (json.RawMessage, error) {
+		asked <- q.Method
+		return json.RawMessage(`{"action":"accept","content":{"interpretation":"comedy"}}`), nil
+	}
+	var mu sync.Mutex
+	var said []string
+	call.Task, call.Progress = true, func(p gateway.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, p.Message)
+	}
+	res, err := u.Do(t.Context(), call)
+	if err != nil || res.IsError || !strings.Contains(string(res.Raw), "python (comedy)") {
+		t.Fatalf("%v: %+v", err, res)
+	}
+	if len(asked) != 1 || <-asked != "elicitation/create" {
+		t.Error("it did not ask once")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(said) == 0 || said[0] == "" {
+		t.Errorf("it said %q", said)
+	}
+}
+
 // npmServers installs the pinned servers and returns where.
 func npmServers(t *testing.T) string {
 	t.Helper()
@@ -296,18 +337,6 @@ func awaitServer(t *testing.T, address string) {
 			t.Fatalf("no server at %s: %v", address, err)
 		}
 	}
-}
-
-func firstCatalog(t *testing.T, u *mcp.Upstream) gateway.Catalog {
-	t.Helper()
-	for c, err := range u.Watch(t.Context()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	t.Fatal("no catalog")
-	return gateway.Catalog{}
 }
 
 func needTools(t *testing.T, c gateway.Catalog, names ...string) {

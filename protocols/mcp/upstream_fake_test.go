@@ -183,7 +183,7 @@ func TestUpstreamErrors(t *testing.T) {
 		{"no input required", raw(`{"jsonrpc":"2.0","id":$ID,"result":{"resultType":"input_required"}}`), gateway.Internal, "the upstream's answer is not valid", 0},
 		{"an unknown question", raw(`{"jsonrpc":"2.0","id":$ID,"result":{"resultType":"input_required","inputRequests":{"k":{"method":"tools/list"}}}}`), gateway.Internal, "the upstream's answer is not valid", 0},
 		{"a visit first", rpc(200, `{"code":-32042,"message":"visit","data":{"elicitations":[]}}`), gateway.FailedPrecondition, "visit", 0},
-		{"task", raw(`{"jsonrpc":"2.0","id":$ID,"result":{"resultType":"task","taskId":"t"}}`), gateway.Unimplemented, "the upstream answers with a task, which the gateway does not follow", 0},
+		{"task", raw(`{"jsonrpc":"2.0","id":$ID,"result":{"resultType":"task","taskId":"t"}}`), gateway.Unimplemented, "the upstream answers with a task that it was not asked for", 0},
 		{"events without an answer", func(r *received) { r.event("data: {}") }, gateway.Unavailable, "the upstream is not available now", 0},
 		{"an event too large", func(r *received) { r.event("data: " + strings.Repeat("x", 1<<17)) }, gateway.ResourceExhausted, "the upstream's answer is too large", 0},
 		{"silence", func(r *received) { <-r.http.Context().Done() }, gateway.DeadlineExceeded, "the upstream did not answer in time", 0},

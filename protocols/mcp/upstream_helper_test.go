@@ -167,3 +167,16 @@ func textFrom(t *testing.T, u *mcp.Upstream, tool string) string {
 	}
 	return block.Text
 }
+
+// firstCatalog returns what a source offers first.
+func firstCatalog(t *testing.T, u *mcp.Upstream) gateway.Catalog {
+	t.Helper()
+	for c, err := range u.Watch(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	t.Fatal("no catalog")
+	return gateway.Catalog{}
+}

@@ -11,8 +11,9 @@ import (
 )
 
 // appendClientCapabilities appends what a caller's client declared of the
-// capabilities that the gateway passes questions on for, as an object.
-func appendClientCapabilities(b []byte, call *gateway.Call) []byte {
+// capabilities that the gateway passes questions on for, as an object. The
+// extension is that for tasks, which the gateway itself has.
+func appendClientCapabilities(b []byte, call *gateway.Call, extension bool) []byte {
 	b = append(b, '{')
 	if call != nil && asks(call.Op) {
 		o, _ := openObject(call.Capabilities) // None is given as nil.
@@ -25,6 +26,9 @@ func appendClientCapabilities(b []byte, call *gateway.Call) []byte {
 				}
 			}
 		}
+	}
+	if extension {
+		b = append(b, `"extensions":{"`+extensionTasks+`":{}}`...)
 	}
 	return append(dropComma(b), '}')
 }

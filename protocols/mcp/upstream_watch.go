@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -363,8 +364,12 @@ func (l *lister) page(ctx context.Context, method, member, cursor string) (items
 // must not be offered.
 func (l *lister) tool(def json.RawMessage) (*gateway.Tool, error) {
 	t, err := gateway.ParseTool(def)
-	if err != nil || t.Input == nil {
-		return t, err
+	if err != nil {
+		return nil, err
+	}
+	t.Waits = l.c.caps.tasksExtension() || supportIn(def) != taskForbidden
+	if t.Input == nil {
+		return t, nil
 	}
 	bound, err := bindingsOf(t.Input)
 	if err != nil && !l.c.isProcess() && l.c.modern() {
@@ -396,7 +401,7 @@ func sameCatalog(a, b gateway.Catalog) bool {
 func definitions(c gateway.Catalog) []string {
 	all := map[string]struct{}{}
 	for _, t := range c.Tools {
-		all["t"+string(t.Definition)] = struct{}{}
+		all["t"+strconv.FormatBool(t.Waits)+string(t.Definition)] = struct{}{}
 	}
 	for _, r := range c.Resources {
 		all["r"+string(r.Definition)] = struct{}{}
