@@ -41,6 +41,7 @@ type Options struct {
 	SegmentBytes int64         // a segment that has reached this size is followed by a new one; 0 is 64 MiB
 	Arguments    Arguments     // "" is ArgumentsHMAC
 	Queue        int           // records that may wait for the writer; 0 is 4096
+	Index        bool          // keep an index, so that [Log.Query] can answer
 
 	Logger *slog.Logger                 // nil says nothing
 	Now    func() time.Time             // nil is time.Now
@@ -90,8 +91,12 @@ type Log struct {
 	queue   chan *entry
 	entries sync.Pool
 
-	mu      sync.RWMutex // held for reading while sending to queue, for writing to close it
-	closed  bool
+	mu         sync.RWMutex // held for reading while sending to queue, for writing to close it
+	closed     bool
+	index      *Index // nil where there is none
+	closeIndex func() error
+	written    atomic.Int64 // the last record that the segments have
+
 	closing chan struct{} // closed first: the writer then stops trying again
 	done    chan struct{} // closed when the writer has ended
 	once    sync.Once     // for Close
@@ -162,6 +167,7 @@ func open(o Options, create createFunc) (l *Log, err error) {
 		return nil, errors.Join(err, w.closeFile(), w.seal.close())
 	}
 	go w.run()
+	l.openIndex()
 	return l, nil
 }
 
@@ -177,6 +183,9 @@ func (l *Log) Close() error {
 		close(l.queue)
 		l.mu.Unlock()
 		<-l.done
+		if l.closeIndex != nil {
+			l.result = errors.Join(l.result, l.closeIndex())
+		}
 		l.result = errors.Join(l.result, l.lock.Close())
 	})
 	return l.result

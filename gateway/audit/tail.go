@@ -16,16 +16,27 @@ const pollEvery = 200 * time.Millisecond
 
 // Tail reads the last records in order, across segments: at most so many of
 // those that are there now, or all of them where last is negative, and with
-// follow those that come after, until the context ends. It takes no lock and
+// wait those that come after, until the context ends. It takes no lock and
 // does not check the chain, and may run while the log is being written; a
 // record that is being written is not yet seen. An error ends the sequence; it
-// is [ErrNoLog] where there is no log, but with follow only where there is no
-// directory.
-func Tail(ctx context.Context, dir string, last int, follow bool) iter.Seq2[Record, error] {
+// is [ErrNoLog] where there is no log, but with wait only where there is no
+// directory, and [ErrRemoved] where retention was faster than the reader.
+func Tail(ctx context.Context, dir string, last int, wait bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		t := &tail{dir: dir}
+		if err := t.skip(last); err != nil {
+			yield(Record{}, err)
+			return
+		}
+		follow(ctx, t, wait)(yield)
+	}
+}
+
+// follow yields what a tail finds, and what comes after where wait is set.
+func follow(ctx context.Context, t *tail, wait bool) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
 		defer t.close()
-		err := t.skip(last)
+		var err error
 		for err == nil {
 			if ctx.Err() != nil {
 				return
@@ -36,7 +47,7 @@ func Tail(ctx context.Context, dir string, last int, follow bool) iter.Seq2[Reco
 				if rec.Seq >= t.from && !yield(rec, nil) {
 					return
 				}
-			case errors.Is(err, io.EOF) && !follow:
+			case errors.Is(err, io.EOF) && !wait:
 				if err = t.empty(); err == nil {
 					return
 				}
@@ -59,8 +70,15 @@ type tail struct {
 	seg   segment // being read; zero before the first
 	file  *os.File
 	lines *lineReader
-	whole bool // whether seg has a successor, and so nothing more is written to it
+	whole bool   // whether seg has a successor, and so nothing more is written to it
+	first int64  // of the first segment that there was at the last look
+	line  []byte // of the last record, without its line feed; valid until the next
+	seq   int64  // of the last record; 0 before the first
 }
+
+// ErrRemoved is the error of a reader that had not yet seen records which
+// retention removed.
+var ErrRemoved = errors.New("retention has removed audit records that were to be read")
 
 // skip sets from so that the last n records follow it, or all where n is
 // negative.
@@ -104,6 +122,10 @@ func (t *tail) next() (Record, error) {
 			if err != nil {
 				return Record{}, t.seg.damage(t.lines.number, err.Error())
 			}
+			if t.seq != 0 && r.Seq > t.seq+1 {
+				return Record{}, ErrRemoved
+			}
+			t.line, t.seq = line, r.Seq
 			return r, nil
 		case errors.Is(err, errLongLine) || t.whole && errors.Is(err, io.ErrUnexpectedEOF):
 			return Record{}, t.seg.damage(t.lines.number+1, "the record is incomplete or too long")
@@ -168,6 +190,7 @@ func (t *tail) advance() error {
 		return io.EOF
 	}
 	start := all[0]
+	t.first = start.first
 	for _, s := range all {
 		if s.first <= t.from {
 			start = s
@@ -182,7 +205,10 @@ func (t *tail) following() (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range all {
+	for i, s := range all {
+		if i == 0 {
+			t.first = s.first
+		}
 		if s.first > t.seg.first {
 			return &s, nil
 		}

@@ -345,6 +345,7 @@ func (w *writer) write() error {
 		return fmt.Errorf("write segment: %w", err)
 	}
 	w.written += n
+	w.log.written.Store(w.chain.seq)
 	w.fresh = release(w.fresh, len(w.fresh))
 	return nil
 }

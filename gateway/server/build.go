@@ -67,7 +67,7 @@ func (s *Server) openAudit(_ context.Context, cfg *config.Config) (err error) {
 		arguments = audit.ArgumentsHMAC
 	}
 	s.audit, err = audit.Open(audit.Options{
-		Dir: cfg.AuditDir(), SegmentBytes: int64(cfg.Audit.SegmentBytes), Node: s.state.Name(),
+		Dir: cfg.AuditDir(), SegmentBytes: int64(cfg.Audit.SegmentBytes), Node: s.state.Name(), Index: true,
 		Arguments: arguments, Logger: s.log,
 		Modes: audit.Modes{
 			Call: audit.Mode(cfg.Audit.Modes.Call), Read: audit.Mode(cfg.Audit.Modes.Read), List: audit.Mode(cfg.Audit.Modes.List),

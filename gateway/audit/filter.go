@@ -1,0 +1,173 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Filter says which records are wanted: those that every field that is set
+// matches. The zero Filter matches all. In the fields that are patterns, `*`
+// stands for any text, slashes too, and `?` for one character; a text without
+// them matches itself alone.
+type Filter struct {
+	Who    string    // pattern; the ID or the name of the principal, or the actor of an event
+	Tenant string    // the principal's tenant
+	What   string    // pattern; the object, such as "tool/crm/*", or where there is none the name
+	Types  []string  // "call", "list", "log.gap", …; any of them
+	Ops    []string  // "call", "read", …; any of them
+	Via    []string  // doors; any of them
+	Codes  []string  // "OK", "PERMISSION_DENIED", …; any of them
+	By     string    // pattern; who refused
+	Rule   string    // pattern; the rule that refused
+	Policy string    // the version of the policy
+	From   time.Time // the first moment that matches; zero is the beginning
+	Until  time.Time // the first moment after From that no longer does; zero is the end
+	Trace  string    // identifier of a trace
+	ID     string    // identifier of a call: its record, its intent, and the calls that it made
+}
+
+// The bounds of a filter.
+const (
+	maxPattern = 512 // bytes of a pattern or a text
+	maxAny     = 32  // texts in a list
+	maxStars   = 8   // of a pattern, as each makes the match dearer
+)
+
+// Check says what is wrong with a filter: a text or a list is too long, or a
+// pattern has more than eight stars.
+func (f *Filter) Check() error {
+	for _, s := range []string{f.Who, f.Tenant, f.What, f.By, f.Rule, f.Policy, f.Trace, f.ID} {
+		switch {
+		case len(s) > maxPattern:
+			return fmt.Errorf("a text of the filter is longer than %d bytes", maxPattern)
+		case strings.Count(s, "*") > maxStars:
+			return fmt.Errorf("a pattern of the filter has more than %d stars", maxStars)
+		}
+	}
+	for _, list := range [][]string{f.Types, f.Ops, f.Via, f.Codes} {
+		if len(list) > maxAny || slices.ContainsFunc(list, func(s string) bool { return len(s) > maxPattern }) {
+			return fmt.Errorf("a list of the filter has more than %d texts, or one of more than %d bytes", maxAny, maxPattern)
+		}
+	}
+	if !f.From.IsZero() && !f.Until.IsZero() && f.Until.Before(f.From) {
+		return errors.New("the filter ends before it begins")
+	}
+	return nil
+}
+
+// Match reports whether a record is wanted.
+func (f *Filter) Match(r *Record) bool {
+	return (f.Who == "" || match(f.Who, r.Principal.ID) || match(f.Who, r.Principal.Name) || match(f.Who, r.Actor)) &&
+		(f.Tenant == "" || f.Tenant == r.Principal.Tenant) &&
+		(f.What == "" || match(f.What, r.what())) &&
+		among(f.Types, r.Type) && among(f.Ops, r.Op) && among(f.Via, r.Via) && among(f.Codes, r.Code) &&
+		(f.By == "" || match(f.By, r.By)) && (f.Rule == "" || match(f.Rule, r.Rule)) &&
+		(f.Policy == "" || f.Policy == r.Policy) &&
+		(f.From.IsZero() || !r.Time.Before(f.From)) && (f.Until.IsZero() || r.Time.Before(f.Until)) &&
+		(f.Trace == "" || f.Trace == r.Trace) && (f.ID == "" || f.ID == r.ID || f.ID == r.Parent)
+}
+
+// what returns what a record is about.
+func (r *Record) what() string {
+	if r.Object != "" {
+		return r.Object
+	}
+	return r.Name
+}
+
+func among(list []string, s string) bool { return len(list) == 0 || slices.Contains(list, s) }
+
+// match reports whether a text matches a pattern. It never looks back further
+// than the last star.
+func match(pattern, text string) bool {
+	p, t := 0, 0
+	star, from := -1, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, t
+			p++
+		case p < len(pattern) && pattern[p] == '?':
+			p++
+			for t++; t < len(text) && text[t]&0xC0 == 0x80; t++ { // One character, not one byte.
+			}
+		case p < len(pattern) && pattern[p] == text[t]:
+			p, t = p+1, t+1
+		case star >= 0:
+			p = star + 1
+			from++
+			t = from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// where returns the filter as a condition of SQL with its arguments.
+func (f *Filter) where() (string, []any) {
+	var conds []string
+	var args []any
+	add := func(cond string, values ...any) {
+		conds, args = append(conds, cond), append(args, values...)
+	}
+	if f.Who != "" {
+		p := glob(f.Who)
+		if plain(f.Who) {
+			add("(who = ? OR name = ? OR actor = ?)", f.Who, f.Who, f.Who)
+		} else {
+			add("(who GLOB ? OR name GLOB ? OR actor GLOB ?)", p, p, p)
+		}
+	}
+	pattern := func(column, value string) {
+		switch {
+		case value == "":
+		case plain(value):
+			add(column+" = ?", value)
+		default:
+			add(column+" GLOB ?", glob(value))
+		}
+	}
+	pattern("what", f.What)
+	pattern("by", f.By)
+	pattern("rule", f.Rule)
+	equal := func(column, value string) {
+		if value != "" {
+			add(column+" = ?", value)
+		}
+	}
+	equal("tenant", f.Tenant)
+	equal("policy", f.Policy)
+	equal("trace", f.Trace)
+	list := func(column string, values []string) {
+		if len(values) == 0 {
+			return
+		}
+		conds = append(conds, column+" IN (?"+strings.Repeat(",?", len(values)-1)+")")
+		for _, v := range values {
+			args = append(args, v)
+		}
+	}
+	list("type", f.Types)
+	list("op", f.Ops)
+	list("via", f.Via)
+	list("code", f.Codes)
+	if !f.From.IsZero() {
+		add("time >= ?", f.From.UnixNano())
+	}
+	if !f.Until.IsZero() {
+		add("time < ?", f.Until.UnixNano())
+	}
+	if f.ID != "" {
+		add("(id = ? OR parent = ?)", f.ID, f.ID)
+	}
+	return strings.Join(conds, " AND "), args
+}
+
+func plain(pattern string) bool { return !strings.ContainsAny(pattern, "*?") }
+
+// glob returns a pattern as SQLite's GLOB has it.
+func glob(pattern string) string { return strings.ReplaceAll(pattern, "[", "[[]") }
