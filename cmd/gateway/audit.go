@@ -39,13 +39,15 @@ func newAudit(a *app) *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&dir, "dir", "", "directory of the audit log")
 	cmd.PersistentFlags().StringVar(&file, "config", "", "configuration that says where the audit log is")
-	cmd.AddCommand(newAuditTail(a, find), newAuditVerify(a, find), newAuditKey(a, find))
+	cmd.AddCommand(newAuditTail(a, find), newAuditVerify(a, find), newAuditKey(a, find),
+		newAuditQuery(a, find), newAuditProve(a, find))
 	return cmd
 }
 
 func newAuditTail(a *app, find func() (string, error)) *cobra.Command {
 	var lines int
 	var follow bool
+	var flags filterFlags
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Print the newest records", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +55,14 @@ func newAuditTail(a *app, find func() (string, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			filter, err := flags.get()
+			if err != nil {
+				return err
+			}
 			for r, err := range audit.Tail(cmd.Context(), dir, lines, follow) {
+				if err == nil && !filter.Match(&r) {
+					continue
+				}
 				if err == nil {
 					err = a.record(r)
 				}
@@ -64,7 +73,8 @@ func newAuditTail(a *app, find func() (string, error)) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().IntVarP(&lines, "lines", "n", 20, "how many records to print")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 20, "how many records to look at first")
+	flags.add(cmd)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more")
 	return cmd
 }

@@ -26,14 +26,18 @@ type tree struct {
 // leaf returns the hash of a leaf.
 func leaf(line digest) tlog.Hash { return tlog.RecordHash(line[:]) }
 
-func (t *tree) add(h tlog.Hash) {
-	for n := t.n; n&1 == 1; n >>= 1 {
+func (t *tree) add(h tlog.Hash) { t.join(0, h) }
+
+// join adds a complete subtree of 1<<level leaves behind what is there, which
+// must end where such a subtree may begin.
+func (t *tree) join(level int, h tlog.Hash) {
+	for n := t.n >> level; n&1 == 1; n >>= 1 {
 		last := len(t.edge) - 1
 		h = tlog.NodeHash(t.edge[last], h)
 		t.edge = t.edge[:last]
 	}
 	t.edge = append(t.edge, h)
-	t.n++
+	t.n += 1 << level
 }
 
 // root returns the tree hash; that of an empty tree is the SHA-256 of nothing.

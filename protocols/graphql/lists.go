@@ -45,6 +45,11 @@ func (q query) Viewer(ctx context.Context) (*generated.Viewer, error) {
 	return v, nil
 }
 
+// listed lets the gateway know what a list tells.
+func (q query) listed(ctx context.Context, kind gateway.Kind, count int) error {
+	return q.gw.Listed(ctx, gateway.Listing{Principal: caller(ctx), Via: "graphql", Kind: kind, Count: count})
+}
+
 // Tools lists tools.
 func (q query) Tools(ctx context.Context, first *int32, after *string, filter *generated.ToolFilter) (*generated.ToolConnection, error) {
 	if filter == nil {
@@ -58,6 +63,9 @@ func (q query) Tools(ctx context.Context, first *int32, after *string, filter *g
 		readOnly := t.Annotations.ReadOnly != nil && *t.Annotations.ReadOnly
 		return match(&t.Capability) && (filter.ReadOnly == nil || *filter.ReadOnly == readOnly)
 	}, first, after)
+	if err == nil {
+		err = q.listed(ctx, gateway.KindTool, len(p.items))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +94,9 @@ func (q query) Resources(ctx context.Context, first *int32, after *string, filte
 	}
 	p, err := page(q.view(ctx).Resources, func(r *gateway.Resource) string { return r.URI },
 		func(r *gateway.Resource) bool { return match(&r.Capability) }, first, after)
+	if err == nil {
+		err = q.listed(ctx, gateway.KindResource, len(p.items))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +125,9 @@ func (q query) ResourceTemplates(ctx context.Context, first *int32, after *strin
 	}
 	p, err := page(q.view(ctx).Templates, func(t *gateway.Template) string { return t.URITemplate },
 		func(t *gateway.Template) bool { return match(&t.Capability) }, first, after)
+	if err == nil {
+		err = q.listed(ctx, gateway.KindTemplate, len(p.items))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +148,9 @@ func (q query) Prompts(ctx context.Context, first *int32, after *string, filter 
 	}
 	p, err := page(q.view(ctx).Prompts, func(p *gateway.Prompt) string { return p.Name },
 		func(p *gateway.Prompt) bool { return match(&p.Capability) }, first, after)
+	if err == nil {
+		err = q.listed(ctx, gateway.KindPrompt, len(p.items))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,14 @@ func (s *service) view(ctx context.Context) (*gateway.Snapshot, error) {
 	return s.gw.View(p), nil
 }
 
+// listed lets the gateway know what a list tells.
+func (s *service) listed(ctx context.Context, kind gateway.Kind, count int) error {
+	if err := s.gw.Listed(ctx, gateway.Listing{Principal: auth.From(ctx), Via: s.via, Kind: kind, Count: count}); err != nil {
+		return &callError{err: gateway.AsError(err)}
+	}
+	return nil
+}
+
 // ListTools returns a page of tools.
 func (s *service) ListTools(ctx context.Context, req *gatewayv1.ListToolsRequest) (*gatewayv1.ListToolsResponse, error) {
 	view, err := s.view(ctx)
@@ -37,6 +45,9 @@ func (s *service) ListTools(ctx context.Context, req *gatewayv1.ListToolsRequest
 		return nil, err
 	}
 	page, next, err := page(gateway.KindTool, view.Tools, toolName, toTool, req)
+	if err == nil {
+		err = s.listed(ctx, gateway.KindTool, len(page))
+	}
 	return &gatewayv1.ListToolsResponse{Tools: page, NextPageToken: next}, err
 }
 
@@ -61,6 +72,9 @@ func (s *service) ListResources(ctx context.Context, req *gatewayv1.ListResource
 		return nil, err
 	}
 	page, next, err := page(gateway.KindResource, view.Resources, resourceURI, toResource, req)
+	if err == nil {
+		err = s.listed(ctx, gateway.KindResource, len(page))
+	}
 	return &gatewayv1.ListResourcesResponse{Resources: page, NextPageToken: next}, err
 }
 
@@ -71,6 +85,9 @@ func (s *service) ListResourceTemplates(ctx context.Context, req *gatewayv1.List
 		return nil, err
 	}
 	page, next, err := page(gateway.KindTemplate, view.Templates, templateURI, toTemplate, req)
+	if err == nil {
+		err = s.listed(ctx, gateway.KindTemplate, len(page))
+	}
 	return &gatewayv1.ListResourceTemplatesResponse{ResourceTemplates: page, NextPageToken: next}, err
 }
 
@@ -81,6 +98,9 @@ func (s *service) ListPrompts(ctx context.Context, req *gatewayv1.ListPromptsReq
 		return nil, err
 	}
 	page, next, err := page(gateway.KindPrompt, view.Prompts, promptName, toPrompt, req)
+	if err == nil {
+		err = s.listed(ctx, gateway.KindPrompt, len(page))
+	}
 	return &gatewayv1.ListPromptsResponse{Prompts: page, NextPageToken: next}, err
 }
 

@@ -55,6 +55,21 @@ func (k listKey) member() string {
 	return ""
 }
 
+// kind is the kind of capability in the list.
+func (k listKey) kind() gateway.Kind {
+	switch k {
+	case listTools:
+		return gateway.KindTool
+	case listResources:
+		return gateway.KindResource
+	case listTemplates:
+		return gateway.KindTemplate
+	case listPrompts:
+		return gateway.KindPrompt
+	}
+	return 0
+}
+
 // list returns a listing of the view, made once for each snapshot.
 func (k listKey) list(view *gateway.Snapshot) *listing {
 	return view.Memo(k, func(s *gateway.Snapshot) any { //nolint:forcetypeassert // the key is ours.
@@ -90,15 +105,15 @@ func (l *listing) add(key string, definition json.RawMessage) {
 	l.ends = append(l.ends, len(l.joined))
 }
 
-// page returns the definitions after a key, at most size of them, and the last
-// key where more follow.
-func (l *listing) page(after string, size int) (definitions []byte, last string) {
+// page returns the definitions after a key, at most size of them, how many they
+// are, and the last key where more follow.
+func (l *listing) page(after string, size int) (definitions []byte, count int, last string) {
 	first := 0
 	if after != "" {
 		first = sort.Search(len(l.keys), func(i int) bool { return l.keys[i] > after })
 	}
 	if first == len(l.keys) {
-		return nil, ""
+		return nil, 0, ""
 	}
 	start := 0
 	if first > 0 {
@@ -108,5 +123,5 @@ func (l *listing) page(after string, size int) (definitions []byte, last string)
 	if end < len(l.keys) {
 		last = l.keys[end-1]
 	}
-	return l.joined[start:l.ends[end-1]], last
+	return l.joined[start:l.ends[end-1]], end - first, last
 }

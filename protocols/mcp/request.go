@@ -109,7 +109,7 @@ func (f *Frontend) ping(_ context.Context, _ *request, out *buffer) *wireError {
 }
 
 // list serves the four lists: what the principal may see, page by page.
-func (f *Frontend) list(_ context.Context, r *request, out *buffer) *wireError {
+func (f *Frontend) list(ctx context.Context, r *request, out *buffer) *wireError {
 	k := listOf(r.Method)
 	var after string
 	if !isNull(r.params.cursor) {
@@ -121,7 +121,10 @@ func (f *Frontend) list(_ context.Context, r *request, out *buffer) *wireError {
 			return invalidParams("not a cursor of this list")
 		}
 	}
-	definitions, last := k.list(f.gw.View(r.principal)).page(after, f.o.PageSize)
+	definitions, count, last := k.list(f.gw.View(r.principal)).page(after, f.o.PageSize)
+	if err := f.gw.Listed(ctx, gateway.Listing{Principal: r.principal, Via: "mcp", Kind: k.kind(), Count: count}); err != nil {
+		return refusal(gateway.AsError(err), nil, r.modern())
+	}
 	out.b = append(append(append(out.b, `{"`...), k.member()...), `":[`...)
 	out.b = append(append(out.b, definitions...), ']')
 	if last != "" {
