@@ -172,11 +172,11 @@ func (a *app) verdict(r audit.Report) error {
 // is cut, so that nobody can hide or forge it.
 func line(r audit.Record) string {
 	when := r.Time.Local().Format(time.DateTime)
-	if r.Type != audit.TypeCall {
+	if r.Type != audit.TypeCall && r.Type != audit.TypeIntent && r.Type != audit.TypeList {
 		return fmt.Sprintf("%s  %-7s %s", when, printable(r.Type), printable(strings.Join(nonEmpty(r.Code, r.Actor, r.Cause, r.Detail), "  ")))
 	}
 	who := cmp.Or(r.Principal.Name, r.Principal.ID, "nobody")
-	outcome := r.Code
+	outcome := cmp.Or(r.Code, "INTENT")
 	if r.ToolError {
 		outcome = "TOOL_ERROR"
 	}
@@ -185,7 +185,7 @@ func line(r audit.Record) string {
 	}
 	took := time.Duration(r.DurationUS) * time.Microsecond
 	return fmt.Sprintf("%s  %-7s %s  %s  %s %s  %s", when, printable(r.Via), printable(outcome),
-		cut(who, 40), printable(r.Op), printable(cmp.Or(r.Object, r.Name)), took)
+		cut(who, 40), printable(r.Op), printable(cmp.Or(r.Object, r.Name, r.Kind)), took)
 }
 
 func nonEmpty(all ...string) []string {

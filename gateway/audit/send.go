@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // What the sender of an entry waits for.
@@ -27,13 +28,21 @@ func (l *Log) entry(r *Record, wait int) *entry {
 	return e
 }
 
-var errInterrupted = errors.New("the wait for the audit log was interrupted")
+var (
+	errInterrupted = errors.New("the wait for the audit log was interrupted")
+	errAlarm       = errors.New("the audit log cannot be written")
+)
+
+// patience is how long a call that ran waits for a log that cannot be written.
+const patience = 2 * time.Second
 
 // write hands an entry to the writer and waits until it has written it. An
 // entry that must be recorded waits for room in the queue in any case, one that
 // need not be does not wait longer than ctx. An entry that was handed over is
-// recorded, also where the wait is interrupted.
+// recorded, also where the wait is interrupted: by ctx, and some time after the
+// log can no longer be written, as what is over by then cannot be undone.
 func (l *Log) write(ctx context.Context, e *entry, must bool) error {
+	alarm := *l.alarm.Load()
 	var interrupt <-chan struct{}
 	if !must {
 		interrupt = ctx.Done()
@@ -41,6 +50,13 @@ func (l *Log) write(ctx context.Context, e *entry, must bool) error {
 	if err := l.enqueue(ctx, e, interrupt, nil); err != nil {
 		return err
 	}
+	if l.failure.Load() == nil {
+		if err := l.await(ctx, e, alarm); !errors.Is(err, errAlarm) {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	return l.await(ctx, e, nil)
 }
 
@@ -125,7 +141,7 @@ func (l *Log) await(ctx context.Context, e *entry, alarm <-chan struct{}) error 
 // reason returns why the log could not be written a moment ago.
 func (l *Log) reason() error {
 	if f := l.failure.Load(); f != nil {
-		return f.error
+		return fmt.Errorf("%w: %w", errAlarm, f.error)
 	}
-	return errors.New("the audit log could not be written")
+	return errAlarm
 }
