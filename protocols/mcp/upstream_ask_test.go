@@ -25,8 +25,12 @@ type word struct {
 
 // askingServer is a server of another SDK whose tools ask the client with the
 // word that they are given, and return the answer.
-func askingServer() *sdk.Server {
-	s := sdk.NewServer(&sdk.Implementation{Name: "asking", Version: "1"}, nil)
+func askingServer(options ...func(*sdk.ServerOptions)) *sdk.Server {
+	var o sdk.ServerOptions
+	for _, set := range options {
+		set(&o)
+	}
+	s := sdk.NewServer(&sdk.Implementation{Name: "asking", Version: "1"}, &o)
 	text := func(t string) *sdk.CallToolResult {
 		return &sdk.CallToolResult{Content: []sdk.Content{&sdk.TextContent{Text: t}}}
 	}

@@ -67,6 +67,7 @@ func programs() map[string]func() error {
 		},
 		"mischief":      mischief,
 		"asking":        func() error { return askingServer().Run(context.Background(), &sdk.StdioTransport{}) },
+		"busy":          func() error { return busyServer().Run(context.Background(), &sdk.StdioTransport{}) },
 		"corpus":        func() error { return overPipe(true) },
 		"corpus of old": func() error { return overPipe(false) },
 		"growing":       func() error { return growingServer().Run(context.Background(), &sdk.StdioTransport{}) },
