@@ -32,32 +32,50 @@ func beginning(revision string) string {
 	return `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"` + revision + `","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}`
 }
 
-// TestAttackDowngrade makes a call that policy forbids in every revision and
-// over every transport, with headers that say what it is, that say something
-// else, and without: policy is asked about what is executed, below them all.
+// TestAttackDowngrade makes a call that is forbidden in every revision and over
+// every transport, with headers that say what it is, that say something else,
+// and without: what decides is asked about what is executed, below them all.
 func TestAttackDowngrade(t *testing.T) {
-	r := start(t, nil, func(cfg *config.Config) {
-		cfg.Toolsets = []config.Toolset{{Name: "all", Tools: []string{"**"}}}
-	})
-	over := func(path, session, revision, body string, more ...string) string {
-		h := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
-		for name, value := range map[string]string{"Mcp-Session-Id": session, "MCP-Protocol-Version": revision} {
-			if value != "" {
-				h.Set(name, value)
+	t.Run("policy", func(t *testing.T) {
+		r := start(t, nil, func(cfg *config.Config) { cfg.Toolsets = []config.Toolset{{Name: "some", Tools: []string{"**"}}} })
+		reached := r.downgrade(t, r.token(t, "guest"), func(answer string) bool {
+			return strings.Contains(answer, `-32602`) && strings.Contains(answer, `no tool named`)
+		})
+		refusals := 0
+		for _, record := range r.records(t, reached) {
+			if record.Object != "tool/demo/add" {
+				continue
+			}
+			if refusals++; record.Code != "NOT_FOUND" || record.By != "policy" {
+				t.Errorf("a record of %s by %s: %+v", record.Code, record.By, record)
 			}
 		}
-		for i := 0; i < len(more); i += 2 {
-			h.Set(more[i], more[i+1])
+		if refusals < reached {
+			t.Errorf("%d records of refusals by policy, want %d", refusals, reached)
 		}
-		_, answer := r.send(t, "guest", http.MethodPost, path, h, body)
+	})
+	t.Run("scopes", func(t *testing.T) {
+		r, key := startScoped(t)
+		r.downgrade(t, key("mcp:echo"), func(answer string) bool { return strings.Contains(answer, `"scopes":"mcp:tools.call"`) })
+	})
+}
+
+// downgrade attacks with a token and returns how often the call came to where
+// it is decided. Each time the answer has to be a refusal.
+func (r *rig) downgrade(t *testing.T, token string, isRefusal func(answer string) bool) (reached int) {
+	t.Helper()
+	over := func(path, session, revision, body string, more ...string) string {
+		for name, value := range map[string]string{"Mcp-Session-Id": session, "MCP-Protocol-Version": revision} {
+			if value != "" {
+				more = append(more, name, value)
+			}
+		}
+		_, _, answer := r.post(t, path, token, body, more...)
 		return answer
 	}
-	stateless := strings.Replace(forbidden, `"arguments"`, modernMeta+`,"arguments"`, 1)
-	reached := 0 // attempts that policy has to refuse, as they are well-formed
 	refused := func(what, answer string) {
 		t.Helper()
-		reached++
-		if strings.Contains(answer, `"sum"`) || !strings.Contains(answer, `-32602`) || !strings.Contains(answer, `no tool named`) {
+		if reached++; strings.Contains(answer, `"sum"`) || !isRefusal(answer) {
 			t.Errorf("%s: %s", what, answer)
 		}
 	}
@@ -67,8 +85,8 @@ func TestAttackDowngrade(t *testing.T) {
 			t.Errorf("%s: %s, want %s", what, answer, code)
 		}
 	}
-
-	for _, path := range []string{"/mcp", "/mcp/all"} {
+	stateless := strings.Replace(forbidden, `"arguments"`, modernMeta+`,"arguments"`, 1)
+	for _, path := range []string{"/mcp", "/mcp/some"} {
 		refused("2026-07-28", over(path, "", "2026-07-28", stateless, "Mcp-Method", "tools/call", "Mcp-Name", "demo.add"))
 		malformed("2026-07-28 without Mcp-Method", over(path, "", "2026-07-28", stateless), "-32020")
 		malformed("2026-07-28 with another Mcp-Method", over(path, "", "2026-07-28", stateless, "Mcp-Method", "tools/list", "Mcp-Name", "demo.add"), "-32020")
@@ -78,7 +96,7 @@ func TestAttackDowngrade(t *testing.T) {
 		malformed("an older header", over(path, "", "2025-06-18", stateless), "-32")
 		malformed("no session", over(path, "", "2025-03-26", forbidden), "-32600")
 		for _, revision := range []string{"2025-11-25", "2025-06-18", "2025-03-26"} {
-			session := r.begin(t, path, "guest", revision)
+			session := r.begin(t, path, token, revision)
 			refused(revision, over(path, session, revision, forbidden))
 			refused(revision+" with Mcp-Method", over(path, session, revision, forbidden, "Mcp-Method", "tools/call", "Mcp-Name", "demo.add"))
 			refused(revision+" with another Mcp-Method", over(path, session, revision, forbidden, "Mcp-Method", "tools/list", "Mcp-Name", "demo.echo"))
@@ -89,78 +107,54 @@ func TestAttackDowngrade(t *testing.T) {
 				}
 			}
 		}
-		session := r.begin(t, path, "guest", "2025-03-26")
+		session := r.begin(t, path, token, "2025-03-26")
 		refused("batch", over(path, session, "2025-03-26", `[{"jsonrpc":"2.0","id":6,"method":"tools/list"},`+forbidden+`]`))
 		refused("batch, behind what is permitted", over(path, session, "2025-03-26",
 			`[`+strings.NewReplacer("demo.add", "demo.echo", `"a":1,"b":2`, `"text":"x"`, `"id":7`, `"id":6`).Replace(forbidden)+`,`+forbidden+`]`, "Mcp-Method", "tools/list"))
 	}
 
-	stream := r.openSSE(t, "guest")
+	stream := r.openSSE(t, token)
 	stream.post(t, beginning("2024-11-05"))
 	stream.until(t, `"protocolVersion":"2024-11-05"`)
 	stream.post(t, forbidden)
 	refused("2024-11-05 over HTTP+SSE", stream.until(t, `"id":7`))
 
-	refused("2025-11-25 over a WebSocket", r.overMCPSocket(t, "guest", beginning("2025-11-25"), forbidden))
-	refused("2026-07-28 over a WebSocket", r.overMCPSocket(t, "guest", stateless))
-	malformed("no session over a WebSocket", r.overMCPSocket(t, "guest", forbidden), "-32")
-
-	refusals := 0
-	for _, record := range r.records(t, reached) {
-		if record.Object == "tool/demo/add" {
-			if record.Code != "NOT_FOUND" || record.By != "policy" {
-				t.Errorf("a record of %s by %s: %+v", record.Code, record.By, record)
-			}
-			refusals++
-		}
-	}
-	if refusals < reached {
-		t.Errorf("%d records of refusals by policy, want %d", refusals, reached)
-	}
+	refused("2025-11-25 over a WebSocket", r.overMCPSocket(t, token, beginning("2025-11-25"), forbidden))
+	refused("2026-07-28 over a WebSocket", r.overMCPSocket(t, token, stateless))
+	malformed("no session over a WebSocket", r.overMCPSocket(t, token, forbidden), "-32")
+	return reached
 }
 
 // begin opens a session and returns its id.
-func (r *rig) begin(t *testing.T, path, persona, revision string) string {
+func (r *rig) begin(t *testing.T, path, token, revision string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL()+path, strings.NewReader(beginning(revision)))
-	if err != nil {
-		t.Fatal(err)
+	code, h, answer := r.post(t, path, token, beginning(revision))
+	if code != http.StatusOK {
+		t.Fatalf("%d %s", code, answer)
 	}
-	req.Header = http.Header{
-		"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Authorization": {"Bearer " + r.token(t, persona)},
-	}
-	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Fatal(res.Status)
-	}
-	return res.Header.Get("Mcp-Session-Id")
+	return h.Get("Mcp-Session-Id")
 }
 
 // An sseSession is one of the transport of 2024-11-05.
 type sseSession struct {
-	r        *rig
-	persona  string
-	endpoint string
-	data     chan string
+	r               *rig
+	token, endpoint string
+	data            chan string
 }
 
-func (r *rig) openSSE(t *testing.T, persona string) *sseSession {
+func (r *rig) openSSE(t *testing.T, token string) *sseSession {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.URL()+"/sse", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+r.token(t, persona))
+	req.Header.Set("Authorization", "Bearer "+token)
 	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = res.Body.Close() })
-	s := &sseSession{r: r, persona: persona, data: make(chan string, 64)}
+	s := &sseSession{r: r, token: token, data: make(chan string, 64)}
 	go func() {
 		defer close(s.data)
 		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
@@ -175,7 +169,7 @@ func (r *rig) openSSE(t *testing.T, persona string) *sseSession {
 
 func (s *sseSession) post(t *testing.T, body string) {
 	t.Helper()
-	if code, answer := s.r.send(t, s.persona, http.MethodPost, s.endpoint, jsonHeader(), body); code != http.StatusAccepted {
+	if code, _, answer := s.r.post(t, s.endpoint, s.token, body); code != http.StatusAccepted {
 		t.Fatalf("%d %s", code, answer)
 	}
 }
@@ -192,11 +186,11 @@ func (s *sseSession) until(t *testing.T, text string) string {
 
 // overMCPSocket sends messages over a WebSocket and returns the answer to the
 // last.
-func (r *rig) overMCPSocket(t *testing.T, persona string, messages ...string) string {
+func (r *rig) overMCPSocket(t *testing.T, token string, messages ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, r.URL()+"/mcp", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + r.token(t, persona)}}})
+	c, _, err := websocket.Dial(ctx, r.URL()+"/mcp", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}})
 	if err != nil {
 		t.Fatal(err)
 	}
