@@ -122,5 +122,6 @@ func authorization(values []string) (dpop bool, token string, err error) {
 // tokenByte reports whether the byte is one of b64token (RFC 6750, section
 // 2.1), of which signed tokens are made too.
 func tokenByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+/=", c) >= 0
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '_' || c == '.' || c == '~' || c == '+' || c == '/' || c == '='
 }

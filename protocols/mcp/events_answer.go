@@ -19,16 +19,15 @@ func outlives(r *http.Request, req *request) bool {
 // later: the call goes on when the connection ends, and what comes of it is kept
 // once the client knows an id to come back with.
 func (f *Frontend) answerLater(w http.ResponseWriter, r *http.Request, req *request, call legacyCall) {
-	x := &exchange{f: f, w: w, later: req, released: make(chan struct{})}
+	x := &exchange{f: f, w: w, later: req, over: make(chan bool, 2)}
 	req.notify, req.send = x.notify, x.send
 	if req.rev >= rev20251125 {
 		req.detach = x.release
 	}
 	body := req.body
 	req.body = nil // It is the call's.
-	finished := make(chan struct{})
 	go func() {
-		defer close(finished)
+		defer func() { x.over <- true }()
 		defer f.release(body)
 		out := f.buffer()
 		defer f.release(out)
@@ -41,22 +40,18 @@ func (f *Frontend) answerLater(w http.ResponseWriter, r *http.Request, req *requ
 	if req.rev < rev20251125 { // Clients before it do not know events without a message, and need only not be cut off.
 		most = f.o.KeepAlive
 	}
-	quiet := time.NewTimer(most)
+	quiet := time.AfterFunc(most, x.stream)
 	defer quiet.Stop()
-	for {
-		select {
-		case <-finished:
-			return
-		case <-quiet.C:
-			x.stream()
-			continue
-		case <-x.released:
-		case <-r.Context().Done():
-		}
-		if !x.leave() {
-			<-finished
-		}
+	finished := false
+	select {
+	case finished = <-x.over:
+	case <-r.Context().Done():
+	}
+	if finished || x.leave() {
 		return
+	}
+	for !finished {
+		finished = <-x.over
 	}
 }
 
@@ -72,7 +67,7 @@ func (x *exchange) stream() {
 // release lets the connection end while the call goes on.
 func (x *exchange) release() {
 	x.stream()
-	x.once.Do(func() { close(x.released) })
+	x.once.Do(func() { x.over <- false })
 }
 
 // leave takes the exchange off its connection. It reports false where the

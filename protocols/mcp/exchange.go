@@ -20,8 +20,8 @@ type exchange struct {
 
 	challenge string // of an answer that is JSON; "" for none
 
-	released chan struct{} // later: closed to let the connection end
-	once     sync.Once     // later: guards released
+	over chan bool // later: receives once true when the call has ended, and perhaps once false, to let the connection end before
+	once sync.Once // later: guards the false
 
 	mu      sync.Mutex
 	queue   [][]byte

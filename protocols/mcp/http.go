@@ -88,7 +88,7 @@ func (f *Frontend) post(w http.ResponseWriter, r *http.Request, req *request) {
 	}
 	req.rev = version
 	req.meta = readMeta(req.params.meta)
-	inBody, _ := unquote(req.meta.version) // Not a string is not a version.
+	inBody, _ := revisionName(req.meta.version) // Not a string is not a version.
 	if isModern(version) || isModern(inBody) {
 		f.postModern(w, r, req, inBody)
 	} else {

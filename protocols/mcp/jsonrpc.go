@@ -56,7 +56,7 @@ func readMessage(data []byte) (message, *wireError) {
 		m.ID = e.id
 	}
 	if e.method != nil {
-		if m.Method, ok = unquote(e.method); !ok || m.Method == "" {
+		if m.Method, ok = methodName(e.method); !ok || m.Method == "" {
 			return m, invalidRequest("method must be a string that is not empty")
 		}
 	}
@@ -69,6 +69,16 @@ func readMessage(data []byte) (message, *wireError) {
 		return m, invalidRequest("params must be an object")
 	}
 	return m, m.check()
+}
+
+// methodName is unquote for a method; the one that most requests have costs no
+// memory.
+func methodName(value json.RawMessage) (string, bool) {
+	const call = "tools/call"
+	if string(value) == `"`+call+`"` {
+		return call, true
+	}
+	return unquote(value)
 }
 
 // check reports whether a message is of one kind.

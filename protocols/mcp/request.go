@@ -21,6 +21,7 @@ type request struct {
 	message
 	params    params
 	meta      requestMeta
+	about     string // what subject has found; "" for nothing yet
 	rev       string
 	principal *gateway.Principal
 	key       sessionKey        // legacy: names the session
@@ -85,17 +86,21 @@ func methodOf(name string, modern bool) method {
 // subject returns the name or URI that a request is about, which Mcp-Name
 // mirrors, and false where the method needs one and the params have none.
 func (r *request) subject() (string, bool) {
+	var value json.RawMessage
 	switch r.Method {
 	case "tools/call", "prompts/get":
-		name, ok := unquote(r.params.name)
-		return name, ok && name != ""
+		value = r.params.name
 	case "resources/read":
-		uri, ok := unquote(r.params.uri)
-		return uri, ok && uri != ""
+		value = r.params.uri
 	case "tasks/get", "tasks/update", "tasks/cancel":
 		return r.taskID()
+	default:
+		return "", true
 	}
-	return "", true
+	if r.about == "" {
+		r.about, _ = unquote(value) // What is no text names nothing.
+	}
+	return r.about, r.about != ""
 }
 
 func (f *Frontend) serverDiscover(_ context.Context, _ *request, out *buffer) *wireError {

@@ -66,8 +66,9 @@ func (s sealer) open(id, principal string, now time.Time) (ticket, bool) {
 	if len(id) > most {
 		return ticket{}, false
 	}
-	var sealed, plain [most]byte
-	n, err := base64.RawURLEncoding.Strict().Decode(sealed[:], []byte(id))
+	var memory [2 * most]byte
+	sealed, plain := memory[:most], memory[most:]
+	n, err := base64.RawURLEncoding.Strict().Decode(sealed, []byte(id))
 	if err != nil || n < s.aead.Overhead() {
 		return ticket{}, false
 	}

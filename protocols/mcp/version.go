@@ -20,6 +20,19 @@ func revisions() [5]string {
 	return [...]string{rev20260728, rev20251125, rev20250618, rev20250326, rev20241105}
 }
 
+// revisionName is unquote for a revision; those that are supported cost no
+// memory.
+func revisionName(value []byte) (string, bool) {
+	if len(value) > 2 && value[0] == '"' {
+		for _, rev := range revisions() {
+			if string(value[1:len(value)-1]) == rev {
+				return rev, true
+			}
+		}
+	}
+	return unquote(value)
+}
+
 // isModern reports whether a revision is stateless: 2026-07-28 or later. Names
 // that are no date count as later, so that they are answered with what is
 // supported (versioning, protocol version negotiation).
