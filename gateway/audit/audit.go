@@ -22,16 +22,6 @@ import (
 	"time"
 )
 
-// Arguments says what a record holds of a call's arguments.
-type Arguments string
-
-// What can be kept of arguments, besides their length.
-const (
-	ArgumentsHMAC  Arguments = "hmac"  // an HMAC under the log's own key: equal arguments can be found, none can be read
-	ArgumentsNone  Arguments = "none"  // nothing
-	ArgumentsPlain Arguments = "plain" // the arguments themselves, up to 64 KiB
-)
-
 // Options are the settings of a log. Only Dir is required.
 type Options struct {
 	Dir          string        // where the log lives; made if missing. One process writes it
@@ -39,8 +29,13 @@ type Options struct {
 	Modes        Modes         // what calls wait for
 	SyncEvery    time.Duration // longest time that a written record stays volatile; 0 is 100 ms
 	SegmentBytes int64         // a segment that has reached this size is followed by a new one; 0 is 64 MiB
-	Arguments    Arguments     // "" is ArgumentsHMAC
+	Level        Level         // what records hold of calls that no rule names; "" is LevelMetadata
+	Redactions   []Redaction   // rules, of which the first that names a call's object holds
 	Queue        int           // records that may wait for the writer; 0 is 4096
+	SegmentAge   time.Duration // a segment that is that old is followed by a new one; 0 is 24 hours
+	RetainAge    time.Duration // closed segments that are older are removed; 0 keeps them
+	RetainBytes  int64         // the oldest closed segments are removed while all together are larger; 0 keeps them
+	Compress     bool          // compress closed segments
 	Index        bool          // keep an index, so that [Log.Query] can answer
 
 	Logger *slog.Logger                 // nil says nothing
@@ -52,24 +47,27 @@ func (o *Options) complete() error {
 	switch {
 	case o.Dir == "":
 		return errors.New("audit log: no directory")
-	case o.SyncEvery < 0 || o.SegmentBytes < 0 || o.Queue < 0 || o.Queue > math.MaxInt32:
+	case o.SyncEvery < 0 || o.SegmentBytes < 0 || o.SegmentAge < 0 || o.RetainAge < 0 || o.RetainBytes < 0 || o.Queue < 0 || o.Queue > math.MaxInt32:
 		return errors.New("audit log: an option is out of range")
 	}
 	if err := o.Modes.complete(); err != nil {
 		return err
 	}
-	switch o.Arguments {
+	switch o.Level {
 	case "":
-		o.Arguments = ArgumentsHMAC
-	case ArgumentsHMAC, ArgumentsNone, ArgumentsPlain:
+		o.Level = LevelMetadata
+	case LevelNone, LevelMetadata, LevelRequest, LevelRequestResponse:
 	default:
-		return fmt.Errorf("audit log: arguments %q is none of %q, %q and %q", o.Arguments, ArgumentsHMAC, ArgumentsNone, ArgumentsPlain)
+		return errLevel
 	}
 	if o.SyncEvery == 0 {
 		o.SyncEvery = 100 * time.Millisecond
 	}
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = 64 << 20
+	}
+	if o.SegmentAge == 0 {
+		o.SegmentAge = 24 * time.Hour
 	}
 	if o.Queue == 0 {
 		o.Queue = 4096
@@ -85,17 +83,23 @@ func (o *Options) complete() error {
 
 // A Log is an open log. Its methods are safe for concurrent use.
 type Log struct {
-	o       Options
-	macs    *macs
-	lock    *os.File
-	queue   chan *entry
-	entries sync.Pool
+	o    Options
+	macs *macs
+
+	redactions []redaction // the last is for all that no other names
+	lock       *os.File
+	queue      chan *entry
+	entries    sync.Pool
 
 	mu         sync.RWMutex // held for reading while sending to queue, for writing to close it
 	closed     bool
 	index      *Index // nil where there is none
 	closeIndex func() error
-	written    atomic.Int64 // the last record that the segments have
+	house      sync.WaitGroup
+	tidying    sync.Mutex
+	stop       context.CancelFunc // ends house
+	rotated    chan struct{}      // receives when there is a closed segment more
+	written    atomic.Int64       // the last record that the segments have
 
 	closing chan struct{} // closed first: the writer then stops trying again
 	done    chan struct{} // closed when the writer has ended
@@ -148,12 +152,15 @@ func open(o Options, create createFunc) (l *Log, err error) {
 	}
 	l = &Log{
 		o: o, lock: lock, queue: make(chan *entry, o.Queue),
-		closing: make(chan struct{}), done: make(chan struct{}),
+		closing: make(chan struct{}), done: make(chan struct{}), rotated: make(chan struct{}, 1),
 	}
 	l.entries.New = func() any { return &entry{done: make(chan struct{}, 1)} }
+	if l.redactions, err = compileRedactions(o.Redactions, o.Level); err != nil {
+		return nil, err
+	}
 	alarm := make(chan struct{})
 	l.alarm.Store(&alarm)
-	if l.macs, err = openKey(o.Dir, o.Arguments); err != nil {
+	if l.macs, err = openKey(o.Dir); err != nil {
 		return nil, err
 	}
 	w := &writer{
@@ -166,8 +173,11 @@ func open(o Options, create createFunc) (l *Log, err error) {
 	if err := w.start(end); err != nil {
 		return nil, errors.Join(err, w.closeFile(), w.seal.close())
 	}
+	life, stop := context.WithCancel(context.Background())
+	l.stop = stop
 	go w.run()
 	l.openIndex()
+	l.house.Go(func() { l.keepHouse(life) })
 	return l, nil
 }
 
@@ -178,6 +188,8 @@ func open(o Options, create createFunc) (l *Log, err error) {
 func (l *Log) Close() error {
 	l.once.Do(func() {
 		close(l.closing)
+		l.stop()
+		l.house.Wait()
 		l.mu.Lock()
 		l.closed = true
 		close(l.queue)

@@ -190,23 +190,23 @@ func logFiles(t *testing.T, dir string) map[string][]byte {
 
 func TestArguments(t *testing.T) {
 	for _, test := range []struct {
-		arguments Arguments
+		arguments Level
 		args      string
 		want      string
 	}{
-		{ArgumentsNone, `{"a": 1}`, ""},
-		{ArgumentsPlain, "{\"a\":\n 1.0}", `{"a":1.0}`},
-		{ArgumentsPlain, "", "{}"},
-		{ArgumentsPlain, `{"a": "` + strings.Repeat("x", maxArgs) + `"}`, ""},
-		{ArgumentsPlain, `{"a":1,"a":2}`, ""},
+		{LevelNone, `{"a": 1}`, ""},
+		{LevelRequest, "{\"a\":\n 1.0}", `{"a":1.0}`},
+		{LevelRequest, "", "{}"},
+		{LevelRequest, `{"a": "` + strings.Repeat("x", maxArgs) + `"}`, ""},
+		{LevelRequest, `{"a":1,"a":2}`, ""},
 	} {
 		dir := t.TempDir()
-		l := mustOpen(t, Options{Dir: dir, Arguments: test.arguments})
+		l := mustOpen(t, Options{Dir: dir, Level: test.arguments})
 		call := testCall("echo")
 		call.Args = json.RawMessage(test.args)
 		do(t.Context(), l, call, gateway.TextResult(""), nil)
 		mustClose(t, l)
-		if r := readAll(t, dir)[1]; string(r.Args) != test.want || r.ArgsHMAC != "" || r.BytesIn != int64(len(test.args)) {
+		if r := readAll(t, dir)[1]; string(r.Args) != test.want || (r.ArgsHMAC == "") != (test.arguments == LevelNone) || r.BytesIn != int64(len(test.args)) {
 			t.Errorf("%s: args %.80s, HMAC %q, %d bytes; want %s", test.arguments, r.Args, r.ArgsHMAC, r.BytesIn, test.want)
 		}
 		mustVerify(t, dir)
@@ -215,7 +215,7 @@ func TestArguments(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for _, o := range []Options{
-		{}, {Dir: "x", Modes: Modes{Call: ModeAsync}}, {Dir: "x", Modes: Modes{Read: "never"}}, {Dir: "x", Arguments: "all"}, {Dir: "x", Queue: -1},
+		{}, {Dir: "x", Modes: Modes{Call: ModeAsync}}, {Dir: "x", Modes: Modes{Read: "never"}}, {Dir: "x", Level: "all"}, {Dir: "x", Queue: -1},
 	} {
 		if l, err := Open(o); err == nil {
 			t.Errorf("Open(%+v) succeeded", o)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,31 @@ func TestEveryFieldIsWritten(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(same), string(line)); diff != "" {
 		t.Errorf("line (-want +got):\n%s", diff)
+	}
+}
+
+// TestLongestLine holds that no record is too long to be read, even when every
+// character is escaped.
+func TestLongestLine(t *testing.T) {
+	var r Record
+	fill(t, reflect.ValueOf(&r).Elem())
+	long := strings.Repeat("\x01", 2*maxName)
+	list := slices.Repeat([]string{long}, 2*maxItems)
+	stretch := func(v reflect.Value) {
+		for i := range v.NumField() {
+			if f := v.Field(i); f.Kind() == reflect.String {
+				f.SetString(long)
+			}
+		}
+	}
+	stretch(reflect.ValueOf(&r).Elem())
+	stretch(reflect.ValueOf(&r.Principal).Elem())
+	r.Principal.Groups, r.Principal.Roles, r.Principal.Scopes = list, list, list
+	r.Args = []byte(`"` + strings.Repeat("x", maxArgs-2) + `"`)
+	r.Result = []byte(`"` + strings.Repeat("x", maxResult-2) + `"`)
+	line := r.appendTail(appendHead(nil, 1<<62, [32]byte{}))
+	if _, err := ParseRecord(line); err != nil || len(line) < maxLine/2 {
+		t.Errorf("%d bytes: %v", len(line), err)
 	}
 }
 

@@ -48,7 +48,7 @@ func (g intents) Admit(ctx context.Context, call *gateway.Call) error {
 	}
 	r := o.record()
 	r.Type, r.Time = TypeIntent, l.o.Now()
-	l.arguments(&r, call.Args)
+	l.payload(&r, call, nil)
 	switch err := l.store(ctx, l.entry(&r, awaitDurable)); {
 	case errors.Is(err, errInterrupted):
 		return context.Cause(ctx)

@@ -26,11 +26,8 @@ type mac struct {
 	sum  [sha256.Size]byte
 }
 
-// openKey reads the key in dir, or makes one, where the records need it.
-func openKey(dir string, a Arguments) (*macs, error) {
-	if a != ArgumentsHMAC {
-		return &macs{}, nil
-	}
+// openKey reads the key in dir, or makes one.
+func openKey(dir string) (*macs, error) {
 	path := filepath.Join(dir, keyName)
 	key, err := os.ReadFile(path) //nolint:gosec // the operator names the directory.
 	if missing(err) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -92,7 +91,7 @@ func (o *observation) end(res *gateway.Result, err error) {
 		}
 	}
 	if r.By == "" || r.By != call.Via { // Else the door refused what it could not make a call of: there are no arguments.
-		l.arguments(&r, call.Args)
+		l.payload(&r, call, res)
 	}
 	if mode == ModeAsync {
 		l.offer(l.entry(&r, awaitNothing))
@@ -119,17 +118,4 @@ func cause(e *gateway.Error) string {
 		return e.Err.Error()
 	}
 	return e.Msg
-}
-
-func (l *Log) arguments(r *Record, args json.RawMessage) {
-	if len(args) == 0 {
-		args = json.RawMessage(`{}`)
-	}
-	switch l.o.Arguments {
-	case ArgumentsHMAC:
-		r.ArgsHMAC = l.macs.sum(args)
-	case ArgumentsPlain:
-		r.Args = args
-	case ArgumentsNone:
-	}
 }

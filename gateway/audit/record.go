@@ -61,7 +61,8 @@ type Record struct {
 	BytesIn    int64           `json:"bytes_in,omitzero"`    // length of the arguments, in bytes
 	BytesOut   int64           `json:"bytes_out,omitzero"`   // length of the result, in bytes
 	ArgsHMAC   string          `json:"args_hmac,omitzero"`   // HMAC-SHA-256 of the arguments' bytes under the log's key, in hex
-	Args       json.RawMessage `json:"args,omitzero"`        // the arguments, only where the configuration asks for them
+	Args       json.RawMessage `json:"args,omitzero"`        // the arguments, or what is kept of them, only where the configuration asks for them
+	Result     json.RawMessage `json:"result,omitzero"`      // the result, or what is kept of it, only where the configuration asks for it
 	Trace      string          `json:"trace,omitzero"`       // identifier of the trace that the call belongs to
 
 	Actor  string `json:"actor,omitzero"`  // of an event: who caused it
@@ -102,7 +103,6 @@ const (
 	maxWord  = 256       // bytes of every other text
 	maxItems = 32        // groups, roles and scopes of a principal
 	maxItem  = 128       // bytes of one of them
-	maxArgs  = 64 << 10  // bytes of arguments; longer ones are left out
 	maxLine  = 256 << 10 // bytes of a line; no record is longer, even when every character is escaped
 )
 
@@ -176,6 +176,9 @@ func (r *Record) appendTail(b []byte) []byte {
 	b = appendText(b, "args_hmac", r.ArgsHMAC, maxWord)
 	if len(r.Args) > 0 && len(r.Args) <= maxArgs {
 		b = appendJSON(b, "args", r.Args)
+	}
+	if len(r.Result) > 0 && len(r.Result) <= maxResult {
+		b = appendJSON(b, "result", r.Result)
 	}
 	b = appendText(b, "trace", r.Trace, maxWord)
 	b = appendText(b, "actor", r.Actor, maxWord)

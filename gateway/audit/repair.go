@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -21,6 +22,8 @@ type ending struct {
 	points  int64  // size of the segment's checkpoints, without what was torn
 	point   *point // the last of them
 	saved   *point // that of the file checkpoint
+
+	begun time.Time // when the first record of the segment was written
 }
 
 // readEnd finds where the log in dir ends. It reads the last segment, and those
@@ -48,7 +51,7 @@ func readEnd(dir string, keys note.Verifiers) (*ending, error) {
 	}
 	// A crash may have left the last segment without checkpoints.
 	from := len(all) - 1
-	if from > 0 && !v.begun(all[from]) {
+	if from > 0 && !v.described(all[from]) {
 		from--
 	}
 	for i, s := range all[from:] {
@@ -64,8 +67,8 @@ func readEnd(dir string, keys note.Verifiers) (*ending, error) {
 	return v.end(all[len(all)-1])
 }
 
-// begun reports whether the checkpoints of a segment tell what came before.
-func (v *verifier) begun(s segment) bool {
+// described reports whether the checkpoints of a segment tell what came before.
+func (v *verifier) described(s segment) bool {
 	p, _, err := openPoints(pointsPath(v.dir, s.first), v.keys)
 	if err == nil {
 		p.close()
@@ -81,7 +84,7 @@ func (v *verifier) end(last segment) (*ending, error) {
 	}
 	e := &ending{
 		segment: last, at: v.at, size: info.Size() - v.report.Torn, torn: v.report.Torn,
-		points: v.size, point: v.point, saved: v.saved,
+		points: v.size, point: v.point, saved: v.saved, begun: v.begun,
 	}
 	if e.point != nil && bytes.Equal(e.point.note, e.saved.note) {
 		e.saved = e.point

@@ -19,11 +19,15 @@ import (
 // A segment is one file of the log. Its name is the sequence number of its
 // first record.
 type segment struct {
-	path  string
-	first int64
+	path   string
+	first  int64
+	packed bool // whether it is compressed
 }
 
-const segmentSuffix = ".jsonl"
+const (
+	segmentSuffix = ".jsonl"
+	packedSuffix  = ".zst" // behind segmentSuffix: compressed with Zstandard (RFC 8878)
+)
 
 func segmentPath(dir string, first int64) string {
 	return filepath.Join(dir, fmt.Sprintf("%020d%s", first, segmentSuffix))
@@ -46,19 +50,23 @@ func segments(dir string) ([]segment, error) {
 	}
 	var out []segment
 	for _, e := range entries {
-		digits, ok := strings.CutSuffix(e.Name(), segmentSuffix)
+		name, packed := strings.CutSuffix(e.Name(), packedSuffix)
+		digits, ok := strings.CutSuffix(name, segmentSuffix)
 		if !ok {
 			continue
 		}
 		first, err := strconv.ParseInt(digits, 10, 64)
 		path := filepath.Join(dir, e.Name())
-		if err != nil || first < 1 || path != segmentPath(dir, first) {
+		if err != nil || first < 1 || strings.TrimSuffix(path, packedSuffix) != segmentPath(dir, first) {
 			return nil, &Damage{File: e.Name(), Why: "the name is not that of a segment"}
 		}
-		out = append(out, segment{path, first})
+		out = append(out, segment{path, first, packed})
 	}
-	slices.SortFunc(out, func(a, b segment) int { return cmp.Compare(a.first, b.first) })
-	return out, nil
+	slices.SortFunc(out, func(a, b segment) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.path, b.path))
+	})
+	// A crash may leave a segment beside its compressed form, which is then not yet needed.
+	return slices.CompactFunc(out, func(a, b segment) bool { return a.first == b.first }), nil
 }
 
 // A chain is the state that ties one record to the next: the sequence number

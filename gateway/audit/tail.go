@@ -68,7 +68,7 @@ type tail struct {
 	dir   string
 	from  int64   // the first record that is wanted
 	seg   segment // being read; zero before the first
-	file  *os.File
+	file  io.ReadCloser
 	lines *lineReader
 	whole bool   // whether seg has a successor, and so nothing more is written to it
 	first int64  // of the first segment that there was at the last look
@@ -91,9 +91,9 @@ func (t *tail) skip(n int) error {
 		return err
 	}
 	last := all[len(all)-1]
-	f, err := os.Open(last.path)
+	f, err := last.open()
 	if err != nil {
-		return fmt.Errorf("open segment: %w", err)
+		return err
 	}
 	defer f.Close() //nolint:errcheck // only read.
 	lines := newLineReader(f)
@@ -173,7 +173,11 @@ func (t *tail) empty() error {
 
 // reread goes back to the end of the last complete line.
 func (t *tail) reread() error {
-	if _, err := t.file.Seek(t.lines.offset, io.SeekStart); err != nil {
+	f, ok := t.file.(io.Seeker)
+	if !ok {
+		return nil // Compressed, so nothing more comes.
+	}
+	if _, err := f.Seek(t.lines.offset, io.SeekStart); err != nil {
 		return fmt.Errorf("read segment: %w", err)
 	}
 	t.lines.r.Reset(t.file)
@@ -218,11 +222,11 @@ func (t *tail) following() (*segment, error) {
 
 func (t *tail) open(s segment) error {
 	t.close()
-	f, err := os.Open(s.path)
+	f, err := s.open()
 	if err != nil {
-		return fmt.Errorf("open segment: %w", err)
+		return err
 	}
-	t.seg, t.file, t.lines, t.whole = s, f, newLineReader(f), false
+	t.seg, t.file, t.lines, t.whole = s, f, newLineReader(f), s.packed
 	return nil
 }
 

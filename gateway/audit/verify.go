@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -75,6 +75,7 @@ type verifier struct {
 	size   int64        // of the segment's checkpoints, as far as they are whole
 	opened state        // at the segment's beginning
 	loose  bool         // whether a torn checkpoint follows
+	begun  time.Time    // when the segment's first record was written
 	kind   string       // type of the last record
 	gone   int64        // the last record that retention removed, as the log itself says
 }
@@ -257,9 +258,9 @@ func (v *verifier) damage(after int, why string) error {
 
 // records checks the records of a segment.
 func (v *verifier) records(s segment, last bool) error {
-	f, err := os.Open(s.path)
+	f, err := s.open()
 	if err != nil {
-		return fmt.Errorf("open segment: %w", err)
+		return err
 	}
 	defer f.Close() //nolint:errcheck // only read.
 	for lines := newLineReader(f); ; {
@@ -269,6 +270,9 @@ func (v *verifier) records(s segment, last bool) error {
 			r, err := v.at.check(line)
 			if err != nil {
 				return s.damage(lines.number, err.Error())
+			}
+			if v.at.seq == s.first {
+				v.begun = r.Time
 			}
 			if v.kind = r.Type; v.kind == TypeRetention {
 				v.gone = max(v.gone, r.Count)
@@ -286,6 +290,8 @@ func (v *verifier) records(s segment, last bool) error {
 			return s.damage(lines.number+1, "the record is incomplete")
 		case errors.Is(err, errLongLine):
 			return s.damage(lines.number+1, err.Error())
+		case s.packed:
+			return s.damage(lines.number+1, "the segment cannot be decompressed: "+err.Error())
 		default:
 			return fmt.Errorf("read segment: %w", err)
 		}

@@ -49,6 +49,7 @@ type writer struct {
 
 	file    segmentFile // nil until there is something to write
 	first   int64       // the segment's first record
+	begun   time.Time   // when that was written
 	base    int64       // size of the segment, as far as it is durable
 	durable chain       // at base
 	pending []byte      // the records that follow
@@ -107,7 +108,7 @@ func (w *writer) start(end *ending) error {
 		if err := w.file.Sync(); err != nil {
 			return fmt.Errorf("sync segment: %w", err)
 		}
-		w.first = end.first
+		w.first, w.begun = end.first, end.begun
 	}
 	w.own(TypeOpen, "", 0)
 	return w.step(true)
@@ -207,7 +208,10 @@ func (w *writer) commit() {
 	}
 }
 
-func (w *writer) full() bool { return w.base+int64(len(w.pending)) >= w.log.o.SegmentBytes }
+func (w *writer) full() bool {
+	size := w.base + int64(len(w.pending))
+	return size >= w.log.o.SegmentBytes || size > 0 && w.log.o.Now().Sub(w.begun) >= w.log.o.SegmentAge
+}
 
 // flush has all that is written made durable, after what is being made durable
 // now.
@@ -324,6 +328,10 @@ func (w *writer) step(force bool) error {
 	w.settle(f)
 	if full {
 		w.base = 0
+		select {
+		case w.log.rotated <- struct{}{}:
+		default:
+		}
 		return w.closeFile()
 	}
 	return nil
@@ -338,7 +346,7 @@ func (w *writer) write() error {
 		if w.file, err = w.create(segmentPath(w.log.o.Dir, w.durable.seq+1)); err != nil {
 			return err
 		}
-		w.first = w.durable.seq + 1
+		w.first, w.begun = w.durable.seq+1, w.log.o.Now()
 	}
 	n, err := w.file.WriteAt(w.pending[w.written:], w.base+int64(w.written))
 	if err != nil {

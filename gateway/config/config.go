@@ -138,6 +138,19 @@ type Audit struct {
 	// was called, by whom and with what outcome, but not with what.
 	RedactArguments bool `yaml:"redact_arguments" default:"true"`
 
+	// What records hold of calls, by rules of which the first that names the
+	// object counts. Calls that no rule names are recorded as `redact_arguments`
+	// says.
+	Redaction []Redaction `yaml:"redaction" max:"1000"`
+
+	// Remove segments whose newest record is older than this. Checkpoints stay.
+	// Without it they are kept however old they are.
+	RetainAge time.Duration `yaml:"retain_age" min:"1h"`
+
+	// Remove the oldest segments when all together are larger than this, as they
+	// are on disk. Without it they are kept however large they are.
+	RetainBytes Size `yaml:"retain_bytes" min:"1MiB"`
+
 	// What an action waits for, by the kind of action. With `strict`, a record of
 	// the intent is on disk before the service is asked, and the action is refused
 	// where that fails. With `wal`, its record is written before the caller gets
@@ -146,6 +159,23 @@ type Audit struct {
 	// that say that they are destructive, and what administrators do, are
 	// always strict.
 	Modes AuditModes `yaml:"modes"`
+}
+
+// Redaction says what the records of some calls hold.
+type Redaction struct {
+	// Objects, as patterns such as `tool/payroll/*`, in which `*` stands for any
+	// text and `?` for one character.
+	Objects []string `yaml:"objects" required:"true" max:"100"`
+
+	// What is recorded. `none`: lengths. `metadata`: besides, an HMAC of the
+	// arguments, by which equal ones can be found. `request`: besides, the
+	// arguments. `request_response`: besides, the result. What looks like a
+	// secret is left out in any case.
+	Level string `yaml:"level" required:"true" enum:"none metadata request request_response"`
+
+	// The members of arguments and results that are kept, as JSON Pointers such as
+	// `/employee/id`. None of them can lead into a list. Without any, all are kept.
+	Keep []string `yaml:"keep" max:"100"`
 }
 
 // AuditModes says what actions wait for, by their kind.

@@ -62,13 +62,18 @@ func (s *Server) openState(ctx context.Context, cfg *config.Config) (err error) 
 }
 
 func (s *Server) openAudit(_ context.Context, cfg *config.Config) (err error) {
-	arguments := audit.ArgumentsPlain
+	level := audit.LevelRequest
 	if cfg.Audit.RedactArguments {
-		arguments = audit.ArgumentsHMAC
+		level = audit.LevelMetadata
+	}
+	var rules []audit.Redaction
+	for _, r := range cfg.Audit.Redaction {
+		rules = append(rules, audit.Redaction{Objects: r.Objects, Level: audit.Level(r.Level), Keep: r.Keep})
 	}
 	s.audit, err = audit.Open(audit.Options{
-		Dir: cfg.AuditDir(), SegmentBytes: int64(cfg.Audit.SegmentBytes), Node: s.state.Name(), Index: true,
-		Arguments: arguments, Logger: s.log,
+		Dir: cfg.AuditDir(), SegmentBytes: int64(cfg.Audit.SegmentBytes), Node: s.state.Name(), Index: true, Compress: true,
+		Level: level, Redactions: rules, Logger: s.log,
+		RetainAge: cfg.Audit.RetainAge, RetainBytes: int64(cfg.Audit.RetainBytes),
 		Modes: audit.Modes{
 			Call: audit.Mode(cfg.Audit.Modes.Call), Read: audit.Mode(cfg.Audit.Modes.Read), List: audit.Mode(cfg.Audit.Modes.List),
 		},
