@@ -334,3 +334,72 @@ func TestClusterTasks(t *testing.T) {
 		t.Errorf("%s", got.Error)
 	}
 }
+
+// TestClusterTaskOfSource: a task that a source makes goes on there when the node
+// that follows it dies. The other node takes it up.
+func TestClusterTaskOfSource(t *testing.T) {
+	url := shared(t)
+	begun, end := make(chan string, 4), make(chan struct{})
+	source := func() gateway.Upstream {
+		f := &gateway.Funcs{}
+		def := `{"name":"far","description":"Runs elsewhere.","inputSchema":{"type":"object"},"execution":{"taskSupport":"required"}}`
+		if err := f.AddTool(json.RawMessage(def), func(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+			if call.Rejoin == nil {
+				call.Began(json.RawMessage(`{"task":"far away"}`))
+				begun <- "new"
+			} else {
+				begun <- string(call.Rejoin)
+			}
+			select {
+			case <-end:
+				return gateway.TextResult("from afar, for " + call.Principal.Name), nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	policy := withPolicy(t, "p, role:dev, *, **, *, allow\np, role:admin, *, **, *, allow\n")
+	edit := func(cfg *config.Config) {
+		policy(cfg)
+		cfg.State.NATSURL = url
+	}
+	p := &nodePair{}
+	p.a = start(t, map[string]gateway.Upstream{"x": source()}, edit)
+	p.b = start(t, map[string]gateway.Upstream{"x": source()}, func(cfg *config.Config) {
+		edit(cfg)
+		cfg.Auth.Issuers = []config.Issuer{{Name: "a", Issuer: p.a.URL() + "/dev/issuer", Audiences: []string{p.a.URL()}, RequireTyp: true}}
+	})
+	poll(t, func() bool { // b may still be looking for the issuer's keys.
+		code, _ := p.modern(t, p.b, "dev", "tools/list", "", `"cursor":null`)
+		return code == http.StatusOK
+	})
+	_, body := p.modern(t, p.a, "dev", "tools/call", "x.far", `"name":"x.far"`)
+	var res struct{ Result taskResult }
+	if err := json.Unmarshal([]byte(body), &res); err != nil || res.Result.Type != "task" {
+		t.Fatal(body)
+	}
+	if how := next(t, begun); how != "new" {
+		t.Error(how)
+	}
+	p.a.stop()
+	if got := p.about(t, p.b, "admin", "get", res.Result.ID, ""); got.refused != -32602 {
+		t.Errorf("another principal's task: %+v", got)
+	}
+	if got := p.about(t, p.b, "dev", "get", res.Result.ID, ""); got.Status != "working" {
+		t.Errorf("%+v %s", got, got.Error)
+	}
+	if how := next(t, begun); how != `{"task":"far away"}` {
+		t.Error(how)
+	}
+	close(end)
+	poll(t, func() bool { return p.about(t, p.b, "dev", "get", res.Result.ID, "").Status == "completed" })
+	if got := p.about(t, p.b, "dev", "get", res.Result.ID, ""); !strings.Contains(string(got.Result), "from afar") {
+		t.Errorf("%s", got.Result)
+	}
+	if len(begun) > 0 {
+		t.Error("it was begun again")
+	}
+}

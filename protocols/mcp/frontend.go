@@ -147,7 +147,7 @@ func NewFrontend(gw *gateway.Gateway, o FrontendOptions) *Frontend {
 		KeepAlive: o.KeepAlive, Comment: []byte(keepAlive), WriteTimeout: o.WriteTimeout, Changed: gw.Changed, Logger: o.Logger,
 	})
 	f.tasks = newTasks(gw, o.Tasks, o.Logger, f.states.aead, f.nodeGone)
-	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout)
+	f.sessions = newSessions(o.SessionsPerPrincipal, o.IdleTimeout, f.calls.any)
 	for can := range abilityCount {
 		f.declared[can] = can.declared()
 	}
@@ -331,6 +331,18 @@ func (c *calls) cancel(key callKey) bool {
 		call.cancel(errCancelled)
 	}
 	return ok
+}
+
+// any reports whether calls of a session run.
+func (c *calls) any(session sessionKey) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range c.running {
+		if key.session == session {
+			return true
+		}
+	}
+	return false
 }
 
 // end cancels the calls of a session that has ended.

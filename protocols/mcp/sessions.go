@@ -91,7 +91,8 @@ const maxEnded = 1 << 14
 // sessions are the sessions that hold something.
 type sessions struct {
 	most  int
-	after time.Duration // of idleness
+	after time.Duration         // of idleness
+	calls func(sessionKey) bool // whether calls of a session run
 
 	mu      sync.Mutex
 	live    map[sessionKey]*session
@@ -101,8 +102,8 @@ type sessions struct {
 	closed  bool
 }
 
-func newSessions(most int, after time.Duration) *sessions {
-	return &sessions{most: most, after: after, live: map[sessionKey]*session{}, byOwner: map[string][]*session{}, ended: map[sessionKey]struct{}{}}
+func newSessions(most int, after time.Duration, calls func(sessionKey) bool) *sessions {
+	return &sessions{most: most, after: after, calls: calls, live: map[sessionKey]*session{}, byOwner: map[string][]*session{}, ended: map[sessionKey]struct{}{}}
 }
 
 // find returns what a session holds, nil for nothing, and false where it has
@@ -142,7 +143,7 @@ func (s *sessions) open(key sessionKey, owner string, feed func() *feed) (*sessi
 		var oldest *session
 		var since time.Time
 		for _, se := range own {
-			if busy, used := se.busy(); !busy && (oldest == nil || used.Before(since)) {
+			if busy, used := se.busy(); !busy && !s.calls(se.key) && (oldest == nil || used.Before(since)) {
 				oldest, since = se, used
 			}
 		}
@@ -174,9 +175,10 @@ func (s *sessions) detach(key sessionKey) {
 	}
 }
 
-// expire ends a session that nobody has used, unless a stream serves it.
+// expire ends a session that nobody has used, unless a stream serves it or its
+// calls run.
 func (s *sessions) expire(se *session) {
-	if busy, _ := se.busy(); busy {
+	if busy, _ := se.busy(); busy || s.calls(se.key) {
 		se.idle.Reset(s.after)
 		return
 	}
