@@ -40,7 +40,7 @@ func (s *Server) openCluster(ctx context.Context, cfg *config.Config) error {
 		return nil
 	}
 	told, err := state.OpenLog(ctx, s.state, state.LogOptions{
-		Name: "sessions", MaxAge: mcp.SessionLifetime, MaxPerKey: toldMost, MaxEntryBytes: 4 << 10, Async: true,
+		Name: "sessions", MaxAge: mcp.SessionLifetime, MaxPerKey: toldMost, MaxEntryBytes: 64 << 10, Async: true,
 	})
 	if err != nil {
 		return err

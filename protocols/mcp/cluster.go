@@ -195,6 +195,10 @@ type told struct {
 	Node    string `json:"node"` // that tells it
 	Session []byte `json:"session"`
 	ID      []byte `json:"id,omitempty"` // of a request
+
+	Level     string             `json:"level,omitempty"`
+	URI       string             `json:"uri,omitempty"`
+	Principal *gateway.Principal `json:"principal,omitempty"` // who follows
 }
 
 // The operations of a told.
@@ -202,21 +206,28 @@ const (
 	toldEnd    = "end"    // the session has ended
 	toldCancel = "cancel" // the client cancels a request
 	toldStream = "stream" // the session's own stream is that node's now
+
+	// What the session has set, for nodes that start later too.
+	toldLevel    = "level"
+	toldFollow   = "follow"
+	toldUnfollow = "unfollow"
 )
 
-// tell tells the other nodes, where there are any.
-func (f *Frontend) tell(ctx context.Context, op string, session sessionKey, id []byte) {
+// tell tells the other nodes, where there are any, of a session.
+func (f *Frontend) tell(ctx context.Context, session sessionKey, t told) {
 	if f.o.Cluster == nil {
 		return
 	}
-	data, err := jsonv2.Marshal(told{Op: op, Node: f.node, Session: session[:], ID: id})
+	t.Node, t.Session = f.node, session[:]
+	kept := t.Op != toldCancel && t.Op != toldStream
+	data, err := jsonv2.Marshal(t)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), peerTime) // The client may have gone.
 		defer cancel()
-		err = f.o.Cluster.Tell(ctx, op == toldEnd, data)
+		err = f.o.Cluster.Tell(ctx, kept, data)
 	}
 	if err != nil {
-		f.o.Logger.WarnContext(ctx, "the other nodes were not told of a session", slog.String("op", op), slog.Any("cause", err))
+		f.o.Logger.WarnContext(ctx, "the other nodes were not told of a session", slog.String("op", t.Op), slog.Any("cause", err))
 	}
 }
 
@@ -231,10 +242,13 @@ func (f *Frontend) Hear(data []byte) {
 	switch t.Op {
 	case toldEnd:
 		f.endSession(key)
+		f.memories.end(key)
 	case toldCancel:
 		f.calls.cancel(callKey{key, string(t.ID)})
 	case toldStream:
 		f.sessions.detach(key)
+	case toldLevel, toldFollow, toldUnfollow:
+		f.hearSession(&t)
 	}
 }
 

@@ -401,3 +401,58 @@ func TestTaskOfNodeThatDied(t *testing.T) {
 		})
 	}
 }
+
+// TestSettingsOfSessionMove: what a session sets at one node holds at the other,
+// where its stream is, or comes to be.
+func TestSettingsOfSessionMove(t *testing.T) {
+	a, b, _ := pairWith(t, time.Minute)
+	srvA, srvB := a.serve(t), b.serve(t)
+	h := open(t, srvA, "alice", "2025-11-25", `{}`)
+	ok := func(srv *httptest.Server, id int, method, params string) {
+		t.Helper()
+		if status, body := post(t, srv, h, withID(id, request(method, params))); status != http.StatusOK || strings.Contains(body, `"error"`) {
+			t.Fatalf("%s: %d %s", method, status, body)
+		}
+	}
+	updates := func(events <-chan sse, uri string) {
+		t.Helper()
+		for e := receive(t, events); !strings.Contains(e.data, "resources/updated") || !strings.Contains(e.data, uri); e = receive(t, events) {
+			if e == (sse{}) {
+				t.Fatal("the stream has ended")
+			}
+		}
+	}
+	ok(srvA, 1, "resources/subscribe", `{"uri":"test://text"}`)
+	if uri := receive(t, a.followed); uri != "test://text" {
+		t.Fatal(uri)
+	}
+	_, events := openEvents(t, srvB, "GET", "", h, "")
+	if uri := receive(t, b.followed); uri != "test://text" {
+		t.Fatal(uri)
+	}
+	b.funcs.Updated("test://text")
+	updates(events, "test://text")
+
+	ok(srvA, 2, "resources/subscribe", `{"uri":"test://hinted"}`)
+	if uri := receive(t, b.followed); uri != "test://hinted" {
+		t.Fatal(uri)
+	}
+	b.funcs.Updated("test://hinted")
+	updates(events, "test://hinted")
+	ok(srvA, 3, "resources/unsubscribe", `{"uri":"test://text"}`)
+	if uri := receive(t, b.released); uri != "test://text" {
+		t.Fatal(uri)
+	}
+
+	ok(srvA, 4, "logging/setLevel", `{"level":"debug"}`)
+	call := openTap(t, srvB, "POST", h, withID(5, callOf("report")))
+	if got := call.next(); !strings.Contains(got, `"level":"debug"`) {
+		t.Errorf("at the node that has the stream: %s", got)
+	}
+	other := open(t, srvA, "alice", "2025-11-25", `{}`)
+	h = other
+	ok(srvA, 1, "logging/setLevel", `{"level":"error"}`)
+	if status, body := post(t, srvB, other, withID(2, callOf("report"))); status != http.StatusOK || strings.Contains(body, "notifications/message") {
+		t.Errorf("at a node that holds nothing of the session: %s", body)
+	}
+}

@@ -92,6 +92,28 @@ func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *ga
 	return err
 }
 
+// expect notes a resource that the next stream is to follow.
+func (d *feed) expect(uri string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.follows == nil {
+		d.follows = map[string]*follow{}
+	}
+	if d.follows[uri] == nil {
+		d.follows[uri] = &follow{uri: uri, cancel: func() {}, expired: true}
+	}
+}
+
+// rest stops watching until the next stream begins.
+func (d *feed) rest() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for uri, fl := range d.follows {
+		d.follows[uri] = &follow{uri: uri, cancel: func() {}, expired: true}
+		fl.cancel()
+	}
+}
+
 // unfollow stops watching a resource.
 func (d *feed) unfollow(uri string) {
 	d.mu.Lock()

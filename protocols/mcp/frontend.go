@@ -108,6 +108,7 @@ type Frontend struct {
 	questions *questions
 	suspended *suspended
 	visits    visits
+	memories  memories
 	lot       *park.Lot // of standing streams
 	known     differences
 	states    inputSealer

@@ -64,7 +64,7 @@ func (f *Frontend) noteLegacy(ctx context.Context, req *request) *wireError {
 		}
 	case req.Method == "notifications/cancelled" && req.params.requestID != nil:
 		if !f.calls.cancel(callKey{req.key, string(req.params.requestID)}) {
-			f.tell(ctx, toldCancel, req.key, req.params.requestID)
+			f.tell(ctx, req.key, told{Op: toldCancel, ID: req.params.requestID})
 		}
 	}
 	return nil
@@ -189,7 +189,7 @@ func (f *Frontend) standalone(w http.ResponseWriter, r *http.Request, req *reque
 	ctx, cancel := life(p)
 	hung := context.AfterFunc(r.Context(), cancel)
 	detach := se.attach(cancel, log)
-	f.tell(ctx, toldStream, req.key, nil) // One that another node still carries is at its end.
+	f.tell(ctx, req.key, told{Op: toldStream}) // One that another node still carries is at its end.
 	out := &sseWriter{w: w, rc: http.NewResponseController(w), timeout: f.o.WriteTimeout, log: log}
 	s := &standing{f: f, principal: p, feed: se.feed, out: out, ctx: ctx, cancel: cancel, free: func() {
 		detach()
@@ -215,7 +215,8 @@ func (f *Frontend) delete(w http.ResponseWriter, r *http.Request, req *request) 
 		return
 	}
 	f.endSession(t.key)
-	f.tell(r.Context(), toldEnd, t.key, nil)
+	f.memories.end(t.key)
+	f.tell(r.Context(), t.key, told{Op: toldEnd})
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -231,7 +232,7 @@ func (f *Frontend) holds(r *request) (*session, *wireError) {
 	if r.session != nil {
 		return r.session, nil
 	}
-	return f.sessions.open(r.key, r.principal.ID, func() *feed { return f.legacyFeed(r.principal) })
+	return f.sessions.open(r.key, r.principal.ID, func() (*feed, string) { return f.recalled(r.key, r.principal) })
 }
 
 func (f *Frontend) legacyFeed(p *gateway.Principal) *feed {
@@ -239,7 +240,7 @@ func (f *Frontend) legacyFeed(p *gateway.Principal) *feed {
 }
 
 // setLevel serves logging/setLevel (2025-11-25, server, logging).
-func (f *Frontend) setLevel(_ context.Context, r *request, out *buffer) *wireError {
+func (f *Frontend) setLevel(ctx context.Context, r *request, out *buffer) *wireError {
 	level, ok := unquote(r.params.level)
 	if !ok || severity(level) < 0 {
 		return invalidParams("level must be one of RFC 5424's: debug, info, notice, warning, error, critical, alert, emergency")
@@ -248,9 +249,8 @@ func (f *Frontend) setLevel(_ context.Context, r *request, out *buffer) *wireErr
 	if err != nil {
 		return err
 	}
-	se.mu.Lock()
-	se.level = level
-	se.mu.Unlock()
+	se.setLevel(level)
+	f.tellSet(ctx, r, told{Op: toldLevel, Level: level})
 	out.b = append(out.b, "{}"...)
 	return nil
 }
@@ -268,13 +268,14 @@ func (f *Frontend) subscribe(ctx context.Context, r *request, out *buffer) *wire
 	if err := se.feed.follow(ctx, r.principal, uri); err != nil {
 		return refusal(err, &gateway.Call{Op: gateway.OpSubscribe, Name: uri}, false)
 	}
+	f.tellSet(ctx, r, told{Op: toldFollow, URI: uri, Principal: r.principal})
 	out.b = append(out.b, "{}"...)
 	return nil
 }
 
 // unsubscribe serves resources/unsubscribe. What was not subscribed is as the
 // client wants it.
-func (f *Frontend) unsubscribe(_ context.Context, r *request, out *buffer) *wireError {
+func (f *Frontend) unsubscribe(ctx context.Context, r *request, out *buffer) *wireError {
 	uri, ok := unquote(r.params.uri)
 	if !ok {
 		return invalidParams("uri must be a string")
@@ -282,6 +283,7 @@ func (f *Frontend) unsubscribe(_ context.Context, r *request, out *buffer) *wire
 	if r.session != nil {
 		r.session.feed.unfollow(uri)
 	}
+	f.tellSet(ctx, r, told{Op: toldUnfollow, URI: uri})
 	out.b = append(out.b, "{}"...)
 	return nil
 }

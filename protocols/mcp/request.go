@@ -319,7 +319,7 @@ func (f *Frontend) listenTo(r *request, call *gateway.Call) {
 	}
 	level := severity(r.meta.level)
 	if !r.modern() {
-		level = severity(r.session.logLevel())
+		level = severity(f.levelOf(r))
 	}
 	if level >= 0 {
 		call.Log = func(m gateway.LogMessage) {

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -35,6 +36,12 @@ func (s *session) logLevel() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.level
+}
+
+func (s *session) setLevel(level string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.level = level
 }
 
 // attach makes a stream the only one of the session: the one before it, which
@@ -130,7 +137,7 @@ func (s *sessions) touch(se *session) {
 
 // open returns what a session holds, made now if it held nothing. A principal
 // who has too many loses the one unused for longest, unless all have a stream.
-func (s *sessions) open(key sessionKey, owner string, feed func() *feed) (*session, *wireError) {
+func (s *sessions) open(key sessionKey, owner string, recall func() (*feed, string)) (*session, *wireError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if se := s.live[key]; se != nil {
@@ -153,21 +160,29 @@ func (s *sessions) open(key sessionKey, owner string, feed func() *feed) (*sessi
 		s.remove(oldest)
 		go oldest.end()
 	}
-	se := &session{key: key, owner: owner, level: defaultLevel, used: time.Now(), feed: feed()}
+	feed, level := recall()
+	se := &session{key: key, owner: owner, level: cmp.Or(level, defaultLevel), used: time.Now(), feed: feed}
 	se.idle = time.AfterFunc(s.after, func() { s.expire(se) })
 	s.live[key] = se
 	s.byOwner[owner] = append(s.byOwner[owner], se)
 	return se, nil
 }
 
-// detach ends the stream of a session, which another node carries from now on.
-func (s *sessions) detach(key sessionKey) {
+// holding returns what a session holds, or nil. It is no use of the session.
+func (s *sessions) holding(key sessionKey) *session {
 	s.mu.Lock()
-	se := s.live[key]
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	return s.live[key]
+}
+
+// detach ends the stream of a session, which another node carries from now on,
+// with what it follows.
+func (s *sessions) detach(key sessionKey) {
+	se := s.holding(key)
 	if se == nil {
 		return
 	}
+	se.feed.rest()
 	se.mu.Lock()
 	defer se.mu.Unlock()
 	if se.detach != nil {

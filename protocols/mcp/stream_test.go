@@ -364,6 +364,22 @@ func TestIdleSessionsEnd(t *testing.T) {
 	}
 }
 
+// TestSessionsWithCallsDoNotExpire: a session is no idle one while a call runs.
+func TestSessionsWithCallsDoNotExpire(t *testing.T) {
+	f := newFixture(t, mcp.FrontendOptions{IdleTimeout: 20 * time.Millisecond})
+	srv := f.serve(t)
+	h := begin(t, srv, "alice")
+	openTap(t, srv, "POST", h, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"hang"}}`)
+	receive(t, f.started)
+	if status, body := post(t, srv, h, `{"jsonrpc":"2.0","id":2,"method":"logging/setLevel","params":{"level":"error"}}`); status != http.StatusOK {
+		t.Fatal(status, body)
+	}
+	<-time.After(100 * time.Millisecond)
+	if status, body := post(t, srv, h, `{"jsonrpc":"2.0","id":3,"method":"ping"}`); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 func TestSessionsPerPrincipal(t *testing.T) {
 	f := newFixture(t, mcp.FrontendOptions{SessionsPerPrincipal: 2})
 	srv := f.serve(t)
