@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 )
 
 // An Upstream answers calls. A decorator, such as a circuit breaker, is an
@@ -83,6 +84,7 @@ type Gateway struct {
 	viewers   []Viewer
 	lists     []ListGate
 	running   spread[runningCall]
+	rechecks  atomic.Uint64
 }
 
 // New returns a gateway over a registry. Observers are listed outermost first;
@@ -129,15 +131,20 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(g.viewers) > 0 {
-		// Before the gates are asked, so that no change of rights falls between.
-		var entry *entry[runningCall]
-		ctx, entry = g.enter(ctx, call)
-		defer leave(entry)
-	}
+	rechecks := g.rechecks.Load()
 	for _, gate := range g.gates {
 		if err := gate.Admit(ctx, call); err != nil {
 			return nil, err
+		}
+	}
+	if len(g.viewers) > 0 {
+		var entry *entry[runningCall]
+		ctx, entry = g.enter(ctx, call)
+		defer leave(entry)
+		if g.rechecks.Load() != rechecks { // Rights changed before the call could be found.
+			if err := g.refusal(ctx, call); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if res, err = up.Do(ctx, call); err == nil && res == nil {

@@ -2,7 +2,7 @@ package gateway
 
 import "context"
 
-// A runningCall is a call that has a target and has not ended.
+// A runningCall is a call that was admitted and has not ended.
 type runningCall struct {
 	call *Call
 	ctx  context.Context //nolint:containedctx // That of the call, for as long as it runs.
@@ -31,9 +31,11 @@ func leave(e *entry[runningCall]) {
 // be called by several goroutines at once; the gates must have the new state
 // before it is called.
 func (g *Gateway) Recheck() int {
+	g.rechecks.Add(1)
 	ended := 0
 	g.running.each(func(c *runningCall) {
-		if err := g.refusal(c); err != nil {
+		again := *c.call // Gates may note in a call what they decided.
+		if err := g.refusal(c.ctx, &again); err != nil {
 			c.end(AsError(err))
 			ended++
 		}
@@ -41,13 +43,13 @@ func (g *Gateway) Recheck() int {
 	return ended
 }
 
-// refusal returns why a running call would be refused now, or nil.
-func (g *Gateway) refusal(c *runningCall) error {
+// refusal returns why an admitted call would be refused now, or nil.
+func (g *Gateway) refusal(ctx context.Context, call *Call) error {
 	for _, gate := range g.gates {
 		if _, ok := gate.(Viewer); !ok {
 			continue
 		}
-		if err := gate.Admit(c.ctx, c.call); err != nil {
+		if err := gate.Admit(ctx, call); err != nil {
 			return err
 		}
 	}

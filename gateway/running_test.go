@@ -138,3 +138,26 @@ func BenchmarkRunning(b *testing.B) {
 		})
 	}
 }
+
+// A right that is taken away while a call is on its way in ends the call too.
+func TestRecheckBetweenGates(t *testing.T) {
+	r := one(t, func(context.Context, *gateway.Call) (*gateway.Result, error) {
+		t.Error("the call went through")
+		return &gateway.Result{}, nil
+	})
+	gate := &switchable{out: map[string]bool{}}
+	var g *gateway.Gateway
+	late := gateFunc(func(c *gateway.Call) error {
+		gate.shut(c.Principal.ID)
+		g.Recheck()
+		return nil
+	})
+	g, err := gateway.New(r, nil, []gateway.Gate{gate, late})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = g.Do(t.Context(), &gateway.Call{Op: gateway.OpCall, Name: "demo.tool", Args: []byte(`{"a":1}`), Principal: &gateway.Principal{ID: "x"}})
+	if gateway.AsError(err).Code != gateway.PermissionDenied {
+		t.Errorf("got %v", err)
+	}
+}

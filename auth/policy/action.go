@@ -12,13 +12,19 @@ import (
 type actions uint8
 
 const (
-	actList  actions = 1 << 0 // see in lists
-	actAdmin actions = 1 << 6 // change what an area of administration holds
+	actList  actions = 1 << 0               // see in lists
+	actAdmin actions = 1 << gateway.OpAdmin // change what an area of administration holds
 
 	everyAction = actList | 1<<gateway.OpCall | 1<<gateway.OpRead | 1<<gateway.OpGet | 1<<gateway.OpComplete | 1<<gateway.OpSubscribe | actAdmin
 )
 
-func action(op gateway.Op) actions { return 1 << op }
+// action returns the action that an operation takes. To inspect is to read.
+func action(op gateway.Op) actions {
+	if op == gateway.OpInspect {
+		op = gateway.OpRead
+	}
+	return 1 << op
+}
 
 // parseAction returns the actions that a rule's word means, none where it is
 // not known.

@@ -89,7 +89,13 @@ func (q *question) permits(ctx context.Context, now func() time.Time) bool {
 
 // refuse returns the refusal of a call.
 func (q *question) refuse(call *gateway.Call) error {
-	if !q.verdict.lists() {
+	switch {
+	case call.Op == gateway.OpAdmin || call.Op == gateway.OpInspect: // Everybody knows that there is administration.
+		return &gateway.Error{
+			Code: gateway.PermissionDenied, By: by,
+			Msg: "the policy does not let you " + call.Op.String() + " " + call.Object, Err: q.denial(),
+		}
+	case !q.verdict.lists():
 		return gateway.NotFoundError(call, by, q.denial())
 	}
 	return &gateway.Error{
