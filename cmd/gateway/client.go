@@ -107,6 +107,8 @@ func (a *app) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("cannot reach the gateway at %s: %w", a.addr, dial.Err)
 	case isLost:
 		return notGateway{a.addr, "HTTP", lost.Err}
+	case dialed:
+		return notGateway{a.addr, "HTTP", dial}
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return notGateway{a.addr, "HTTP", err}
 	case refused && (refusal.Code != gateway.Unavailable || refusal.Err == nil):
