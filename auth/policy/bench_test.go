@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -161,6 +162,60 @@ func BenchmarkParse(b *testing.B) {
 	text := []byte(csv.String())
 	for b.Loop() {
 		if _, err := Parse("f", text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAdmitWhileActivating decides calls while policies of 100,000 rules are
+// built and put in force, and reports the longest that one call took.
+func BenchmarkAdmitWhileActivating(b *testing.B) {
+	p, who := benchPolicy(b, 100_000)
+	snap := benchRegistry(b)
+	e := NewEnforcer(p, Options{})
+	text := p.CSV()
+	var call *gateway.Call
+	for _, t := range e.View(who, snap).Tools {
+		call = &gateway.Call{Op: gateway.OpCall, Object: t.Object, Target: &t.Capability, Principal: who}
+	}
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				done <- n
+				return
+			default:
+			}
+			next, err := Parse("f", text)
+			if err != nil {
+				b.Error(err)
+			}
+			e.Set(next)
+		}
+	}()
+	var longest time.Duration
+	for b.Loop() {
+		began := time.Now()
+		if err := e.Admit(b.Context(), call); err != nil {
+			b.Fatal(err)
+		}
+		longest = max(longest, time.Since(began))
+	}
+	close(stop)
+	b.ReportMetric(float64(<-done), "activations")
+	b.ReportMetric(float64(longest.Microseconds()), "µs-longest")
+}
+
+func BenchmarkYAML(b *testing.B) {
+	p, _ := benchPolicy(b, 10_000)
+	yaml, err := Text{CSV: string(p.CSV())}.YAML()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(yaml)))
+	for b.Loop() {
+		if _, err := ParseYAML("f", yaml); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -53,6 +54,9 @@ func ParseChecks(name string, text []byte) ([]Check, error) {
 	var problems Problems
 	if len(text) > maxCheckBytes {
 		return nil, Problems{{File: name, Msg: fmt.Sprintf("the checks are longer than %d MiB", maxCheckBytes>>20)}}
+	}
+	if !utf8.Valid(text) {
+		return nil, Problems{{File: name, Msg: "the checks are not valid UTF-8"}}
 	}
 	number := 0
 	for line := range bytes.Lines(text) {

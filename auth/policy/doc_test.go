@@ -25,6 +25,18 @@ func TestDoc(t *testing.T) {
 				t.Fatal(err)
 			}
 			policies++
+		case "yaml":
+			text, err := ParseYAML("docs/policy.md", []byte(block.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			expected, err := ParseChecks("docs/policy.md", []byte(text.Checks))
+			if err != nil || len(expected) == 0 {
+				t.Fatal(err)
+			}
+			for _, f := range mustParse(t, text.CSV).Run(t.Context(), expected, new(gateway.Registry).Snapshot(), nil, time.Now()) {
+				t.Errorf("docs/policy.md says otherwise: %s", f)
+			}
 		case "checks":
 			expected, err := ParseChecks("docs/policy.md", []byte(block.text))
 			if err != nil {
@@ -85,6 +97,7 @@ p, role:b, *,  tool/**,  call, allow, "args.n < 5 && request.via == 'mcp' && now
 		"user:x call tool/s/x allow":         `checks:1:1: "user:x" does not say who issued it (write user:<issuer>|x)`,
 		"now:noon call tool/s/x allow":       `checks:1:1: "noon" is not a time`,
 		"hint:nice=1 call tool/s/x allow":    `checks:1:1: unknown hint "nice=1"`,
+		"# \xff":                             "checks: the checks are not valid UTF-8",
 		strings.Repeat("#", maxCheckBytes+1): "checks: the checks are longer than 1 MiB",
 	} {
 		var got string
