@@ -79,7 +79,7 @@ func New(origin *url.URL, o Options) *Client {
 		}
 		c.tls = o.TLS.Clone()
 		if c.tls == nil {
-			c.tls = &tls.Config{} //nolint:gosec // crypto/tls's own least version.
+			c.tls = &tls.Config{}
 		}
 		if c.tls.ServerName == "" {
 			c.tls.ServerName = host
@@ -111,35 +111,37 @@ func (c *Client) Do(ctx context.Context, r *Request) (*Response, error) {
 		if c.other.Load() {
 			return c.through(ctx, r)
 		}
-		var cn *conn
-		if !again {
-			cn = c.take()
-		}
-		reused := cn != nil
-		if !reused {
-			var err error
-			if cn, err = c.dial(ctx, r); err != nil {
-				if why := ended(ctx, r); why != nil {
-					return nil, why
-				}
-				if isOther(err) {
-					c.other.Store(true)
-					continue
-				}
-				return nil, err
-			}
-		}
-		res, err := cn.exchange(ctx, r)
+		res, may, err := c.attempt(ctx, r, again)
 		if err == nil {
 			return res, nil
 		}
 		if why := ended(ctx, r); why != nil {
 			return nil, why
 		}
-		if !reused || cn.heard || cn.wrote && !r.Idempotent {
+		if !may {
 			return nil, err
 		}
 	}
+}
+
+// attempt sends a request, on a new connection where fresh is set. Where it
+// fails, again reports whether it may be sent once more.
+func (c *Client) attempt(ctx context.Context, r *Request, fresh bool) (res *Response, again bool, err error) {
+	var cn *conn
+	if !fresh {
+		cn = c.take()
+	}
+	reused := cn != nil
+	if !reused {
+		if cn, err = c.dial(ctx, r); err != nil {
+			if isOther(err) {
+				c.other.Store(true)
+			}
+			return nil, isOther(err), err
+		}
+	}
+	res, err = cn.exchange(ctx, r)
+	return res, reused && !cn.heard && (!cn.wrote || r.Idempotent), err
 }
 
 // ended returns why nobody waits for a response any more, or nil.

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -413,7 +413,7 @@ func TestTLS(t *testing.T) {
 				return &tls.Config{Certificates: srv.TLS.Certificates, NextProtos: []string{"spdy/3"}}, nil
 			}
 		}
-		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+		srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 		srv.StartTLS()
 		t.Cleanup(srv.Close)
 		u, err := url.Parse(srv.URL)

@@ -107,15 +107,13 @@ func (cn *conn) write(b []byte) error {
 	return err
 }
 
-// written waits for the end of writing, which a response has made useless or the
-// closing of the connection has caused, and reports whether all was written.
-func (cn *conn) written() bool {
-	if cn.writing == nil {
-		return true
+// written waits for the end of writing, which the closing of the connection
+// causes.
+func (cn *conn) written() {
+	if cn.writing != nil {
+		<-cn.writing
+		cn.writing = nil
 	}
-	err := <-cn.writing
-	cn.writing = nil
-	return err == nil
 }
 
 // release ends an exchange. Only a connection on which nothing of it is left

@@ -39,14 +39,14 @@ func (e *edge) Read(p []byte) (int, error) {
 // readSoon reads what has come, where that can only be found out by waiting a
 // little.
 func (e *edge) readSoon(p []byte) (int, error) {
-	if err := e.Conn.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+	if err := e.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
 		return 0, err
 	}
 	n, err := e.Conn.Read(p)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errNothing
 	}
-	if cleared := e.Conn.SetReadDeadline(time.Time{}); cleared != nil {
+	if cleared := e.SetReadDeadline(time.Time{}); cleared != nil {
 		return n, cleared
 	}
 	return n, err

@@ -140,10 +140,10 @@ func (f *framing) note(name, value []byte) error {
 			return nil
 		}
 		n, err := strconv.ParseUint(string(value), 10, 62)
-		if err != nil || value[0] == '+' || f.length >= 0 && f.length != int64(n) { //nolint:gosec // 62 bits fit.
+		if err != nil || value[0] == '+' || f.length >= 0 && f.length != int64(n) {
 			return malformed("Content-Length is not valid")
 		}
-		f.length = int64(n) //nolint:gosec // As above.
+		f.length = int64(n)
 	case len("Transfer-Encoding"):
 		if !is(name, "Transfer-Encoding") {
 			return nil
@@ -218,9 +218,9 @@ func cutLine(head []byte) (line, rest []byte) {
 // cutField returns a field's name and value. Without a colon the name is empty,
 // which is no name.
 func cutField(line []byte) (name, value []byte) {
-	colon := bytes.IndexByte(line, ':')
-	if colon < 0 {
+	name, value, ok := bytes.Cut(line, []byte{':'})
+	if !ok {
 		return nil, nil
 	}
-	return line[:colon], bytes.Trim(line[colon+1:], " \t")
+	return name, bytes.Trim(value, " \t")
 }

@@ -109,7 +109,7 @@ func (c *Client) through(ctx context.Context, r *Request) (*Response, error) {
 		stop()
 		return nil, err
 	}
-	res, err := c.o.Other.RoundTrip(req)
+	res, err := c.o.Other.RoundTrip(req) //nolint:bodyclose // the Response does.
 	if err != nil {
 		defer stop()
 		if ctx.Err() != nil {

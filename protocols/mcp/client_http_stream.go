@@ -33,14 +33,14 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 			res.Finish() // The server ends the stream with the response.
 			return m, nil
 		}
-		if t.c.modern() || errors.Is(err, errTooLarge) || errors.Is(err, errBadAnswer) {
+		if t.c.modern() || final(err) {
 			return message{}, err
 		}
 		if events.lastID != before {
 			resumes = 0
 		}
-		if cause := cmp.Or(context.Cause(ctx), context.Cause(t.c.ctx)); cause != nil || errors.Is(err, errUpstreamSlow) {
-			return message{}, cmp.Or(cause, err)
+		if cause := cmp.Or(context.Cause(ctx), context.Cause(t.c.ctx)); cause != nil {
+			return message{}, cause
 		}
 		if resumes++; events.lastID == "" || resumes > maxResumes {
 			return message{}, err
@@ -64,6 +64,11 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 		next.lastID, next.retry = events.lastID, events.retry
 		events = next
 	}
+}
+
+// final reports whether reading on would not help.
+func final(err error) bool {
+	return errors.Is(err, errTooLarge) || errors.Is(err, errBadAnswer) || errors.Is(err, errUpstreamSlow)
 }
 
 // pause waits before the answer to a request is asked for again.

@@ -124,7 +124,7 @@ func (u *Upstream) sendWith(ctx context.Context, r *http1.Request, value string)
 	if err != nil {
 		return nil, err
 	}
-	res, err := u.o.DPoP.do(req, u.http.Do)
+	res, err := u.o.DPoP.do(req, u.http.Do) //nolint:bodyclose // the http1.Response does.
 	if err != nil {
 		return nil, err
 	}
@@ -136,5 +136,5 @@ func (u *Upstream) challenged(ctx context.Context, r *http1.Request, res *http1.
 	if err != nil {
 		return false, err
 	}
-	return u.auth.Challenged(ctx, req, res.HTTP())
+	return u.auth.Challenged(ctx, req, res.HTTP()) //nolint:bodyclose // as above.
 }
