@@ -196,7 +196,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
 	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
-		Challenge: s.stepUp, SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
+		Challenge: s.stepUp, Sessions: &s.sessions, SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
 	}
 	if s.mcpOptions.SessionKey, err = s.sharedKey(ctx, "mcp-session"); err != nil {
 		return err

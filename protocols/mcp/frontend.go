@@ -51,6 +51,8 @@ type FrontendOptions struct {
 	// there is one node.
 	Cluster Cluster
 
+	Sessions *gateway.Sessions // what standing streams and sockets are noted in; nil notes none
+
 	Events EventStore // keeps the streams of sessions for clients that come back; new MemoryEvents
 
 	Logger *slog.Logger // for the operator; nil discards

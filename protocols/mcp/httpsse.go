@@ -24,6 +24,7 @@ type sseSession struct {
 	out   *sseWriter
 	turn  chan struct{} // full while a message is being handled, and when none may be any more
 	leave func()
+	noted gateway.OpenSession
 }
 
 // sseSessions are those that have a stream.
@@ -115,6 +116,7 @@ func (f *Frontend) openSSE(w http.ResponseWriter, r *http.Request, req *request)
 	if s.out, failed = newSSE(w, f.o.WriteTimeout); failed == nil {
 		failed = s.out.named("endpoint", []byte(endpoint))
 	}
+	s.noted = f.note(p, "stream", s.refuse)
 	if failed == nil && parks(r) && hung() && f.lot.Park(w, r, s.onto) {
 		return
 	}
@@ -125,6 +127,9 @@ func (f *Frontend) openSSE(w http.ResponseWriter, r *http.Request, req *request)
 	}
 	s.Ended(nil)
 }
+
+// refuse ends the session for a reason.
+func (s *sseSession) refuse(why *gateway.Error) { s.stop(why) }
 
 // serve writes what comes of the messages until the client goes, its credential
 // expires or the frontend closes.
@@ -195,6 +200,7 @@ func (s *sseSession) Ended(error) {
 	s.end(errClientGone)
 	s.out.detach()
 	s.fail(errClientGone)
+	s.noted.Close()
 	s.leave()
 }
 

@@ -23,12 +23,18 @@ type standing struct {
 
 	ctx    context.Context    //nolint:containedctx // it ends the stream.
 	cancel context.CancelFunc // of ctx
+	noted  gateway.OpenSession
 }
 
 // life returns the context of a stream, which outlives the request that began it
 // but not its credential.
 func life(p *gateway.Principal) (context.Context, context.CancelFunc) {
 	return auth.Until(context.Background(), p) //nolint:forbidigo // See above; and it holds nothing of the request.
+}
+
+// note notes what a principal holds open, and how it is ended.
+func (f *Frontend) note(p *gateway.Principal, kind string, end func(*gateway.Error)) gateway.OpenSession {
+	return f.o.Sessions.Open(gateway.Session{Via: door, Kind: kind, Principal: p, End: end})
 }
 
 // announce says before an answer begins that its connection ends with it, where
@@ -48,6 +54,7 @@ func parks(r *http.Request) bool {
 // serve tells until the end: it returns at once where the stream is parked. Hung
 // ends the stream with its request until then; it is what AfterFunc returned.
 func (s *standing) serve(w http.ResponseWriter, r *http.Request, hung func() bool) {
+	s.noted = s.f.note(s.principal, "stream", func(*gateway.Error) { s.cancel() })
 	if parks(r) && hung() && s.f.lot.Park(w, r, s.onto) {
 		return
 	}
@@ -98,5 +105,6 @@ func (s *standing) Ended(error) {
 	s.out.detach()
 	s.feed.leave()
 	s.cancel()
+	s.noted.Close()
 	s.free()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // The protocol defines no WebSocket, and names custom transports (transports,
@@ -47,6 +48,9 @@ func (f *Frontend) socket(w http.ResponseWriter, r *http.Request, req *request) 
 	conn.SetReadLimit(int64(f.o.Bounds.Bytes))
 	ctx, cancel := auth.Until(context.WithoutCancel(r.Context()), req.principal)
 	defer cancel()
+	ctx, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	defer f.note(req.principal, req.at, func(why *gateway.Error) { refuse(why) }).Close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -75,6 +79,8 @@ func (f *Frontend) holdSocket(ctx context.Context, conn *websocket.Conn) {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				_ = conn.Close(websocket.StatusPolicyViolation, "the credential has expired") // It is closed in any case.
+			} else if why, ok := errors.AsType[*gateway.Error](context.Cause(ctx)); ok {
+				_ = conn.Close(websocket.StatusPolicyViolation, why.Msg) // As above.
 			}
 			return
 		case <-f.streams.ending:
