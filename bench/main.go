@@ -149,7 +149,7 @@ func (c comparison) run(ctx context.Context, rounds int, l load) ([]result, erro
 		}
 	}()
 	open := func(subject, behind string) (*process, error) {
-		p, err := start(ctx, subject, behind)
+		p, err := start(ctx, subject, behind, 1)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", subject, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -34,7 +35,7 @@ type usage struct {
 	Goroutines int `json:"goroutines"`
 }
 
-// A process is a subject with one CPU.
+// A process is a subject.
 type process struct {
 	endpoint endpoint
 	cmd      *exec.Cmd
@@ -63,13 +64,14 @@ func profile(path string) (end func(), err error) {
 	}, nil
 }
 
-func start(ctx context.Context, subject, upstream string) (*process, error) {
+// start starts a subject with that many CPUs.
+func start(ctx context.Context, subject, upstream string, cpus int) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	p := &process{cmd: exec.CommandContext(ctx, self, "-subject", subject)}
-	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1", upstreamVariable+"="+upstream)
+	p.cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(cpus), upstreamVariable+"="+upstream)
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

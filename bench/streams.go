@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -58,7 +59,7 @@ type streamResult struct {
 // run opens n streams, looks at the server at rest, and lets a list change
 // rounds times.
 func (s standing) run(ctx context.Context, n, rounds int) (r streamResult, err error) {
-	p, err := start(ctx, s.subject, "")
+	p, err := start(ctx, s.subject, "", runtime.NumCPU())
 	if err != nil {
 		return r, err
 	}
@@ -137,8 +138,8 @@ beyond that of ` + strconv.Itoa(warmStreams) + `, at rest after a garbage collec
 connection, about 5 KiB, is not in it. ` + "`streams/session`" + ` is the GET stream of a session of 2025-11-25 with all that the
 session holds, ` + "`streams/sse`" + ` one of the HTTP+SSE transport, ` + "`streams/listen`" + ` subscriptions/listen of 2026-07-28. The control,
 ` + "`streams/net-http`" + `, is a net/http handler that waits in its goroutine and knows nothing of sessions. Then the time from a
-change of the registry to the arrival of notifications/tools/list_changed at the first, half and the last of them, medians;
-the server has one CPU, the client another.
+change of the registry to the arrival of notifications/tools/list_changed at the first, half and the last of them, medians.
+Server and client share the machine.
 
 | streams | number | KiB each | goroutines each | first ms | half ms | last ms | CPU µs each |
 |---|---|---|---|---|---|---|---|

@@ -16,8 +16,7 @@ import (
 
 // TestShutdownEndsParkedStreams stops a gateway that holds MCP streams whose
 // connections its HTTP server has given away: a POST stream has its response, a
-// GET stream its end, and the gateway does not wait for a client that reads
-// nothing longer than for any other.
+// GET stream its end, and nothing is waited for.
 func TestShutdownEndsParkedStreams(t *testing.T) {
 	f := new(gateway.Funcs)
 	if err := f.AddTool([]byte(`{"name":"one","inputSchema":{"type":"object"}}`), func(context.Context, *gateway.Call) (*gateway.Result, error) {
@@ -74,7 +73,7 @@ func TestShutdownEndsParkedStreams(t *testing.T) {
 
 	begun := time.Now()
 	r.stop()
-	if took := time.Since(begun); took > 8*time.Second { // Half of it would be the patience with calls.
+	if took := time.Since(begun); took > 8*time.Second { // Calls would be waited for for ten.
 		t.Errorf("the end took %v", took)
 	}
 	for c, want := range map[net.Conn]string{modern: `"resultType":"complete"`, legacy: "", sse: ""} {

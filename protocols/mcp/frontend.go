@@ -98,6 +98,9 @@ func (o FrontendOptions) withDefaults() FrontendOptions {
 
 // A Frontend is the door for MCP clients. It is an http.Handler for the one
 // endpoint of streamable HTTP, and serves stdio. It is safe for concurrent use.
+//
+// It takes the connections of standing streams over HTTP/1 from their
+// http.Server, whose Shutdown and Close know nothing of them: Close ends them.
 type Frontend struct {
 	gw        *gateway.Gateway
 	o         FrontendOptions

@@ -134,16 +134,16 @@ func (c *pipe) end(why error) {
 type pipe struct {
 	f *Frontend
 	wire
-	fail    context.CancelCauseFunc // ends the pipe
-	lines   chan *buffer            // to write; never closed
-	last    chan struct{}           // closed when lines holds the last of them
-	waker   waker                   // of what writes the lines; nil where that waits for them
+	fail  context.CancelCauseFunc // ends the pipe
+	lines chan *buffer            // to write; never closed
+	last  chan struct{}           // closed when lines holds the last of them
+	waker waker                   // of what writes the lines; nil where that waits for them
 
 	requests context.Context         //nolint:containedctx // of what is running.
 	stop     context.CancelCauseFunc // ends it
 	stopped  <-chan struct{}         // closed when nothing more is worth waiting for
-	slots   chan struct{}           // one for each running request
-	running sync.WaitGroup
+	slots    chan struct{}           // one for each running request
+	running  sync.WaitGroup
 
 	// Used by one goroutine at a time: the one that handles a message.
 	rev     string   // that initialize agreed on
