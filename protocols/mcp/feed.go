@@ -189,7 +189,7 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 			if !n.changed {
 				continue
 			}
-			b := append(appendNotification(nil, n.method), d.tag...)
+			b := append(appendNotification(make([]byte, 0, len(d.tag)+notification), n.method), d.tag...)
 			if err := out.send(append(b, "}}"...)); err != nil {
 				d.untold(seen, pending)
 				return err
@@ -202,7 +202,7 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 			continue
 		}
 		d.tell(u)
-		b := append(appendNotification(nil, "notifications/resources/updated"), d.tag...)
+		b := append(appendNotification(make([]byte, 0, len(d.tag)+notification), "notifications/resources/updated"), d.tag...)
 		if d.tag != nil {
 			b = append(b, ',')
 		}
@@ -217,6 +217,9 @@ func (d *feed) deliver(p *gateway.Principal, out stream) error {
 	}
 	return d.tellTasks(out)
 }
+
+// notification is how long one usually is, without its tag.
+const notification = 128
 
 // untold takes back what could not be sent.
 func (d *feed) untold(seen *gateway.Snapshot, updates []update) {

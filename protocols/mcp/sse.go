@@ -3,6 +3,7 @@ package mcp
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -121,7 +122,8 @@ func (s *sseWriter) named(event string, data []byte) error { return s.write(even
 func (s *sseWriter) write(event string, seq uint64, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.b = s.b[:0]
+	const frame = 64 // What stands around the data, usually.
+	s.b = slices.Grow(s.b[:0], len(data)+frame)
 	if event != "" {
 		s.b = append(append(append(s.b, "event: "...), event...), '\n')
 	}
