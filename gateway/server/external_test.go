@@ -15,19 +15,23 @@ import (
 )
 
 // clients installs testdata/clients in a folder of its own, once for a run.
-func clients(t *testing.T) string {
+func clients(t *testing.T) string { t.Helper(); return install(t, "testdata/clients") }
+
+// install installs a package of scripts, with what it needs from npm, in a
+// folder of its own.
+func install(t *testing.T, from string) string {
 	t.Helper()
 	if _, err := exec.LookPath("npm"); err != nil {
 		t.Fatal("no npm: install Node.js")
 	}
 	dir := t.TempDir()
 	for _, pattern := range []string{"*.mjs", "package*.json"} {
-		files, err := fs.Glob(os.DirFS("testdata/clients"), pattern)
+		files, err := fs.Glob(os.DirFS(from), pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)
 		}
 		for _, f := range files {
-			b, err := os.ReadFile(filepath.Join("testdata/clients", f))
+			b, err := os.ReadFile(filepath.Join(from, f))
 			if err != nil {
 				t.Fatal(err)
 			}
