@@ -29,9 +29,9 @@ type DoorOptions struct {
 	// the metadata.
 	ClientCertificates bool
 
-	// NonceKey makes the nonces that DPoP proofs must then have (RFC 9449, section
-	// 9). All nodes must have the same, 32 random bytes; nil demands no nonces.
-	NonceKey *[32]byte
+	// Proofs are the DPoP proofs that were used; nil are the door's own, without
+	// nonces. Doors for the same paths must share them.
+	Proofs *Proofs
 
 	// KeyHeader is a header beside Authorization in which API keys are accepted,
 	// such as "X-API-Key"; "" is none. Other tokens are never taken from it.
@@ -103,36 +103,19 @@ func NewDoor(o DoorOptions) (*Door, error) {
 	if o.Auth == nil && o.Anonymous == nil && o.Certificates == nil {
 		problem("neither an authenticator nor certificates nor an anonymous principal: nobody could pass")
 	}
-	if o.Certificates != nil {
-		if err := o.Certificates.check(); err != nil {
-			problem("%w", err)
-		}
+	if err := o.Certificates.check(); err != nil {
+		problem("%w", err)
 	}
-	switch d.o.KeyHeader = http.CanonicalHeaderKey(o.KeyHeader); {
-	case d.o.KeyHeader == "":
-	case !isToken(o.KeyHeader), d.o.KeyHeader == "Authorization", d.o.KeyHeader == "Cookie", d.o.KeyHeader == "Dpop":
+	if d.o.KeyHeader = http.CanonicalHeaderKey(o.KeyHeader); !isKeyHeader(d.o.KeyHeader) {
 		problem("%q is not the name of a header for keys", o.KeyHeader)
 	}
-	if o.NonceKey != nil {
-		d.proofs.nonces = &nonces{*o.NonceKey}
+	if d.proofs.Proofs = o.Proofs; o.Proofs == nil {
+		d.proofs.Proofs = NewProofs(nil)
 	}
 	if o.Auth != nil && o.Resource == "" {
 		problem("tokens are accepted but the public URL is missing")
 	}
-	for _, v := range o.Origins {
-		own, ok := parseOrigin(v)
-		if !ok {
-			problem("origin %q is not scheme://host[:port]", v)
-		}
-		d.origins[own.String()] = true
-	}
-	for _, v := range o.Hosts {
-		name := hostName(v)
-		if name == "" || strings.ContainsAny(v, "/ *") {
-			problem("host %q is not a name with an optional port", v)
-		}
-		d.hosts[strings.ToLower(v)] = true
-	}
+	problems = append(problems, d.know()...)
 	if err := d.describe(); err != nil {
 		problem("%w", err)
 	}
@@ -140,6 +123,25 @@ func NewDoor(o DoorOptions) (*Door, error) {
 		return nil, errors.Join(problems...)
 	}
 	return d, nil
+}
+
+// know reads the names that may call, and returns what is wrong with them.
+func (d *Door) know() (problems []error) {
+	for _, v := range d.o.Origins {
+		own, ok := parseOrigin(v)
+		if !ok {
+			problems = append(problems, fmt.Errorf("door: origin %q is not scheme://host[:port]", v))
+		}
+		d.origins[own.String()] = true
+	}
+	for _, v := range d.o.Hosts {
+		name := hostName(v)
+		if name == "" || strings.ContainsAny(v, "/ *") {
+			problems = append(problems, fmt.Errorf("door: host %q is not a name with an optional port", v))
+		}
+		d.hosts[strings.ToLower(v)] = true
+	}
+	return problems
 }
 
 // Authenticate judges a token that a protocol brought in a way of its own, as
@@ -171,11 +173,22 @@ func (d *Door) refused(ctx context.Context, a Attempt, err error) *gateway.Error
 	return e
 }
 
+// isKeyHeader reports whether API keys can stand in a header of that name, which
+// may be "".
+func isKeyHeader(name string) bool {
+	switch name {
+	case "":
+		return true
+	case "Authorization", "Proxy-Authorization", "Cookie", "Dpop", "Origin", "Host":
+		return false
+	}
+	return isToken(name)
+}
+
 // isToken reports whether s can be a header's name (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
-	}) < 0
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
+	return s != "" && strings.Trim(s, letters) == ""
 }
 
 // cut bounds what a caller can make the gateway write down.

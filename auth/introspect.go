@@ -72,8 +72,9 @@ type question struct {
 }
 
 // NewIntrospection returns an authenticator for the opaque tokens of one issuer,
-// or an error that says what is missing or malformed. Close it in the end.
-func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
+// or an error that says what is missing or malformed. Close it in the end; the
+// end of ctx does not end it.
+func NewIntrospection(ctx context.Context, o IntrospectionOptions) (*Introspection, error) {
 	rules, err := newRules(o.Issuer)
 	switch {
 	case err != nil:
@@ -91,7 +92,7 @@ func NewIntrospection(o IntrospectionOptions) (*Introspection, error) {
 	v := &Introspection{o: o, issuer: rules, found: o.URL, asking: map[[32]byte]*question{}}
 	v.active.life, v.refused.life = believeFor, disbelieveFor
 	v.client, v.own = guardedClient(o.Issuer.Client)
-	v.life, v.stop = context.WithCancel(context.Background())
+	v.life, v.stop = context.WithCancel(context.WithoutCancel(ctx))
 	return v, nil
 }
 
@@ -140,7 +141,7 @@ func (v *Introspection) judge(ctx context.Context, token string, key [32]byte) (
 	if _, ok := v.refused.get(key, now); ok {
 		return nil, invalid(errInactive)
 	}
-	q, err := v.ask(token, key, now)
+	q, err := v.ask(token, key, now) //nolint:contextcheck // It serves all callers: see life.
 	if err != nil {
 		return nil, err
 	}

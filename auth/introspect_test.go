@@ -70,7 +70,7 @@ func (o *oracle) open(t testing.TB, change ...func(*IntrospectionOptions)) *Intr
 	for _, f := range change {
 		f(&opts)
 	}
-	v := must(NewIntrospection(opts))
+	v := must(NewIntrospection(t.Context(), opts))
 	t.Cleanup(func() {
 		v.Close()
 		if len(o.wrong) > 0 {
@@ -303,7 +303,7 @@ func TestIntrospectionOptions(t *testing.T) {
 	} {
 		o := IntrospectionOptions{Issuer: newIDP().options(), ClientID: "a", ClientSecret: "b", Logger: quiet()}
 		change(&o)
-		if _, err := NewIntrospection(o); err == nil {
+		if _, err := NewIntrospection(t.Context(), o); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -208,7 +208,7 @@ func TestFirstKey(t *testing.T) {
 	dir := t.TempDir()
 	files := []string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "a")}
 	n := NewKey{Label: "first", Roles: []string{"gateway:admin"}, Expires: inAnHour()}
-	if err := os.WriteFile(files[0], []byte("left over, and open to all"), 0o644); err != nil { //nolint:gosec // Just that is the test.
+	if err := os.WriteFile(files[0], []byte("left over, and open to all"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for i, file := range files {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"maps"
 	"testing"
 	"time"
 )
@@ -22,19 +23,17 @@ func TestTokenMatrix(t *testing.T) {
 		{"clients, no types", "gateway", false, false}, // Dex.
 	} {
 		i := newIDP()
-		v := i.open(t, func(o *IssuerOptions) { o.Audiences, o.RequireType = []string{profile.audience, "svc-ci"}, profile.typed })
+		v := i.open(t, func(o *IssuerOptions) {
+			o.Audiences, o.RequireType = []string{profile.audience, "svc-ci"}, profile.typed
+		})
 		sign := func(alg string, c, head fields) string {
 			claims := fields{"aud": profile.audience}
-			for k, v := range c {
-				claims[k] = v
-			}
+			maps.Copy(claims, c)
 			header := fields{}
 			if !profile.typed {
 				header["typ"] = nil
 			}
-			for k, v := range head {
-				header[k] = v
-			}
+			maps.Copy(header, head)
 			return i.sign(alg, good(claims), header)
 		}
 		ok := sign("ES256", nil, nil)

@@ -98,11 +98,28 @@ func parseProof(values []string) (*proof, error) {
 	return p, nil
 }
 
-// proofs verifies DPoP proofs. It is safe for concurrent use.
-type proofs struct {
-	base    *url.URL // the public URL, in canonical form
-	nonces  *nonces  // nil demands none
+// Proofs remember the DPoP proofs that were used, for all the doors of a node.
+// They are safe for concurrent use.
+type Proofs struct {
+	nonces  *nonces // nil demands none
 	replays replays
+}
+
+// NewProofs returns the memory of a node. The key makes the nonces that proofs
+// must then have (RFC 9449, section 9): all nodes must have the same 32 random
+// bytes. Nil demands no nonces.
+func NewProofs(key *[32]byte) *Proofs {
+	p := new(Proofs)
+	if key != nil {
+		p.nonces = &nonces{*key}
+	}
+	return p
+}
+
+// proofs verifies DPoP proofs for one door.
+type proofs struct {
+	*Proofs
+	base *url.URL // the public URL, in canonical form
 }
 
 // verify judges a proof that was sent with a valid token bound to its key (RFC

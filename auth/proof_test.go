@@ -170,7 +170,7 @@ func TestProofPaths(t *testing.T) {
 		{"https://gw.test", "/mcp", "https://gw.test\\@evil.test/mcp", false},
 		{"https://gw.test", "/mcp", "", false},
 	} {
-		p := proofs{base: must(url.Parse(c.public))}
+		p := proofs{Proofs: new(Proofs), base: must(url.Parse(c.public))}
 		u := must(url.Parse(c.request))
 		if got := p.is(c.htu, &visit{path: u.Path, rawPath: u.EscapedPath()}); got != c.ok {
 			t.Errorf("public URL %s, request %s, htu %s: %v", c.public, c.request, c.htu, got)
@@ -186,7 +186,7 @@ func TestNonces(t *testing.T) {
 		o := doorOptions(&log)
 		v := i.open(t)
 		defer v.Close()
-		o.Auth, o.NonceKey = v, &[32]byte{7}
+		o.Auth, o.Proofs = v, NewProofs(&[32]byte{7})
 		h := must(NewDoor(o)).Handler(http.HandlerFunc(behind))
 		token := i.sign("ES256", good(bound("ES256")), nil)
 		try := func(nonce any) (int, string, string) {
@@ -284,7 +284,7 @@ func TestProofGRPC(t *testing.T) {
 // FuzzProof: no proof is accepted that differs from one that a key made.
 func FuzzProof(f *testing.F) {
 	const token = "token"
-	d := proofs{base: must(url.Parse(testResource))}
+	d := proofs{Proofs: new(Proofs), base: must(url.Parse(testResource))}
 	v := &visit{method: "POST", path: "/mcp", rawPath: "/mcp"}
 	made := map[string]bool{}
 	for _, kid := range []string{"ES256", "EdDSA", "RS256", "other"} {
@@ -311,7 +311,7 @@ func FuzzProof(f *testing.F) {
 
 func BenchmarkProof(b *testing.B) {
 	const token = "token"
-	d := proofs{base: must(url.Parse(testResource))}
+	d := proofs{Proofs: new(Proofs), base: must(url.Parse(testResource))}
 	v := &visit{method: "POST", path: "/mcp", rawPath: "/mcp"}
 	text := []string{prove("ES256", token, nil, nil)}
 	b.ReportAllocs()

@@ -109,9 +109,7 @@ func checkFormat(format, value string) (msg, hint string) {
 			return show(value) + " is not a name", "1 to 32 letters, digits, _ and -"
 		}
 	case "scope":
-		if value == "offline_access" || len(value) > 256 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
-			return show(value) + " is not a scope of the gateway", "printable ASCII without spaces and quotes, and not offline_access"
-		}
+		return checkScope(value)
 	case "address":
 		return checkAddress(value)
 	case "origin":
@@ -127,6 +125,15 @@ func checkFormat(format, value string) (msg, hint string) {
 		return checkPattern(value)
 	case "nats-url":
 		return checkURL(value, "nats tls ws wss", false)
+	}
+	return "", ""
+}
+
+// checkScope checks a scope that clients are told to ask for.
+func checkScope(value string) (msg, hint string) {
+	bad := func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }
+	if value == "offline_access" || len(value) > 256 || strings.ContainsFunc(value, bad) {
+		return show(value) + " is not a scope of the gateway", "printable ASCII without spaces and quotes, and not offline_access"
 	}
 	return "", ""
 }

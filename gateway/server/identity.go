@@ -31,15 +31,9 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	}
 	s.refusals = newRefusals(s.audit.Event, s.log)
 	door := auth.DoorOptions{
-		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins,
+		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins, Scopes: s.scopesSupported(cfg),
 		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, Logger: s.log,
 		ClientCertificates: cfg.Listen.TLS != nil && cfg.Listen.TLS.ClientCA != "",
-	}
-	if s.scopes != nil {
-		door.Scopes = cfg.Auth.ScopesSupported
-		if len(door.Scopes) == 0 {
-			door.Scopes = s.scopes.All()
-		}
 	}
 	issuers, err := s.issuers(cfg)
 	if err != nil {
@@ -48,45 +42,19 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	for _, i := range issuers {
 		door.Servers = append(door.Servers, i.URL)
 	}
-	life, end := context.WithCancel(context.WithoutCancel(ctx)) // What follows the state outlasts the building.
-	s.onClose(func() error { end(); return nil })
-	building := context.AfterFunc(ctx, end)
-	if s.revocations, err = auth.OpenRevocations(life, s.state); err != nil {
+	tokens, err := s.openTokens(ctx, cfg, issuers)
+	if err != nil {
 		return err
-	}
-	var tokens auth.Tokens
-	if len(issuers) > 0 {
-		if err := s.openOIDC(ctx, issuers); err != nil {
-			return err
-		}
-		tokens.Signed = s.oidc
-	}
-	if tokens.Opaque, err = s.openIntrospection(cfg); err != nil {
-		return err
-	}
-	if k := cfg.Auth.APIKeys; k != nil {
-		if err := s.openKeys(life, cfg); err != nil {
-			return err
-		}
-		tokens.Keys, door.KeyHeader = s.keys, k.Header
-	}
-	if !building() {
-		return context.Cause(ctx)
 	}
 	if tokens != (auth.Tokens{}) {
 		door.Auth = tokens
 	}
-	if c := cfg.Auth.Certificates; c != nil {
-		door.Certificates = &auth.Certificates{
-			Subject: c.Subject, Tenant: c.Tenant, Groups: c.Groups, Roles: c.Roles, Revocations: s.revocations,
-		}
+	if cfg.Auth.APIKeys != nil {
+		door.KeyHeader = cfg.Auth.APIKeys.Header
 	}
-	if cfg.Auth.DPoPNonce {
-		key, err := s.sharedKey(ctx, "dpop-nonce")
-		if err != nil {
-			return err
-		}
-		door.NonceKey = &key
+	door.Certificates = s.certificates(cfg.Auth.Certificates)
+	if door.Proofs, err = s.newProofs(ctx, cfg); err != nil {
+		return err
 	}
 	if cfg.Auth.Anonymous != nil {
 		door.Anonymous = principal("anonymous", cfg.Auth.Anonymous)
@@ -103,6 +71,62 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	s.doorOptions = door
 	s.door, err = auth.NewDoor(door)
 	return err
+}
+
+// openTokens returns what judges the tokens of each form that is accepted.
+func (s *Server) openTokens(ctx context.Context, cfg *config.Config, issuers []auth.IssuerOptions) (tokens auth.Tokens, err error) {
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // What follows the state outlasts the building.
+	s.onClose(func() error { end(); return nil })
+	building := context.AfterFunc(ctx, end)
+	if s.revocations, err = auth.OpenRevocations(life, s.state); err != nil {
+		return tokens, err
+	}
+	if len(issuers) > 0 {
+		if s.oidc, err = auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: s.revocations, Logger: s.log}); err != nil {
+			return tokens, err
+		}
+		s.onClose(s.oidc.Close)
+		tokens.Signed = s.oidc
+	}
+	if tokens.Opaque, err = s.openIntrospection(ctx, cfg); err != nil {
+		return tokens, err
+	}
+	if cfg.Auth.APIKeys != nil {
+		if err := s.openKeys(life, cfg); err != nil {
+			return tokens, err
+		}
+		tokens.Keys = s.keys
+	}
+	if !building() {
+		return tokens, context.Cause(ctx)
+	}
+	return tokens, nil
+}
+
+// certificates returns what says who clients with certificates are, or nil where
+// none are taken.
+func (s *Server) certificates(c *config.Certificates) *auth.Certificates {
+	if c == nil {
+		return nil
+	}
+	return &auth.Certificates{Subject: c.Subject, Tenant: c.Tenant, Groups: c.Groups, Roles: c.Roles, Revocations: s.revocations}
+}
+
+// newProofs returns the memory of DPoP proofs, which all doors share.
+func (s *Server) newProofs(ctx context.Context, cfg *config.Config) (*auth.Proofs, error) {
+	if !cfg.Auth.DPoPNonce {
+		return auth.NewProofs(nil), nil
+	}
+	key, err := s.sharedKey(ctx, "dpop-nonce")
+	return auth.NewProofs(&key), err
+}
+
+// scopesSupported returns the scopes that clients are told to ask for at first.
+func (s *Server) scopesSupported(cfg *config.Config) []string {
+	if s.scopes == nil || len(cfg.Auth.ScopesSupported) > 0 {
+		return cfg.Auth.ScopesSupported
+	}
+	return s.scopes.All()
 }
 
 // scopesOf returns the gate of the configured scopes, or nil where there are
@@ -152,7 +176,7 @@ func issuerOptions(i config.Issuer) auth.IssuerOptions {
 
 // openIntrospection returns what asks the one issuer that can be asked, or nil
 // where there is none.
-func (s *Server) openIntrospection(cfg *config.Config) (auth.Authenticator, error) {
+func (s *Server) openIntrospection(ctx context.Context, cfg *config.Config) (auth.Authenticator, error) {
 	for _, i := range cfg.Auth.Issuers {
 		if i.Introspection == nil {
 			continue
@@ -161,7 +185,7 @@ func (s *Server) openIntrospection(cfg *config.Config) (auth.Authenticator, erro
 		if err != nil {
 			return nil, fmt.Errorf("auth.issuers: %s: introspection.client_secret: %w", i.Name, err)
 		}
-		v, err := auth.NewIntrospection(auth.IntrospectionOptions{
+		v, err := auth.NewIntrospection(ctx, auth.IntrospectionOptions{
 			Issuer: issuerOptions(i), URL: i.Introspection.URL, ClientID: i.Introspection.ClientID, ClientSecret: secret,
 			Revocations: s.revocations, Logger: s.log,
 		})
@@ -172,14 +196,6 @@ func (s *Server) openIntrospection(cfg *config.Config) (auth.Authenticator, erro
 		return v, nil
 	}
 	return nil, nil //nolint:nilnil // As the comment says.
-}
-
-func (s *Server) openOIDC(ctx context.Context, issuers []auth.IssuerOptions) (err error) {
-	s.oidc, err = auth.NewOIDC(ctx, issuers, auth.OIDCOptions{Revocations: s.revocations, Logger: s.log})
-	if err == nil {
-		s.onClose(s.oidc.Close)
-	}
-	return err
 }
 
 // firstKeyFile is where the first API key of a new gateway is, in the data
