@@ -154,7 +154,7 @@ func (f *Frontend) callTool(ctx context.Context, r *request, out *buffer) *wireE
 	} else if !isObject(args) {
 		return invalidParams("arguments must be an object")
 	}
-	if f.supportsTask(r, name) == taskRequired && !r.declaresTasks() {
+	if f.lacksTasks(r, name) {
 		return refusal(missingTasks(), nil, r.modern())
 	}
 	return f.do(ctx, r, &gateway.Call{Op: gateway.OpCall, Name: name, Args: args}, out)

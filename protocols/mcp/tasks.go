@@ -70,6 +70,7 @@ const (
 	taskForbidden taskSupport = iota // or silent
 	taskOptional
 	taskRequired
+	taskAwaited // the definition says required, and the source waits for who cannot
 )
 
 type taskSupportKey struct{}
@@ -80,14 +81,17 @@ func taskTools(view *gateway.Snapshot) map[string]taskSupport {
 	return view.Memo(taskSupportKey{}, func(s *gateway.Snapshot) any { //nolint:forcetypeassert // the key is ours.
 		all := map[string]taskSupport{}
 		for _, t := range s.Tools {
-			if t.Waits {
-				all[t.Name] = taskOptional
-				continue
+			support := taskForbidden
+			if strings.Contains(string(t.Definition), "taskSupport") {
+				support = supportIn(t.Definition)
 			}
-			if !strings.Contains(string(t.Definition), "taskSupport") {
-				continue
+			switch {
+			case t.Waits && support == taskRequired:
+				support = taskAwaited
+			case t.Waits:
+				support = taskOptional
 			}
-			if support := supportIn(t.Definition); support != taskForbidden {
+			if support != taskForbidden {
 				all[t.Name] = support
 			}
 		}
@@ -118,6 +122,17 @@ func missingTasks() *gateway.Error {
 		Msg:   "this needs a client that supports the extension " + extensionTasks,
 		Needs: json.RawMessage(needsTasks),
 	}
+}
+
+// lacksTasks reports whether a call needs a client with the extension, which
+// this one is not. Revision 2026-07-28 knows the extension and leaves no choice
+// (ext-tasks, task creation); what waits for its result serves older clients.
+func (f *Frontend) lacksTasks(r *request, name string) bool {
+	if r.declaresTasks() {
+		return false
+	}
+	support := f.supportsTask(r, name)
+	return support == taskRequired || support == taskAwaited && r.modern()
 }
 
 // supportsTask returns what the tool that a call names says of tasks, as far as

@@ -536,3 +536,23 @@ func TestTaskOfUpstreamSurvives(t *testing.T) {
 		})
 	}
 }
+
+// TestTaskOfUpstreamRequired: a tool that its server calls "required" is refused
+// to a client of 2026-07-28 without the extension, and one of an older client
+// waits for its result.
+func TestTaskOfUpstreamRequired(t *testing.T) {
+	s := newTaskServer(t, false)
+	s.status = "completed"
+	r := taskNode(t, s, &testStore{records: map[string][]byte{}}, "a")
+	srv := r.serve(t)
+	h := modern("tools/call", "x", "alice")
+	if status, body := post(t, srv, h, request("tools/call", `{"name":"x",`+modernMeta+`}`)); status != http.StatusBadRequest || !strings.Contains(body, `-32021`) {
+		t.Errorf("without the extension: %d %s", status, body)
+	}
+	if n := s.seen("tools/call"); n != 0 {
+		t.Errorf("the server was called %d times", n)
+	}
+	if status, body := post(t, srv, open(t, srv, "alice", "2025-11-25", `{}`), request("tools/call", `{"name":"x"}`)); status != http.StatusOK || !strings.Contains(body, exact) {
+		t.Errorf("of an older client: %d %s", status, body)
+	}
+}
