@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,9 +30,9 @@ type challenge struct {
 	bearer, dpop bool // the kinds of tokens that would do
 }
 
-// readChallenge reads the challenges of an answer: what the first that is for
-// tokens says, and which kinds of tokens all are for. One that cannot be read
-// asks for nothing in particular.
+// readChallenge reads the challenges of an answer that are for tokens: the first
+// to say something counts. One that cannot be read asks for nothing in
+// particular.
 func readChallenge(h http.Header) challenge {
 	values, size := h.Values("WWW-Authenticate"), 0
 	for _, v := range values {
@@ -52,8 +53,10 @@ func readChallenge(h http.Header) challenge {
 		if !bearer && !dpop {
 			continue
 		}
-		if !found.bearer && !found.dpop {
-			found = challenge{metadata: c.Params["resource_metadata"], scopes: strings.Fields(c.Params["scope"]), err: c.Params["error"]}
+		found.metadata = cmp.Or(found.metadata, c.Params["resource_metadata"])
+		found.err = cmp.Or(found.err, c.Params["error"])
+		if len(found.scopes) == 0 {
+			found.scopes = strings.Fields(c.Params["scope"])
 		}
 		found.bearer, found.dpop = found.bearer || bearer, found.dpop || dpop
 	}

@@ -133,7 +133,7 @@ func (s *dpopServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case key == "" || key != thumbprint:
 			s.t.Errorf("token %q has the key %q, and the proof %q", token, key, thumbprint)
 		case !fresh:
-			s.refuse(w, http.StatusUnauthorized, `DPoP error="use_dpop_nonce"`, `{}`)
+			s.refuse(w, http.StatusUnauthorized, `Bearer realm="a", DPoP error="use_dpop_nonce"`, `{}`)
 		default:
 			s.behind.ServeHTTP(w, r.WithContext(auth.With(r.Context(), gatewaytest.Caller())))
 		}
