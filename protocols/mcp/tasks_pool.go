@@ -65,7 +65,9 @@ func (s *tasks) start(ctx context.Context, r *request, call *gateway.Call) (*tas
 	t.can = abilities(own.Capabilities)
 	own.Ask, own.Log, own.Task = t.ask, nil, true
 	own.Progress = func(p gateway.Progress) { t.note(p.Message) }
-	own.Began = t.began
+	if len(own.Args)+len(own.Meta)+len(own.Capabilities) <= maxRejoin {
+		own.Began = t.began
+	}
 	t.call = &own
 
 	s.mu.Lock()

@@ -34,7 +34,7 @@ func taskKey(id, owner string) string {
 // A taskRecord is a task as it is stored. State is its members on the wire but
 // for the id, as an object, byte for byte.
 type taskRecord struct {
-	node    string    // who runs it
+	node    string    // who runs it; "" where the node has left it to others
 	seen    time.Time // when that was last sure
 	expires time.Time
 	status  string

@@ -17,7 +17,7 @@ import (
 )
 
 // maxRejoin bounds what is kept of a call so that it can be taken up again: one
-// with larger arguments ends with its node.
+// with larger arguments ends with its node, and so does what the upstream does.
 const maxRejoin = 128 << 10
 
 // A rejoinder is what a call is made again with when its node has ended and the
@@ -35,8 +35,8 @@ type rejoinder struct {
 func (t *task) began(handle json.RawMessage) {
 	c := t.call
 	plain, err := jsonv2.Marshal(rejoinder{c.Name, c.Args, c.Meta, c.Capabilities, handle})
-	if err != nil || len(plain) > maxRejoin {
-		return
+	if err != nil {
+		return // Text always goes.
 	}
 	sealed := base64.RawURLEncoding.EncodeToString(t.of.aead.Seal(nil, nil, plain, rejoinFor(t.key)))
 	t.mu.Lock()
@@ -141,6 +141,7 @@ func (s *tasks) revive(ctx context.Context, id, key string, owner *gateway.Princ
 		asking: make(chan struct{}), returned: make(chan struct{}), over: make(chan struct{}), watchers: map[*func()]struct{}{},
 	}
 	call.Principal = owner
+	call.Began = func(json.RawMessage) {} // It is kept.
 	call.Ask, call.Progress = t.ask, func(p gateway.Progress) { t.note(p.Message) }
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -101,7 +101,7 @@ func (t *task) record() []byte {
 		r.rejoin = t.rejoin
 	}
 	if t.left {
-		r.seen = time.Time{} // Whoever is asked may go on with it at once.
+		r.node = "" // Whoever is asked may go on with it at once.
 	}
 	return r.append(nil)
 }

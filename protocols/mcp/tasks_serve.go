@@ -90,7 +90,7 @@ func (s *tasks) load(ctx context.Context, key string) (taskRecord, *wireError) {
 // name has, where it is not this start of it; any other, when it is silent or
 // cannot be reached.
 func (s *tasks) orphaned(ctx context.Context, rec taskRecord, now time.Time) bool {
-	if rec.node == s.o.Node {
+	if rec.node == s.o.Node || rec.node == "" {
 		return true // This node's own live tasks have been found before.
 	}
 	silent := now.Sub(rec.seen)

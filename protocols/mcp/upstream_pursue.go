@@ -74,7 +74,8 @@ func (u *Upstream) pursue(ctx context.Context, l *link, c *client, call *gateway
 	res, err := p.run(work)
 	stop()
 	p.asking.Wait() // The caller is asked nothing after Do has returned.
-	if err != nil && !p.over && !errors.Is(context.Cause(ctx), errTaskStopped) {
+	kept := call.Began != nil && errors.Is(context.Cause(ctx), errTaskStopped)
+	if err != nil && !p.over && !kept {
 		p.abandon(ctx)
 	}
 	p.forget()

@@ -512,6 +512,12 @@ func TestTaskOfUpstreamSurvives(t *testing.T) {
 			if s.seen("tasks/cancel") > 0 {
 				t.Fatal("the server's task was cancelled")
 			}
+			again := taskNode(t, s, store, "a")
+			wantTask(t, again, id, "working")
+			again.frontend.Close() // Once more.
+			if s.seen("tasks/cancel") > 0 {
+				t.Fatal("the server's task was cancelled")
+			}
 			two := taskNode(t, s, store, "a")
 			if got := two.about(t, "bob", "get", id, ""); got.Error.Code != -32602 {
 				t.Errorf("another principal: %s", got.body)
