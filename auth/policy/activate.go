@@ -64,7 +64,7 @@ func (s *Store) activate(ctx context.Context, v Version, replaces int64, by *gat
 	if now.Version != replaces {
 		return Version{}, &ConflictError{Version: now.Version}
 	}
-	report := s.Lint(ctx, "draft", v.Text)
+	report := s.check(ctx, "draft", v.Text)
 	if err := report.Err(); err != nil {
 		return Version{}, err
 	}

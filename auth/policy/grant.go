@@ -151,7 +151,10 @@ func (g *grant) compile(x *index) []tally {
 			}
 		}
 		for j := range r.objects {
-			x.visit(&r.objects[j], r.deny, func(i int) { sums[i].add(r) })
+			x.visit(&r.objects[j], r.deny, func(i int) bool {
+				sums[i].add(r)
+				return true
+			})
 		}
 	}
 	return sums

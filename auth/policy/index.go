@@ -49,17 +49,20 @@ func toolOf(s *gateway.Snapshot, c *gateway.Capability) *gateway.Tool {
 	return s.Tool(c.Name)
 }
 
-// visit calls f with every entry in normal form that a pattern matches.
-func (x *index) visit(p *pattern, deny bool, f func(int)) {
+// visit calls f with every entry in normal form that a pattern matches, until it
+// returns false.
+func (x *index) visit(p *pattern, deny bool, f func(int) bool) {
 	if p.selects() {
 		for _, i := range x.selected(p, deny) {
-			f(i)
+			if !f(i) {
+				return
+			}
 		}
 		return
 	}
 	for i := x.from(p.prefix); i < len(x.entries) && strings.HasPrefix(x.entries[i].text, p.prefix); i++ {
-		if e := &x.entries[i]; e.text == e.normal && p.match(e.text) {
-			f(i)
+		if e := &x.entries[i]; e.text == e.normal && p.match(e.text) && !f(i) {
+			return
 		}
 	}
 }

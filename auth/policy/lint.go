@@ -63,7 +63,10 @@ func (l *linter) known(g *pattern, r *rule) bool {
 		return true
 	}
 	found := false
-	l.index.visit(g, r.deny, func(int) { found = true })
+	l.index.visit(g, r.deny, func(int) bool {
+		found = true
+		return false
+	})
 	if found || slices.ContainsFunc(l.index.odd, func(i int) bool { return g.is(&l.index.entries[i], r.deny) }) {
 		return true
 	}

@@ -194,20 +194,27 @@ func versionName(id int64) string { return fmt.Sprintf("version %d", id) }
 
 // Lint says what is to be said of a text, against what the gateway has now.
 func (s *Store) Lint(ctx context.Context, name string, t Text) *Report {
+	r := s.check(ctx, name, t)
+	if r.Policy != nil {
+		r.Warnings = r.Policy.Lint(s.options.Snapshot(), s.options.Toolsets())
+	}
+	return r
+}
+
+// check is Lint without the warnings.
+func (s *Store) check(ctx context.Context, name string, t Text) *Report {
 	r := &Report{}
-	sets, snap := s.options.Toolsets(), s.options.Snapshot()
+	sets := s.options.Toolsets()
 	p, err := Parse(name, []byte(t.CSV))
 	r.add(err)
 	checks, err := ParseChecks("checks", []byte(t.Checks))
 	r.add(err)
-	if p == nil {
-		return r
+	if p != nil {
+		r.Problems = append(r.Problems, p.Unknown(sets)...)
 	}
-	r.Problems = append(r.Problems, p.Unknown(sets)...)
-	r.Warnings = p.Lint(snap, sets)
 	if len(r.Problems) == 0 {
 		r.Policy = p
-		r.Failures = p.Run(ctx, checks, snap, sets, s.options.Now())
+		r.Failures = p.Run(ctx, checks, s.options.Snapshot(), sets, s.options.Now())
 	}
 	return r
 }
