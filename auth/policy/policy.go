@@ -10,7 +10,15 @@
 // time. Only such rules are looked at again for each call, and arguments are
 // decoded only where one reads them.
 //
-// The package does not say who the caller is; package auth does. docs/policy.md
+//	Parse ─ Policy ─┬ NewEnforcer ─ Enforcer ─ Admit, View, Check   decide
+//	                │                        ─ Decide, Explain      say why
+//	                │                        ─ Effective, WhoCan    say who may do what
+//	                │                        ─ Impact               replay recorded calls
+//	                ├ Run, Lint, Diff, CheckLockout                 judge a policy before it is in force
+//	OpenStore ─ Store ─ drafts, versions, Activate, Rollback, Follow
+//
+// The package does not say who the caller is; package auth does. It records
+// nothing and ends no calls: whoever puts a policy in force does. docs/policy.md
 // is the guide for those who write policies.
 package policy
 

@@ -412,3 +412,34 @@ func TestManyRules(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 }
+
+// TestFollowWhileTheStateIsAway closes the state under a follower: it is told so,
+// once, and is told no other policy.
+func TestFollowWhileTheStateIsAway(t *testing.T) {
+	st := newState(t, state.Options{})
+	s := storeIn(t, st, StoreOptions{})
+	first := put(t, s, adminRules, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	e := NewEnforcer(mustParse(t, ""), Options{})
+	var faults []error
+	for now, err := range s.Follow(ctx) {
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		e.Set(now.Policy)
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(faults) != 1 || !errors.Is(faults[0], state.ErrUnavailable) {
+		t.Errorf("faults %v", faults)
+	}
+	if e.Policy().Version() != first.SHA256[:16] || e.Check(t.Context(), Request{Principal: admin(), Object: "admin/policy", Action: "admin"}) != nil {
+		t.Errorf("in force is %s", e.Policy().Version())
+	}
+	if _, err := s.Load(ctx); !errors.Is(err, state.ErrUnavailable) {
+		t.Error(err)
+	}
+}

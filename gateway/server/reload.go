@@ -20,7 +20,10 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.readPolicy(ctx, cfg)
+	p := s.policy.Policy()
+	if cfg.Policy.File != "" || s.config.Load().Policy.File != "" { // Otherwise followVersions renews it.
+		p, err = s.readPolicy(ctx, cfg)
+	}
 	if err == nil {
 		err = known(p, named)
 	}
