@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 //
 //	up FLAG…      start gateway dev on free ports; sets ADDR, GRPC and DATA
 //	exits N ARG…  run gateway, which must end with that exit status
+//	crash N RATE  kill it N times while RATE calls a second are made, and look that the audit
+//	              log has every call that was answered
 //	down          end it as an operator would, and wait
 //	hurry         end it with two signals while a call is under way
 //	as PERSONA    take that persona's token, or with "nobody" none
@@ -83,7 +85,7 @@ func params(p testscript.Params) testscript.Params {
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
 		"stream": stream, "socket": socket, "capture": capture,
-		"up": up, "down": down, "hurry": hurry, "exits": exits, "as": as, "http": send, "until": until,
+		"crash": crash, "up": up, "down": down, "hurry": hurry, "exits": exits, "as": as, "http": send, "until": until,
 		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
 		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
 	}
