@@ -40,7 +40,7 @@ func newAudit(a *app) *cobra.Command {
 	cmd.PersistentFlags().StringVar(&dir, "dir", "", "directory of the audit log")
 	cmd.PersistentFlags().StringVar(&file, "config", "", "configuration that says where the audit log is")
 	cmd.AddCommand(newAuditTail(a, find), newAuditVerify(a, find), newAuditKey(a, find),
-		newAuditQuery(a, find), newAuditProve(a, find))
+		newAuditQuery(a, find), newAuditProve(a, find), newAuditExport(a, find))
 	return cmd
 }
 

@@ -113,6 +113,32 @@ runs keeps up to date, and which is made here otherwise.`,
 	return cmd
 }
 
+func newAuditExport(a *app, find func() (string, error)) *cobra.Command {
+	var flags filterFlags
+	var format string
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write the audit log in another form", Args: cobra.NoArgs,
+		Long: `Write records to standard output, the oldest first: as they stand in the log (jsonl), as events of the
+Open Cybersecurity Schema Framework (ocsf), or as syslog messages of RFC 5424 with their lengths (syslog).
+To send records on as they come, configure audit.exports.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := find()
+			if err != nil {
+				return err
+			}
+			filter, err := flags.get()
+			if err != nil {
+				return err
+			}
+			_, err = audit.Write(cmd.Context(), a.std.out, dir, filter, audit.Format(format))
+			return err
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVar(&format, "format", "jsonl", "jsonl, ocsf or syslog")
+	return cmd
+}
+
 func newAuditProve(a *app, find func() (string, error)) *cobra.Command {
 	var since, check string
 	var keys []string

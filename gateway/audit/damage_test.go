@@ -18,7 +18,7 @@ import (
 func closedLog(t *testing.T, calls int) string {
 	t.Helper()
 	dir := t.TempDir()
-	l := mustOpen(t, Options{Dir: dir, SegmentBytes: 2 << 10})
+	l := mustOpen(t, Options{Dir: dir, Node: "n1", SegmentBytes: 2 << 10})
 	for i := range calls {
 		do(t.Context(), l, testCall(fmt.Sprint("tool", i)), gateway.TextResult("x"), nil)
 	}

@@ -17,6 +17,7 @@ func (r *report) check(c *Config) {
 		r.add("state.replicas", "the embedded state engine keeps one copy", "set nats_url, or leave replicas at 1")
 	}
 	r.checkSources(c.Sources)
+	r.checkExports(c.Audit.Exports)
 	r.checkToolsets(c)
 }
 
@@ -82,6 +83,14 @@ func (r *report) distinct(seen map[string]int, value string, i int, item, key st
 		return
 	}
 	seen[value] = i
+}
+
+// checkExports finds exports of the audit log that share a name.
+func (r *report) checkExports(exports []AuditExport) {
+	names := map[string]int{}
+	for i, e := range exports {
+		r.distinct(names, e.Name, i, fmt.Sprintf("audit.exports[%d]", i), "name")
+	}
 }
 
 // checkSources finds sources that no call could reach.

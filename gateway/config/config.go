@@ -151,6 +151,9 @@ type Audit struct {
 	// are on disk. Without it they are kept however large they are.
 	RetainBytes Size `yaml:"retain_bytes" min:"1MiB"`
 
+	// Other places that records are sent to as they come, each at least once.
+	Exports []AuditExport `yaml:"exports" max:"16"`
+
 	// What an action waits for, by the kind of action. With `strict`, a record of
 	// the intent is on disk before the service is asked, and the action is refused
 	// where that fails. With `wal`, its record is written before the caller gets
@@ -159,6 +162,36 @@ type Audit struct {
 	// that say that they are destructive, and what administrators do, are
 	// always strict.
 	Modes AuditModes `yaml:"modes"`
+}
+
+// AuditExport is a place that records are sent to.
+type AuditExport struct {
+	// Name of the export. How far it has come is kept under it.
+	Name string `yaml:"name" format:"name" required:"true"`
+
+	// Address of a syslog server, which gets messages of RFC 5424 over TLS.
+	Syslog string `yaml:"syslog" format:"address" oneof:"target"`
+
+	// Send to the syslog server over plain TCP.
+	Plain bool `yaml:"plain" with:"syslog"`
+
+	// URL of a collector of OpenTelemetry logs over HTTP, such as
+	// `https://collector:4318/v1/logs`.
+	OTLP string `yaml:"otlp" format:"url" oneof:"target"`
+
+	// Headers sent to the collector.
+	Headers map[string]Secret `yaml:"headers" with:"otlp" keys:"header" max:"64"`
+
+	// Certificates of the authorities that the server's certificate may come
+	// from. By default those that the system trusts.
+	CAFile string `yaml:"ca_file" format:"file"`
+
+	// File that records are appended to.
+	File string `yaml:"file" format:"path" oneof:"target"`
+
+	// Form of a line in the file: as in the log, or events of the Open
+	// Cybersecurity Schema Framework.
+	Format string `yaml:"format" default:"jsonl" enum:"jsonl ocsf"`
 }
 
 // Redaction says what the records of some calls hold.

@@ -66,6 +66,7 @@ type Server struct {
 	base     string // public URL, without a slash at the end
 	state    *state.State
 	audit    *audit.Log
+	exports  *exports
 	policy   *policy.Enforcer
 	policies *policy.Store
 	rewatch  atomic.Pointer[context.CancelFunc] // lets watchPolicy look where the policy is now
@@ -123,6 +124,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Server, err err
 		{"listen", s.listen},
 		{"open state", s.openState},
 		{"open audit log", s.openAudit},
+		{"open audit exports", s.openExports},
 		{"load policy", s.loadPolicy},
 		{"join the road", s.joinRoad},
 		{"open identity", s.openIdentity},
@@ -169,7 +171,7 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() { failed <- s.grpcS.Serve(s.grpcL) }()
 	}
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.cluster.run, s.followEvents, s.announceEvents, s.watchPolicy, s.refusals.run} {
+	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.cluster.run, s.followEvents, s.announceEvents, s.watchPolicy, s.refusals.run, s.exports.run} {
 		tasks.Go(func() { task(life) })
 	}
 	tasks.Go(func() {
