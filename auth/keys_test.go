@@ -253,7 +253,7 @@ func TestKeyAllocations(t *testing.T) {
 		if _, err := k.Authenticate(ctx, Credential{Token: key}); err != nil {
 			t.Fatal(err)
 		}
-	}); n > 3 { // What is hashed, and what is decoded.
+	}); n > 6 { // What is hashed and decoded: three, and more with the race detector, under which pools forget.
 		t.Errorf("a key costs %v allocations", n)
 	}
 }
