@@ -81,7 +81,8 @@ type KeysOptions struct {
 	// MaxLife bounds how long a new key can be good for; 0 is a year.
 	MaxLife time.Duration
 
-	Logger *slog.Logger // required
+	Revocations *Revocations // consulted for each request, for what ends all of a principal's credentials; nil revokes nothing
+	Logger      *slog.Logger // required
 }
 
 // Keys are the API keys of the gateway, shared by all nodes and mirrored in
@@ -164,6 +165,9 @@ func (k *Keys) Authenticate(_ context.Context, c Credential) (*gateway.Principal
 		return nil, invalid(fmt.Errorf("API key %s (%s) has expired", id, v.Label))
 	}
 	h := k.hold(e)
+	if k.o.Revocations.Revoked(h.principal) {
+		return nil, invalid(fmt.Errorf("what %q was given is revoked", h.principal.ID))
+	}
 	h.use.note(now)
 	return h.principal, nil
 }

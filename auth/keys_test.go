@@ -183,6 +183,35 @@ func TestKeysEnd(t *testing.T) {
 	eventually(t, "forgotten", func() bool { return len(k.List()) == 0 })
 }
 
+// TestKeysOfRevokedPrincipals ends all keys of a subject at once.
+func TestKeysOfRevokedPrincipals(t *testing.T) {
+	s := openState(t)
+	ctx, stop := context.WithCancel(t.Context())
+	r := must(OpenRevocations(ctx, s))
+	k := must(OpenKeys(ctx, s, KeysOptions{Secret: [32]byte{1}, Revocations: r, Logger: quiet()}))
+	t.Cleanup(func() { stop(); k.Wait() })
+	var keys []string
+	for range 2 {
+		key, _, err := k.Create(t.Context(), NewKey{Label: "x", Subject: "ci", Expires: inAnHour()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(k.try(t, key))
+		keys = append(keys, key)
+	}
+	if err := r.Revoke(t.Context(), Revocation{Principal: "key|client|ci", Before: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		eventually(t, "revoked", func() bool { _, err := k.try(t, key); return err != nil })
+	}
+	next, _, err := k.Create(t.Context(), NewKey{Label: "x", Subject: "ci", Expires: inAnHour()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(k.try(t, next)) // It was made after.
+}
+
 // TestKeyUses tells other nodes when a key was used.
 func TestKeyUses(t *testing.T) {
 	s := openState(t)

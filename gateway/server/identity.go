@@ -209,7 +209,7 @@ func (s *Server) openKeys(life context.Context, cfg *config.Config) error {
 		return err
 	}
 	life, end := context.WithCancel(life)
-	k, err := auth.OpenKeys(life, s.state, auth.KeysOptions{Secret: secret, MaxLife: cfg.Auth.APIKeys.MaxLife, Logger: s.log})
+	k, err := auth.OpenKeys(life, s.state, auth.KeysOptions{Secret: secret, MaxLife: cfg.Auth.APIKeys.MaxLife, Revocations: s.revocations, Logger: s.log})
 	if err != nil {
 		end()
 		return err
