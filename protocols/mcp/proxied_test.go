@@ -21,6 +21,8 @@ import (
 
 // busyServer is askingServer with tools that ask by their result, report, wait,
 // and change what there is.
+//
+//nolint:staticcheck // sampling, roots and logging are deprecated and have to work.
 func busyServer() *sdk.Server {
 	s := askingServer(func(o *sdk.ServerOptions) {
 		o.SubscribeHandler = func(context.Context, *sdk.SubscribeRequest) error { return nil }
@@ -40,11 +42,10 @@ func busyServer() *sdk.Server {
 		}}}, nil, nil
 	})
 	add("result_sample", func(_ context.Context, r *sdk.CallToolRequest, in word) (*sdk.CallToolResult, any, error) {
-		//nolint:staticcheck // sampling and roots are deprecated and have to work.
 		if a, ok := r.Params.InputResponses["q"].(*sdk.CreateMessageWithToolsResult); ok {
 			return say("%s", a.Content[0].(*sdk.TextContent).Text), nil, nil
 		}
-		return &sdk.CallToolResult{InputRequests: sdk.InputRequestMap{"q": &sdk.CreateMessageParams{ //nolint:staticcheck // as above.
+		return &sdk.CallToolResult{InputRequests: sdk.InputRequestMap{"q": &sdk.CreateMessageParams{
 			MaxTokens: 5, Messages: []*sdk.SamplingMessage{{Role: "user", Content: &sdk.TextContent{Text: in.Word}}},
 		}}}, nil, nil
 	})

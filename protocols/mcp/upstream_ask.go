@@ -104,7 +104,7 @@ func (c *client) leaveInquiry(i *inquiry) {
 	i.wg.Done()
 }
 
-var errMixed = errNotAsked("the gateway cannot tell whose question this is")
+const msgMixed = "the gateway cannot tell whose question this is"
 
 func errNotAsked(msg string) *wireError { return &wireError{code: codeInvalidRequest, message: msg} }
 
@@ -122,7 +122,7 @@ func (c *client) whose(r *outgoing, params json.RawMessage) (*inquiry, *wireErro
 		return i, nil
 	}
 	i, refused := c.sole()
-	if refused == errMixed {
+	if refused != nil && refused.message == msgMixed {
 		c.warn.Do(func() {
 			c.u.o.Logger.WarnContext(c.ctx, "the server asks without saying whom, over a connection that several principals share; "+
 				"nobody is asked (a source with sessions of each principal can ask)", slog.String("source", c.u.o.Name))
@@ -152,7 +152,7 @@ func (c *client) sole() (*inquiry, *wireError) {
 	defer c.mu.Unlock()
 	switch {
 	case c.mixed:
-		return nil, errMixed
+		return nil, errNotAsked(msgMixed)
 	case len(c.inquiries) == 0:
 		return nil, errNotAsked("no call is under way that this could be about")
 	case len(c.inquiries) > 1:
