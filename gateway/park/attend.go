@@ -77,7 +77,7 @@ func (l *Lot) ready(id uint64, gone bool) {
 // recovered ends a stream whose handler panics, and it alone.
 func (l *Lot) recovered(s *Stream) {
 	if p := recover(); p != nil {
-		l.o.Logger.Error("a stream failed", slog.Any("panic", p), slog.String("stack", string(debug.Stack()))) //nolint:sloglint // there is no context.
+		l.o.Logger.Error("a stream failed", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.give(s, errors.New("the handler failed"))

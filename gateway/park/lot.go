@@ -103,7 +103,7 @@ func (l *Lot) open() bool {
 	if l.poller, err = newPoller(); err == nil {
 		l.running.Go(func() { l.poller.wait(l.ready) })
 	} else if !errors.Is(err, errors.ErrUnsupported) {
-		l.o.Logger.Warn("parked connections take a goroutine each", slog.Any("cause", err)) //nolint:sloglint // there is no context.
+		l.o.Logger.Warn("parked connections take a goroutine each", slog.Any("cause", err))
 	}
 	l.running.Go(l.attend)
 	return true

@@ -402,10 +402,10 @@ func TestConcurrent(t *testing.T) {
 					}
 					var side, i int
 					var pad string
-					switch {
-					case got == "quiet\n":
+					switch got {
+					case "quiet\n":
 						continue
-					case got == "end\n":
+					case "end\n":
 						if next != [sides]int{lines, lines, lines, lines} {
 							t.Errorf("lines are missing: %v", next)
 						}

@@ -86,21 +86,21 @@ func (s *Stream) step(beat bool) (p progress) {
 	if !s.flush(&p) {
 		return p
 	}
-	if !s.last {
-		if more := s.do.Next(s); !more {
-			s.last = true
-			if s.chunked {
-				s.out = append(s.out, "0\r\n\r\n"...)
-			}
-		} else if beat && !p.wrote && len(s.out) == 0 {
-			s.Write(s.lot.o.Comment)
-		}
-		p.more = !s.last && s.Full()
-		if !s.flush(&p) {
-			return p
-		}
+	if s.last {
+		p.ended = true
+		return p
 	}
-	p.ended = s.last
+	switch {
+	case !s.do.Next(s):
+		s.last = true
+		if s.chunked {
+			s.out = append(s.out, "0\r\n\r\n"...)
+		}
+	case beat && !p.wrote && len(s.out) == 0:
+		s.Write(s.lot.o.Comment)
+	}
+	p.more = !s.last && s.Full()
+	p.ended = s.flush(&p) && s.last
 	return p
 }
 
@@ -141,6 +141,9 @@ func (s *Stream) some() (int, error) {
 	}
 	if err := s.conn.SetWriteDeadline(time.Now().Add(s.lot.o.WriteTimeout)); err != nil {
 		return 0, err
+	}
+	if s.raw == nil {
+		return s.conn.Write(s.out)
 	}
 	return s.conn.Write(s.out[:min(len(s.out), piece)])
 }

@@ -157,7 +157,7 @@ func (x *exchange) pump() {
 			}
 		}
 		if err == nil && dropped > 0 {
-			err = out.comment(strconv.Itoa(dropped) + " notifications were dropped: they were not read fast enough")
+			err = out.comment(droppedText(int64(dropped)))
 		}
 		if closed {
 			break
@@ -166,6 +166,11 @@ func (x *exchange) pump() {
 	x.mu.Lock()
 	x.failed = err != nil
 	x.mu.Unlock()
+}
+
+// droppedText tells a client that it did not read fast enough.
+func droppedText(n int64) string {
+	return strconv.FormatInt(n, 10) + " notifications were dropped: they were not read fast enough"
 }
 
 // finish writes the response: as JSON, or as the last event of the stream.

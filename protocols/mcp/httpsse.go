@@ -21,10 +21,11 @@ var errClientGone = errors.New("the client has gone")
 // bring, and whose lines a stream takes.
 type sseSession struct {
 	*pipe
-	out   *sseWriter
-	turn  chan struct{} // full while a message is being handled, and when none may be any more
-	leave func()
-	noted gateway.OpenSession
+	out    *sseWriter
+	turn   chan struct{} // full while a message is being handled, and when none may be any more
+	leave  func()
+	noted  gateway.OpenSession
+	missed int64 // notifications that the client knows were dropped
 }
 
 // sseSessions are those that have a stream.
@@ -172,6 +173,10 @@ func (s *sseSession) Next(p *park.Stream) bool {
 			waiting = false
 		}
 	}
+	if n := s.dropped.Load(); n > s.missed && !p.Full() {
+		_ = s.out.comment(droppedText(n - s.missed)) // As above.
+		s.missed = n
+	}
 	if feed := s.told.Load(); feed != nil {
 		err := feed.deliver(s.principal, s)
 		return err == nil || errors.Is(err, errFull)
@@ -192,7 +197,8 @@ func (s *sseSession) idle() error { return nil }
 
 // Ended implements [park.Handler]. However the stream ended, the client begins
 // anew.
-func (s *sseSession) Ended(error) {
+func (s *sseSession) Ended(err error) {
+	s.f.slow(s.requests, s.principal, err)
 	s.f.sse.remove(s.key)
 	s.stop(errClientGone)
 	s.f.questions.end(s.key)

@@ -1,7 +1,9 @@
 package mcp_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +15,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -237,5 +240,49 @@ func TestPeersResume(t *testing.T) {
 	}
 	if err != nil || res.Content[0].(*sdk.TextContent).Text != "done" {
 		t.Errorf("%+v %v", res, err)
+	}
+}
+
+// TestSSEDroppedIsTold calls a tool that reports faster than anybody can be
+// told: the client learns how much it missed, and gets the answer.
+func TestSSEDroppedIsTold(t *testing.T) {
+	f := newFixture(t, mcp.FrontendOptions{QueueLength: 4})
+	err := f.funcs.AddTool(json.RawMessage(`{"name":"flood","description":"Floods.","inputSchema":{"type":"object"}}`), func(_ context.Context, call *gateway.Call) (*gateway.Result, error) {
+		for range 10000 {
+			call.Log(gateway.LogMessage{Level: "error", Data: json.RawMessage(`1`)})
+		}
+		return gateway.TextResult("done"), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.publish(t)
+	srv := f.serveSSE(t)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+"/sse", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := srv.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var endpoint string
+	told, done := false, false
+	for lines := bufio.NewScanner(res.Body); (!told || !done) && lines.Scan(); {
+		data, _ := strings.CutPrefix(lines.Text(), "data: ")
+		switch {
+		case endpoint == "" && data != lines.Text():
+			endpoint = data
+			postTo(t, srv, endpoint, "alice", request("initialize", `{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"t","version":"1"}}`))
+		case strings.Contains(data, "serverInfo"):
+			postTo(t, srv, endpoint, "alice", requestAs(2, "tools/call", `{"name":"flood"}`))
+		case strings.Contains(data, `"text":"done"`):
+			done = true
+		}
+		told = told || strings.HasSuffix(lines.Text(), "notifications were dropped: they were not read fast enough")
+	}
+	if !told || !done {
+		t.Errorf("told %v, done %v", told, done)
 	}
 }

@@ -3,6 +3,7 @@ package mcp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/trilith-gateway/trilith/auth"
@@ -93,6 +94,13 @@ func (s *standing) Next(*park.Stream) bool {
 	return false
 }
 
+// slow tells the operator of a client that was given up because it did not read.
+func (f *Frontend) slow(ctx context.Context, p *gateway.Principal, err error) {
+	if errors.Is(err, park.ErrSlow) {
+		f.o.Logger.InfoContext(ctx, "a stream was given up: its client did not read", slog.String("principal", p.ID))
+	}
+}
+
 // graceful reports whether the client is told of the end by a response: the
 // server closes, which is no error, the credential has expired, or a resource
 // can no longer be followed.
@@ -101,7 +109,8 @@ func (s *standing) graceful(err error) bool {
 }
 
 // Ended implements [park.Handler].
-func (s *standing) Ended(error) {
+func (s *standing) Ended(err error) {
+	s.f.slow(s.ctx, s.principal, err)
 	s.out.detach()
 	s.feed.leave()
 	s.cancel()
