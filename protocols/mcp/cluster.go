@@ -253,18 +253,16 @@ func (f *Frontend) Hear(data []byte) {
 }
 
 // sealNode returns a text that names this node to those who have the key, and
-// nothing to others. It opens for the same purpose, principal and session alone.
+// nothing to others, another one each time. It opens for the same purpose,
+// principal and session alone.
 func (f *Frontend) sealNode(purpose, owner string, session sessionKey) string {
-	var random [16]byte
-	name := newSuspension()
-	copy(random[:], name[:])
-	b := append(random[:], f.node...)
-	return base64.RawURLEncoding.EncodeToString(f.states.aead.Seal(nil, nil, b, sealedFor(purpose, owner, session)))
+	sealed := f.states.aead.Seal(nil, nil, []byte(f.node), sealedFor(purpose, owner, session)) // The nonce is random.
+	return base64.RawURLEncoding.EncodeToString(sealed)
 }
 
 // openNode returns the node that a text of sealNode names.
 func (f *Frontend) openNode(text, purpose, owner string, session sessionKey) (string, bool) {
-	if len(text) > base64.RawURLEncoding.EncodedLen(16+maxNode+f.states.aead.Overhead()) {
+	if len(text) > base64.RawURLEncoding.EncodedLen(maxNode+f.states.aead.Overhead()) {
 		return "", false
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -272,10 +270,7 @@ func (f *Frontend) openNode(text, purpose, owner string, session sessionKey) (st
 		return "", false
 	}
 	b, err := f.states.aead.Open(nil, nil, sealed, sealedFor(purpose, owner, session))
-	if err != nil || len(b) < 16 {
-		return "", false
-	}
-	return string(b[16:]), true
+	return string(b), err == nil
 }
 
 func sealedFor(purpose, owner string, session sessionKey) []byte {
