@@ -24,6 +24,8 @@ type word struct {
 // askingSource is a server of the Go SDK whose tools ask the client: a live one
 // while the call runs, another by its result, from which the SDK makes requests
 // for clients of the session era.
+//
+//nolint:staticcheck // sampling and roots are deprecated and have to work.
 func askingSource(live bool) *sdk.Server {
 	s := sdk.NewServer(&sdk.Implementation{Name: "asking", Version: "1"}, nil)
 	text := func(t string) (*sdk.CallToolResult, any, error) {
@@ -48,10 +50,9 @@ func askingSource(live bool) *sdk.Server {
 		return text(a.Action + " " + said)
 	})
 	sdk.AddTool(s, &sdk.Tool{Name: "sample"}, func(ctx context.Context, r *sdk.CallToolRequest, in word) (*sdk.CallToolResult, any, error) {
-		//nolint:staticcheck // sampling and roots are deprecated and have to work.
 		q := &sdk.CreateMessageParams{MaxTokens: 5, Messages: []*sdk.SamplingMessage{{Role: "user", Content: &sdk.TextContent{Text: in.Word}}}}
 		if live {
-			a, err := r.Session.CreateMessage(ctx, q) //nolint:staticcheck // as above.
+			a, err := r.Session.CreateMessage(ctx, q)
 			if err != nil {
 				return fail(err)
 			}
@@ -67,7 +68,7 @@ func askingSource(live bool) *sdk.Server {
 		a, ok := r.Params.InputResponses["q"].(*sdk.ListRootsResult)
 		if live {
 			var err error
-			if a, err = r.Session.ListRoots(ctx, nil); err != nil { //nolint:staticcheck // as above.
+			if a, err = r.Session.ListRoots(ctx, nil); err != nil {
 				return fail(err)
 			}
 		} else if !ok {
