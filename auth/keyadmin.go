@@ -13,6 +13,9 @@ import (
 // ErrNoKey is the error for an API key that does not exist.
 var ErrNoKey = errors.New("no such API key")
 
+// ErrBadKey is the error for what cannot be an API key. Its text says why.
+var ErrBadKey = errors.New("cannot be an API key")
+
 // NewKey says what an API key is to be. It grants what it says: whether whoever
 // asks for it may grant that is for the caller to decide.
 type NewKey struct {
@@ -64,7 +67,7 @@ func (k *Keys) Create(ctx context.Context, n NewKey) (string, Key, error) {
 func (k *Keys) store(ctx context.Context, id, key string, n NewKey) (Key, error) {
 	now := time.Now().UTC()
 	if err := n.check(now, k.o.MaxLife); err != nil {
-		return Key{}, fmt.Errorf("API key: %w", err)
+		return Key{}, fmt.Errorf("%w: %w", ErrBadKey, err)
 	}
 	if n.Subject == "" {
 		n.Subject = id

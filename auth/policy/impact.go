@@ -135,7 +135,7 @@ func (r *replay) call(call *Recorded) {
 		return
 	}
 	if call.Principal.Kind == "" {
-		identify(&call.Principal)
+		Identify(&call.Principal)
 	}
 	r.out.Calls++
 	if r.out.From.IsZero() || call.Time.Before(r.out.From) {
@@ -164,8 +164,9 @@ func (r *replay) call(call *Recorded) {
 	r.note(call, was, is, before, after)
 }
 
-// identify takes the issuer, kind and subject of a principal from its id.
-func identify(p *gateway.Principal) {
+// Identify takes the issuer, kind and subject of a principal from its id, and
+// reports whether the id is one.
+func Identify(p *gateway.Principal) bool {
 	at := -1
 	for _, kind := range []string{"user", "client", "anonymous"} {
 		if i := strings.Index(p.ID, "|"+kind+"|"); i >= 0 && (at < 0 || i < at) {
@@ -173,6 +174,7 @@ func identify(p *gateway.Principal) {
 			p.Kind, p.Issuer, p.Subject = kind, p.ID[:i], p.ID[i+len(kind)+2:]
 		}
 	}
+	return at >= 0
 }
 
 func (r *replay) question(c *compiled, call *Recorded, t *target) *question {

@@ -109,7 +109,7 @@ func TestIdentify(t *testing.T) {
 		"nobody":                       "  ",
 	} {
 		p := gateway.Principal{ID: id}
-		identify(&p)
+		Identify(&p)
 		if got := p.Kind + " " + p.Issuer + " " + p.Subject; got != want {
 			t.Errorf("%s is %q, want %q", id, got, want)
 		}

@@ -17,8 +17,8 @@ import (
 func newPolicy(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "policy", Short: "See and change who may do what",
-		Long: `See and change the policy of a running gateway. A change is the draft first; "policy edit" and
-"policy apply" save one, show which recorded calls it would decide otherwise, and put it in force.`,
+		Long: `See and change the policy of a running gateway. A change is a draft first; "policy edit" and
+"policy apply" make one, show which recorded calls it would decide otherwise, and put it in force.`,
 	}
 	cmd.AddCommand(
 		newPolicyGet(a), newPolicyHistory(a), newPolicyDiff(a), newPolicyLint(a), newPolicyTest(a), newPolicyImpact(a),
@@ -66,9 +66,9 @@ func newPolicyHistory(a *app) *cobra.Command {
 				if v.GetActive() {
 					mark = "in force"
 				}
-				rows = append(rows, []string{strconv.FormatInt(v.GetId(), 10), mark, when(v.GetActivated()), v.GetAuthor(), strconv.Itoa(int(v.GetRules())), v.GetComment()})
+				rows = append(rows, []string{strconv.FormatInt(v.GetId(), 10), mark, when(v.GetActivated()), v.GetActivatedBy(), v.GetComment()})
 			}
-			return a.answer(raw, []string{"VERSION", "", "SINCE", "BY", "RULES", "COMMENT"}, rows)
+			return a.answer(raw, []string{"VERSION", "", "SINCE", "BY", "COMMENT"}, rows)
 		},
 	}
 }
@@ -76,7 +76,7 @@ func newPolicyHistory(a *app) *cobra.Command {
 func newPolicyDiff(a *app) *cobra.Command {
 	var req adminv1.DiffPolicyRequest
 	cmd := &cobra.Command{
-		Use: "diff", Short: "Compare two policies rule by rule: by default the one in force and the draft", Args: cobra.NoArgs,
+		Use: "diff", Short: "Compare two policies rule by rule", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var res adminv1.DiffPolicyResponse
 			raw, err := a.administer(cmd.Context(), http.MethodPost, "policy:diff", nil, &req, &res)
@@ -90,7 +90,10 @@ func newPolicyDiff(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().Int64Var(&req.From, "from", 0, "a version (default: the one in force)")
-	cmd.Flags().Int64Var(&req.To, "to", 0, "a version (default: the draft)")
+	cmd.Flags().Int64Var(&req.To, "to", 0, "a version")
+	cmd.Flags().StringVar(&req.Draft, "draft", "", "a draft")
+	cmd.MarkFlagsOneRequired("to", "draft")
+	cmd.MarkFlagsMutuallyExclusive("to", "draft")
 	return cmd
 }
 
@@ -110,9 +113,9 @@ var errProblems = errors.New("the policy has mistakes")
 
 func newPolicyLint(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "lint [FILE]", Short: "Find mistakes in a policy, by default in the draft", Args: cobra.MaximumNArgs(1),
+		Use: "lint FILE", Short: "Find mistakes in a policy", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := fileOf(args)
+			csv, err := readFile(args[0])
 			if err != nil {
 				return err
 			}
@@ -157,27 +160,33 @@ func mistaken(all []*adminv1.PolicyProblem) error {
 	return nil
 }
 
-// fileOf reads the file that the arguments name, if they do.
-func fileOf(args []string) (string, error) {
-	if len(args) == 0 {
-		return "", nil
-	}
-	b, err := os.ReadFile(args[0])
+func readFile(name string) (string, error) {
+	b, err := os.ReadFile(name) //nolint:gosec // The person at the terminal names it.
 	return string(b), err
 }
 
+// failures prints the checks that a policy does not hold.
+func (a *app) failures(all []*adminv1.PolicyFailure) error {
+	for _, f := range all {
+		if err := a.printf("checks:%d: %s: %s\n", f.GetLine(), safeText(f.GetText()), safeText(f.GetReason())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func newPolicyTest(a *app) *cobra.Command {
-	var tests string
+	var checks string
 	cmd := &cobra.Command{
-		Use: "test [FILE]", Short: "Run the saved tests against a policy, by default the draft", Args: cobra.MaximumNArgs(1),
+		Use: "test FILE", Short: "Hold a policy against the checks that are saved with the one in force", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := fileOf(args)
+			csv, err := readFile(args[0])
 			if err != nil {
 				return err
 			}
 			req := &adminv1.TestPolicyRequest{Csv: csv}
-			if tests != "" {
-				if req.Tests, err = fileOf([]string{tests}); err != nil {
+			if checks != "" {
+				if req.Checks, err = readFile(checks); err != nil {
 					return err
 				}
 			}
@@ -186,33 +195,29 @@ func newPolicyTest(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var rows [][]string
-			for _, t := range res.GetTests() {
-				outcome := "ok"
-				if !t.GetPassed() {
-					outcome = "FAILED"
-				}
-				rows = append(rows, []string{outcome, t.GetText(), t.GetReason()})
+			if a.output == "json" {
+				err = a.indent(raw)
+			} else if err = errors.Join(a.problems(res.GetProblems()), a.failures(res.GetFailures())); err == nil {
+				err = a.printf("%d checks, %d do not hold\n", res.GetChecks(), len(res.GetFailures()))
 			}
-			if err := a.answer(raw, []string{"", "TEST", "BECAUSE"}, rows); err != nil {
-				return err
+			if err == nil && len(res.GetFailures()) > 0 {
+				err = errChecks
 			}
-			if n := res.GetFailed(); n > 0 {
-				return fmt.Errorf("%d tests failed", n)
-			}
-			return nil
+			return errors.Join(err, mistaken(res.GetProblems()))
 		},
 	}
-	cmd.Flags().StringVar(&tests, "tests", "", "a file of tests, instead of the saved ones")
+	cmd.Flags().StringVar(&checks, "checks", "", "a file of checks, instead of the saved ones")
 	return cmd
 }
+
+var errChecks = errors.New("checks do not hold")
 
 func newPolicyImpact(a *app) *cobra.Command {
 	var days int32
 	cmd := &cobra.Command{
-		Use: "impact [FILE]", Short: "Show which recorded calls a policy would decide otherwise, by default the draft", Args: cobra.MaximumNArgs(1),
+		Use: "impact FILE", Short: "Show which recorded calls a policy would decide otherwise", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := fileOf(args)
+			csv, err := readFile(args[0])
 			if err != nil {
 				return err
 			}
@@ -246,22 +251,21 @@ func (a *app) impact(ctx context.Context, req *adminv1.GetPolicyImpactRequest) e
 	}
 	var rows [][]string
 	for _, c := range res.GetChanges() {
-		then := "denied"
-		if c.GetAllowedThen() {
-			then = "allowed"
+		rule := c.GetAfterRule()
+		if rule == "" {
+			rule = "no rule"
 		}
 		who := c.GetPrincipalName()
 		if who == "" {
 			who = c.GetPrincipal()
 		}
-		rows = append(rows, []string{then, strconv.FormatInt(c.GetCalls(), 10), who, c.GetAction(), c.GetObject(), c.GetReason()})
+		rows = append(rows, []string{c.GetAfter(), strconv.FormatInt(c.GetCalls(), 10), who, c.GetAction(), c.GetObject(), rule})
 	}
 	return a.table([]string{"THEN", "CALLS", "WHO", "ACTION", "OBJECT", "BECAUSE"}, rows)
 }
 
 func newPolicyRollback(a *app) *cobra.Command {
-	var comment string
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use: "rollback VERSION", Short: "Put an earlier version in force again", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			to, err := strconv.ParseInt(args[0], 10, 64)
@@ -273,13 +277,11 @@ func newPolicyRollback(a *app) *cobra.Command {
 				return err
 			}
 			var res adminv1.RollbackPolicyResponse
-			req := &adminv1.RollbackPolicyRequest{To: to, Active: now.GetPolicy().GetId(), Comment: comment}
+			req := &adminv1.RollbackPolicyRequest{To: to, Active: now.GetPolicy().GetId()}
 			if _, err := a.administer(cmd.Context(), http.MethodPost, "policy:rollback", nil, req, &res); err != nil {
 				return err
 			}
 			return a.printf("version %d is in force, with the rules of version %d\n", res.GetPolicy().GetId(), to)
 		},
 	}
-	cmd.Flags().StringVarP(&comment, "comment", "m", "", "why")
-	return cmd
 }

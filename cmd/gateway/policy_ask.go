@@ -20,18 +20,11 @@ func whoFlags(cmd *cobra.Command, who *adminv1.Subject) {
 
 func newPolicyExplain(a *app) *cobra.Command {
 	req := &adminv1.ExplainPolicyRequest{Who: &adminv1.Subject{}}
-	var file string
 	cmd := &cobra.Command{
 		Use: "explain ACTION OBJECT", Short: "Say whether somebody may do something, and why", Args: cobra.ExactArgs(2),
 		Example: `  gateway policy explain --as group:eng call tool/github/delete_repo`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Action, req.Object = args[0], args[1]
-			var err error
-			if file != "" {
-				if req.Csv, err = fileOf([]string{file}); err != nil {
-					return err
-				}
-			}
 			var res adminv1.ExplainPolicyResponse
 			raw, err := a.administer(cmd.Context(), http.MethodPost, "policy:explain", nil, req, &res)
 			if err != nil {
@@ -45,7 +38,6 @@ func newPolicyExplain(a *app) *cobra.Command {
 	}
 	whoFlags(cmd, req.GetWho())
 	cmd.Flags().StringVar(&req.ArgumentsJson, "arguments", "", "the arguments of the call, a JSON object, for rules with a condition")
-	cmd.Flags().StringVar(&file, "file", "", "a policy to ask instead of the one in force")
 	return cmd
 }
 
@@ -81,9 +73,9 @@ func newPolicyPermissions(a *app) *cobra.Command {
 			}
 			var rows [][]string
 			for _, p := range res.GetPermissions() {
-				rows = append(rows, []string{p.GetObject(), strings.Join(p.GetActions(), " "), condition(p.GetConditional()), p.GetRule()})
+				rows = append(rows, []string{p.GetObject(), p.GetAction(), condition(p.GetConditional()), p.GetRule()})
 			}
-			return a.answer(raw, []string{"OBJECT", "ACTIONS", "", "RULE"}, rows)
+			return a.answer(raw, []string{"OBJECT", "ACTION", "", "RULE"}, rows)
 		},
 	}
 	whoFlags(cmd, req.GetWho())
@@ -101,9 +93,9 @@ func newPolicyGrantees(a *app) *cobra.Command {
 			}
 			var rows [][]string
 			for _, g := range res.GetGrantees() {
-				rows = append(rows, []string{g.GetSubject(), g.GetDomain(), condition(g.GetConditional()), g.GetRule()})
+				rows = append(rows, []string{g.GetSubject(), g.GetTenant(), condition(g.GetConditional()), g.GetRule()})
 			}
-			return a.answer(raw, []string{"SUBJECT", "DOMAIN", "", "RULE"}, rows)
+			return a.answer(raw, []string{"SUBJECT", "TENANT", "", "RULE"}, rows)
 		},
 	}
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,14 +23,14 @@ type edit struct {
 	*app
 
 	comment string
-	tests   string // file; "" keeps the saved ones
+	checks  string // file; "" keeps the saved ones
 	yes     bool   // do not ask
 	days    int32
 }
 
 func (e *edit) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&e.comment, "comment", "m", "", "why")
-	cmd.Flags().StringVar(&e.tests, "tests", "", "a file of tests to save with the policy")
+	cmd.Flags().StringVar(&e.checks, "checks", "", "a file of checks to save with the policy")
 	cmd.Flags().BoolVarP(&e.yes, "yes", "y", false, "put it in force without asking")
 	cmd.Flags().Int32Var(&e.days, "days", 7, "how far to look back for calls that would be decided otherwise")
 }
@@ -38,7 +40,7 @@ func newPolicyApply(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "apply FILE", Short: "Put a policy in force, after showing what it changes", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := fileOf(args)
+			csv, err := readFile(args[0])
 			if err != nil {
 				return err
 			}
@@ -68,16 +70,11 @@ func newPolicyEdit(a *app) *cobra.Command {
 	return cmd
 }
 
-// edited has a person edit the draft, or the policy in force where there is
-// none.
+// edited has a person edit the policy in force.
 func (e *edit) edited(ctx context.Context) (csv string, changed bool, err error) {
-	now, draft, err := e.current(ctx)
-	if err != nil {
+	var now adminv1.GetPolicyResponse
+	if _, err := e.administer(ctx, http.MethodGet, "policy", nil, nil, &now); err != nil {
 		return "", false, err
-	}
-	before := now.GetCsv()
-	if draft != nil {
-		before = draft.GetCsv()
 	}
 	dir, err := os.MkdirTemp("", "policy")
 	if err != nil {
@@ -85,13 +82,10 @@ func (e *edit) edited(ctx context.Context) (csv string, changed bool, err error)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // It is in the directory for what is temporary.
 	file := filepath.Join(dir, "policy.csv")
-	if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(now.GetPolicy().GetCsv()), 0o600); err != nil {
 		return "", false, err
 	}
-	editor := os.Getenv("VISUAL")
-	if editor == "" {
-		editor = os.Getenv("EDITOR")
-	}
+	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
 	if editor == "" {
 		return "", false, usageError{errors.New("set EDITOR to the program to edit with, or use policy apply FILE")}
 	}
@@ -101,71 +95,66 @@ func (e *edit) edited(ctx context.Context) (csv string, changed bool, err error)
 	if err := run.Run(); err != nil {
 		return "", false, fmt.Errorf("%s: %w", words[0], err)
 	}
-	after, err := os.ReadFile(file) //nolint:gosec // It was made above.
-	return string(after), string(after) != now.GetCsv(), err
+	csv, err = readFile(file)
+	return csv, csv != now.GetPolicy().GetCsv(), err
 }
 
-// current returns the policy in force and the draft, nil where there is none.
-func (e *edit) current(ctx context.Context) (*adminv1.PolicyVersion, *adminv1.PolicyDraft, error) {
-	var now adminv1.GetPolicyResponse
-	if _, err := e.administer(ctx, http.MethodGet, "policy", nil, nil, &now); err != nil {
-		return nil, nil, err
-	}
-	var draft adminv1.GetPolicyDraftResponse
-	_, err := e.administer(ctx, http.MethodGet, "policy/draft", nil, nil, &draft)
-	if err != nil && !strings.HasSuffix(err.Error(), "(NOT_FOUND)") {
-		return nil, nil, err
-	}
-	return now.GetPolicy(), draft.GetDraft(), nil
-}
-
-// apply saves a policy as the draft, shows what it would change, asks, and puts
-// it in force.
+// apply makes a draft of a policy, shows what it would change, asks, and puts
+// it in force. The draft of one that is not put in force stays.
 func (e *edit) apply(ctx context.Context, csv string) error {
-	now, draft, err := e.current(ctx)
-	if err != nil {
+	var made adminv1.CreatePolicyDraftResponse
+	if _, err := e.administer(ctx, http.MethodPost, "policy/drafts", nil, &adminv1.CreatePolicyDraftRequest{Comment: e.comment}, &made); err != nil {
 		return err
 	}
-	save := &adminv1.SavePolicyDraftRequest{Revision: draft.GetRevision(), Csv: csv, Tests: now.GetTests(), Comment: e.comment}
-	if draft != nil {
-		save.Tests = draft.GetTests()
+	id := made.GetDraft().GetId()
+	if err := e.tryDraft(ctx, made.GetDraft(), csv); err != nil {
+		return fmt.Errorf("%w (not in force; kept as draft %s)", err, safeText(id))
 	}
-	if e.tests != "" {
-		if save.Tests, err = fileOf([]string{e.tests}); err != nil {
+	return nil
+}
+
+var errNotAgreed = errors.New("not confirmed")
+
+func (e *edit) tryDraft(ctx context.Context, draft *adminv1.PolicyDraft, csv string) error {
+	save := &adminv1.SavePolicyDraftRequest{Revision: draft.GetRevision(), Csv: &csv}
+	if e.checks != "" {
+		checks, err := readFile(e.checks)
+		if err != nil {
 			return err
 		}
+		save.Checks = &checks
 	}
 	var saved adminv1.SavePolicyDraftResponse
-	if _, err := e.administer(ctx, http.MethodPut, "policy/draft", nil, save, &saved); err != nil {
+	path := "policy/drafts/" + url.PathEscape(draft.GetId())
+	if _, err := e.administer(ctx, http.MethodPut, path, nil, save, &saved); err != nil {
 		return err
 	}
-	if err := e.problems(saved.GetProblems()); err != nil {
+	if err := errors.Join(e.problems(saved.GetProblems()), e.failures(saved.GetFailures()), mistaken(saved.GetProblems())); err != nil {
 		return err
 	}
-	if err := mistaken(saved.GetProblems()); err != nil {
-		return fmt.Errorf("%w; it is kept as the draft", err)
+	if len(saved.GetFailures()) > 0 {
+		return errChecks
 	}
 	var changes adminv1.DiffPolicyResponse
-	if _, err := e.administer(ctx, http.MethodPost, "policy:diff", nil, &adminv1.DiffPolicyRequest{}, &changes); err != nil {
+	if _, err := e.administer(ctx, http.MethodPost, "policy:diff", nil, &adminv1.DiffPolicyRequest{Draft: draft.GetId()}, &changes); err != nil {
 		return err
 	}
 	if err := e.printf("%s", diff(&changes)); err != nil {
 		return err
 	}
-	table := *e.app
-	table.output = "table"
-	if err := table.impact(ctx, &adminv1.GetPolicyImpactRequest{Days: e.days}); err != nil {
+	people := *e.app
+	people.output = "table"
+	if err := people.impact(ctx, &adminv1.GetPolicyImpactRequest{Draft: draft.GetId(), Days: e.days}); err != nil {
 		return err
 	}
 	if !e.yes {
-		ok, err := e.agreed(ctx)
-		if err != nil || !ok {
-			return errors.Join(err, e.printf("not put in force; it is kept as the draft\n"))
+		if ok, err := e.agreed(ctx); err != nil || !ok {
+			return cmp.Or(err, errNotAgreed)
 		}
 	}
 	var res adminv1.ActivatePolicyResponse
-	req := &adminv1.ActivatePolicyRequest{Revision: saved.GetDraft().GetRevision(), Active: now.GetId(), Comment: e.comment}
-	if _, err := e.administer(ctx, http.MethodPost, "policy:activate", nil, req, &res); err != nil {
+	req := &adminv1.ActivatePolicyRequest{Revision: saved.GetDraft().GetRevision()}
+	if _, err := e.administer(ctx, http.MethodPost, path+":activate", nil, req, &res); err != nil {
 		return err
 	}
 	return e.printf("version %d is in force\n", res.GetPolicy().GetId())

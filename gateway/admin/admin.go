@@ -16,7 +16,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/audit"
+	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
 // by is how errors of this package name it.
@@ -28,6 +32,15 @@ type Options struct {
 	Node     string // the name of this node
 	Registry *gateway.Registry
 	Sessions *gateway.Sessions
+
+	Policies *policy.Store
+	Enforcer *policy.Enforcer // required
+
+	Keys        *auth.Keys
+	Revocations *auth.Revocations
+
+	Audit    *audit.Log
+	AuditDir string // where Audit is
 }
 
 // New returns the source of administration.
@@ -40,6 +53,18 @@ func New(o Options) (*gateway.Funcs, error) {
 	}
 	if o.Sessions != nil {
 		methods = append(methods, s.sessionMethods()...)
+	}
+	if o.Revocations != nil {
+		methods = append(methods, change("SessionService", "RevokeCredentials", s.revokeCredentials))
+	}
+	if o.Policies != nil {
+		methods = append(methods, s.policyMethods()...)
+	}
+	if o.Keys != nil {
+		methods = append(methods, s.keyMethods()...)
+	}
+	if o.Audit != nil {
+		methods = append(methods, s.auditMethods()...)
 	}
 	for _, m := range methods {
 		if err := m.add(f); err != nil {
@@ -109,6 +134,25 @@ func refusal(err error) error {
 		return known
 	}
 	return &gateway.Error{Code: gateway.Internal, By: by, Msg: "internal error", Err: err}
+}
+
+// invalid returns the refusal of a request.
+func invalid(format string, args ...any) error {
+	return &gateway.Error{Code: gateway.InvalidArgument, By: by, Msg: fmt.Sprintf(format, args...)}
+}
+
+// stateError returns a failure of the shared state as what the administrator
+// is told.
+func stateError(err error) error {
+	switch {
+	case errors.Is(err, state.ErrUnavailable):
+		return &gateway.Error{Code: gateway.Unavailable, By: by, Msg: "the shared state is away", Err: err}
+	case errors.Is(err, state.ErrTooLarge):
+		return &gateway.Error{Code: gateway.ResourceExhausted, By: by, Msg: "that is too much to be kept", Err: err}
+	case errors.Is(err, state.ErrConflict):
+		return &gateway.Error{Code: gateway.Aborted, By: by, Msg: "somebody else has changed that meanwhile", Err: err}
+	}
+	return refusal(err)
 }
 
 // add adds the method to the source, under the name that doors know.

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
@@ -48,4 +50,27 @@ func (s *service) endSession(_ context.Context, _ *gateway.Call, req *adminv1.En
 		return nil, &gateway.Error{Code: gateway.NotFound, By: by, Msg: "no session of that id is open on this node"}
 	}
 	return &adminv1.EndSessionResponse{}, nil
+}
+
+// revokeCredentials revokes, then ends what those who hold the credentials have
+// open on this node. Other nodes do the same when they learn of it.
+func (s *service) revokeCredentials(ctx context.Context, call *gateway.Call, req *adminv1.RevokeCredentialsRequest) (*adminv1.RevokeCredentialsResponse, error) {
+	r := auth.Revocation{Principal: req.GetPrincipal(), Token: req.GetTokenId(), Issuer: req.GetIssuer(), Reason: req.GetReason(), By: call.Principal.ID}
+	if r.Principal != "" {
+		r.Before = time.Now()
+	}
+	if (r.Principal == "") == (r.Token == "") || (r.Token == "") != (r.Issuer == "") {
+		return nil, invalid("the request names either a principal, or a token and its issuer")
+	}
+	if err := s.Revocations.Revoke(ctx, r); err != nil {
+		return nil, stateError(err)
+	}
+	why := &gateway.Error{Code: gateway.Unauthenticated, By: by, Msg: "the credential was revoked"}
+	ended := s.Sessions.End(func(x *gateway.Session) *gateway.Error {
+		if s.Revocations.Revoked(x.Principal) {
+			return why
+		}
+		return nil
+	})
+	return &adminv1.RevokeCredentialsResponse{Ended: int64(ended)}, nil
 }

@@ -6,12 +6,16 @@ import (
 
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/admin"
+	"github.com/trilith-gateway/trilith/gateway/config"
 )
 
 // administration returns the gateway of administration: a registry of its own,
 // which no list shows, behind the observers and gates of every call.
-func (s *Server) administration(ctx context.Context) (*gateway.Gateway, error) {
-	methods, err := admin.New(admin.Options{Node: s.state.Name(), Registry: s.registry, Sessions: &s.sessions})
+func (s *Server) administration(ctx context.Context, cfg *config.Config) (*gateway.Gateway, error) {
+	methods, err := admin.New(admin.Options{
+		Node: s.state.Name(), Registry: s.registry, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
+		Keys: s.keys, Revocations: s.revocations, Audit: s.audit, AuditDir: cfg.AuditDir(),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -180,7 +180,7 @@ func (s *Server) joinRoad(_ context.Context, cfg *config.Config) (err error) {
 // schema. Narrower gates stand after the policy. What all others admit is put on
 // record last, where that comes first.
 func (s *Server) road(r *gateway.Registry, narrower ...gateway.Gate) (*gateway.Gateway, error) {
-	gates := []gateway.Gate{s.audit.Gate(), s.policy}
+	gates := []gateway.Gate{s.audit.Gate(), credentialGate{s}, s.policy}
 	if s.scopes != nil {
 		gates = append(gates, s.scopes)
 	}
@@ -194,6 +194,7 @@ func (s *Server) observers() []gateway.Observer { return []gateway.Observer{s.au
 // openDoors makes the frontends and mounts them behind the Door.
 func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) {
 	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
+	s.sessions.Check = s.unwelcome
 	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
 		Challenge: s.stepUp, Sessions: &s.sessions, SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
@@ -224,7 +225,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 		return err
 	}
 	s.onClose(s.graphql.Close)
-	administration, err := s.administration(ctx)
+	administration, err := s.administration(ctx, cfg)
 	if err != nil {
 		return err
 	}

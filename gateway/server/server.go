@@ -171,7 +171,10 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() { failed <- s.grpcS.Serve(s.grpcL) }()
 	}
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.sources.run, s.toolsets.run, s.cluster.run, s.followEvents, s.announceEvents, s.watchPolicy, s.refusals.run, s.exports.run} {
+	for _, task := range []func(context.Context){
+		s.sources.run, s.toolsets.run, s.cluster.run, s.followEvents, s.announceEvents, s.watchPolicy, s.watchRevocations,
+		s.refusals.run, s.exports.run,
+	} {
 		tasks.Go(func() { task(life) })
 	}
 	tasks.Go(func() {

@@ -116,14 +116,15 @@ func adminMethods(path string) string {
 	return strings.Join(all, ", ")
 }
 
-// samePath reports whether a path is one of a pattern such as "/a/{id}/b".
+// samePath reports whether a path is one of a pattern such as "/a/{id}:b".
 func samePath(pattern, path string) bool {
 	p, q := strings.Split(pattern, "/"), strings.Split(path, "/")
 	if len(p) != len(q) {
 		return false
 	}
 	for i, segment := range p {
-		if segment != q[i] && !strings.HasPrefix(segment, "{") {
+		_, verb, variable := strings.Cut(segment, "}")
+		if _, asked, _ := strings.Cut(q[i], ":"); segment != q[i] && (!variable || ":"+asked != verb && asked+verb != "") {
 			return false
 		}
 	}

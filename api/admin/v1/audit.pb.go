@@ -23,31 +23,36 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A RecordFilter lets through records that match all that is set.
+// A RecordFilter lets through records that match all that is set. In patterns, "*" stands for any text, slashes
+// too, and "?" for one character.
 type RecordFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Not before.
 	From *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// Before.
 	To *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
-	// The id of a principal, or its name.
+	// A pattern: the id of a principal, or its name.
 	Principal string `protobuf:"bytes,3,opt,name=principal,proto3" json:"principal,omitempty"`
-	// As in rules, with "*" at the end for all that begin so.
+	// A pattern: the object, as in rules.
 	Object string `protobuf:"bytes,4,opt,name=object,proto3" json:"object,omitempty"`
 	// "call", "read", "get", "complete", "subscribe", "list" or "admin".
 	Op string `protobuf:"bytes,5,opt,name=op,proto3" json:"op,omitempty"`
 	// The door: "mcp", "graphql", "grpc" or "rest".
 	Via string `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`
-	// "OK", or the code of a failure. "allowed" and "denied" stand for what the policy decided.
+	// "OK", or the code of a failure.
 	Code string `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`
-	// Who refused: "policy", "upstream/<source>" and so on.
+	// A pattern: who refused, such as "policy" or "upstream/*".
 	By string `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`
 	// The type of the record: "call", "door" and so on.
 	Type string `protobuf:"bytes,9,opt,name=type,proto3" json:"type,omitempty"`
 	// The identifier of a trace.
 	Trace string `protobuf:"bytes,10,opt,name=trace,proto3" json:"trace,omitempty"`
 	// The identifier of a call.
-	Id            string `protobuf:"bytes,11,opt,name=id,proto3" json:"id,omitempty"`
+	Id string `protobuf:"bytes,11,opt,name=id,proto3" json:"id,omitempty"`
+	// A pattern: the rule that refused.
+	Rule string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The tenant of the principal.
+	Tenant        string `protobuf:"bytes,13,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -159,6 +164,20 @@ func (x *RecordFilter) GetId() string {
 	return ""
 }
 
+func (x *RecordFilter) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *RecordFilter) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
 // ListRecordsRequest asks for a page of records.
 type ListRecordsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -235,7 +254,7 @@ func (x *ListRecordsRequest) GetPageToken() string {
 // ListRecordsResponse is a page of records.
 type ListRecordsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Each as it stands in the log, one JSON object.
+	// Each one JSON object.
 	RecordsJson []string `protobuf:"bytes,1,rep,name=records_json,json=recordsJson,proto3" json:"records_json,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -336,7 +355,7 @@ func (x *TailRecordsRequest) GetFilter() *RecordFilter {
 // TailRecordsResponse is one record.
 type TailRecordsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it stands in the log, one JSON object.
+	// One JSON object.
 	RecordJson string `protobuf:"bytes,1,opt,name=record_json,json=recordJson,proto3" json:"record_json,omitempty"`
 	// How many were left out before it.
 	Dropped       int64 `protobuf:"varint,2,opt,name=dropped,proto3" json:"dropped,omitempty"`
@@ -621,7 +640,7 @@ var File_admin_v1_audit_proto protoreflect.FileDescriptor
 
 const file_admin_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x14admin/v1/audit.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x02\n" +
+	"\x14admin/v1/audit.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n" +
 	"\fRecordFilter\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
 	"\x02to\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x1c\n" +
@@ -634,7 +653,9 @@ const file_admin_v1_audit_proto_rawDesc = "" +
 	"\x04type\x18\t \x01(\tR\x04type\x12\x14\n" +
 	"\x05trace\x18\n" +
 	" \x01(\tR\x05trace\x12\x0e\n" +
-	"\x02id\x18\v \x01(\tR\x02id\"\xa3\x01\n" +
+	"\x02id\x18\v \x01(\tR\x02id\x12\x12\n" +
+	"\x04rule\x18\f \x01(\tR\x04rule\x12\x16\n" +
+	"\x06tenant\x18\r \x01(\tR\x06tenant\"\xa3\x01\n" +
 	"\x12ListRecordsRequest\x12.\n" +
 	"\x06filter\x18\x01 \x01(\v2\x16.admin.v1.RecordFilterR\x06filter\x12!\n" +
 	"\foldest_first\x18\x02 \x01(\bR\voldestFirst\x12\x1b\n" +

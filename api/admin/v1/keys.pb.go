@@ -47,7 +47,9 @@ type Key struct {
 	// When it ends.
 	Expires *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires,proto3" json:"expires,omitempty"`
 	// When it was used last, to some minutes; unset where it never was.
-	LastUsed      *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used,json=lastUsed,proto3" json:"last_used,omitempty"`
+	LastUsed *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_used,json=lastUsed,proto3" json:"last_used,omitempty"`
+	// When it was revoked; unset where it is not.
+	Revoked       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -155,6 +157,13 @@ func (x *Key) GetExpires() *timestamppb.Timestamp {
 func (x *Key) GetLastUsed() *timestamppb.Timestamp {
 	if x != nil {
 		return x.LastUsed
+	}
+	return nil
+}
+
+func (x *Key) GetRevoked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Revoked
 	}
 	return nil
 }
@@ -484,7 +493,7 @@ var File_admin_v1_keys_proto protoreflect.FileDescriptor
 
 const file_admin_v1_keys_proto_rawDesc = "" +
 	"\n" +
-	"\x13admin/v1/keys.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x02\n" +
+	"\x13admin/v1/keys.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x03\n" +
 	"\x03Key\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x14\n" +
@@ -498,7 +507,8 @@ const file_admin_v1_keys_proto_rawDesc = "" +
 	"\acreated\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
 	"\aexpires\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x127\n" +
-	"\tlast_used\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\blastUsed\"\x11\n" +
+	"\tlast_used\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\blastUsed\x124\n" +
+	"\arevoked\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\"\x11\n" +
 	"\x0fListKeysRequest\"5\n" +
 	"\x10ListKeysResponse\x12!\n" +
 	"\x04keys\x18\x01 \x03(\v2\r.admin.v1.KeyR\x04keys\"\xc1\x01\n" +
@@ -550,19 +560,20 @@ var file_admin_v1_keys_proto_depIdxs = []int32{
 	7, // 0: admin.v1.Key.created:type_name -> google.protobuf.Timestamp
 	7, // 1: admin.v1.Key.expires:type_name -> google.protobuf.Timestamp
 	7, // 2: admin.v1.Key.last_used:type_name -> google.protobuf.Timestamp
-	0, // 3: admin.v1.ListKeysResponse.keys:type_name -> admin.v1.Key
-	0, // 4: admin.v1.CreateKeyResponse.key:type_name -> admin.v1.Key
-	1, // 5: admin.v1.KeyService.ListKeys:input_type -> admin.v1.ListKeysRequest
-	3, // 6: admin.v1.KeyService.CreateKey:input_type -> admin.v1.CreateKeyRequest
-	5, // 7: admin.v1.KeyService.RevokeKey:input_type -> admin.v1.RevokeKeyRequest
-	2, // 8: admin.v1.KeyService.ListKeys:output_type -> admin.v1.ListKeysResponse
-	4, // 9: admin.v1.KeyService.CreateKey:output_type -> admin.v1.CreateKeyResponse
-	6, // 10: admin.v1.KeyService.RevokeKey:output_type -> admin.v1.RevokeKeyResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 3: admin.v1.Key.revoked:type_name -> google.protobuf.Timestamp
+	0, // 4: admin.v1.ListKeysResponse.keys:type_name -> admin.v1.Key
+	0, // 5: admin.v1.CreateKeyResponse.key:type_name -> admin.v1.Key
+	1, // 6: admin.v1.KeyService.ListKeys:input_type -> admin.v1.ListKeysRequest
+	3, // 7: admin.v1.KeyService.CreateKey:input_type -> admin.v1.CreateKeyRequest
+	5, // 8: admin.v1.KeyService.RevokeKey:input_type -> admin.v1.RevokeKeyRequest
+	2, // 9: admin.v1.KeyService.ListKeys:output_type -> admin.v1.ListKeysResponse
+	4, // 10: admin.v1.KeyService.CreateKey:output_type -> admin.v1.CreateKeyResponse
+	6, // 11: admin.v1.KeyService.RevokeKey:output_type -> admin.v1.RevokeKeyResponse
+	9, // [9:12] is the sub-list for method output_type
+	6, // [6:9] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_keys_proto_init() }

@@ -32,7 +32,7 @@ type PolicyVersion struct {
 	Parent int64 `protobuf:"varint,2,opt,name=parent,proto3" json:"parent,omitempty"`
 	// Of the text, in hex.
 	Sha256 string `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Who put it in force: the id of a principal.
+	// Who wrote it: the id of a principal, or the file that it was read from.
 	Author string `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
 	// Why, in the author's words.
 	Comment string `protobuf:"bytes,5,opt,name=comment,proto3" json:"comment,omitempty"`
@@ -42,12 +42,12 @@ type PolicyVersion struct {
 	Active bool `protobuf:"varint,7,opt,name=active,proto3" json:"active,omitempty"`
 	// The rules as Casbin CSV. Empty in lists.
 	Csv string `protobuf:"bytes,8,opt,name=csv,proto3" json:"csv,omitempty"`
-	// The saved tests. Empty in lists.
-	Tests string `protobuf:"bytes,9,opt,name=tests,proto3" json:"tests,omitempty"`
-	// How many rules it has.
-	Rules int32 `protobuf:"varint,10,opt,name=rules,proto3" json:"rules,omitempty"`
-	// Where it comes from: "store", "file" or "built in".
-	Origin        string `protobuf:"bytes,11,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The checks that are saved with it. Empty in lists.
+	Checks string `protobuf:"bytes,9,opt,name=checks,proto3" json:"checks,omitempty"`
+	// The version whose text it brought back; 0 for none.
+	Restores int64 `protobuf:"varint,10,opt,name=restores,proto3" json:"restores,omitempty"`
+	// Who put it in force: the id of a principal, or the file that it was read from.
+	ActivatedBy   string `protobuf:"bytes,11,opt,name=activated_by,json=activatedBy,proto3" json:"activated_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -138,44 +138,46 @@ func (x *PolicyVersion) GetCsv() string {
 	return ""
 }
 
-func (x *PolicyVersion) GetTests() string {
+func (x *PolicyVersion) GetChecks() string {
 	if x != nil {
-		return x.Tests
+		return x.Checks
 	}
 	return ""
 }
 
-func (x *PolicyVersion) GetRules() int32 {
+func (x *PolicyVersion) GetRestores() int64 {
 	if x != nil {
-		return x.Rules
+		return x.Restores
 	}
 	return 0
 }
 
-func (x *PolicyVersion) GetOrigin() string {
+func (x *PolicyVersion) GetActivatedBy() string {
 	if x != nil {
-		return x.Origin
+		return x.ActivatedBy
 	}
 	return ""
 }
 
-// A PolicyDraft is what an administrator is working on. There is at most one.
+// A PolicyDraft is a policy that is being written.
 type PolicyDraft struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Grows with each save. It is what a later save names.
-	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The version that was in force when the draft began.
-	Base int64 `protobuf:"varint,2,opt,name=base,proto3" json:"base,omitempty"`
-	// The rules as Casbin CSV.
-	Csv string `protobuf:"bytes,3,opt,name=csv,proto3" json:"csv,omitempty"`
-	// Tests, one a line: subjects, action, object, and "allow" or "deny".
-	Tests string `protobuf:"bytes,4,opt,name=tests,proto3" json:"tests,omitempty"`
-	// Who saved it last: the id of a principal.
-	Author string `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
+	// Of the draft.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Changes with each save. It is what a later save names.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The version that it was made from, which it replaces and no other.
+	Base int64 `protobuf:"varint,3,opt,name=base,proto3" json:"base,omitempty"`
+	// The rules as Casbin CSV. Empty in lists.
+	Csv string `protobuf:"bytes,4,opt,name=csv,proto3" json:"csv,omitempty"`
+	// Checks, one a line: subjects, action, object, and "allow" or "deny". Empty in lists.
+	Checks string `protobuf:"bytes,5,opt,name=checks,proto3" json:"checks,omitempty"`
+	// Who began it: the id of a principal.
+	Author string `protobuf:"bytes,6,opt,name=author,proto3" json:"author,omitempty"`
 	// Why, in the author's words.
-	Comment string `protobuf:"bytes,6,opt,name=comment,proto3" json:"comment,omitempty"`
-	// When it was saved.
-	Saved         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=saved,proto3" json:"saved,omitempty"`
+	Comment string `protobuf:"bytes,7,opt,name=comment,proto3" json:"comment,omitempty"`
+	// When it was changed last.
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -210,7 +212,14 @@ func (*PolicyDraft) Descriptor() ([]byte, []int) {
 	return file_admin_v1_policy_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *PolicyDraft) GetRevision() int64 {
+func (x *PolicyDraft) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PolicyDraft) GetRevision() uint64 {
 	if x != nil {
 		return x.Revision
 	}
@@ -231,9 +240,9 @@ func (x *PolicyDraft) GetCsv() string {
 	return ""
 }
 
-func (x *PolicyDraft) GetTests() string {
+func (x *PolicyDraft) GetChecks() string {
 	if x != nil {
-		return x.Tests
+		return x.Checks
 	}
 	return ""
 }
@@ -252,9 +261,9 @@ func (x *PolicyDraft) GetComment() string {
 	return ""
 }
 
-func (x *PolicyDraft) GetSaved() *timestamppb.Timestamp {
+func (x *PolicyDraft) GetChanged() *timestamppb.Timestamp {
 	if x != nil {
-		return x.Saved
+		return x.Changed
 	}
 	return nil
 }
@@ -341,35 +350,33 @@ func (x *PolicyProblem) GetWarning() bool {
 	return false
 }
 
-// A PolicyTest is the outcome of one test.
-type PolicyTest struct {
+// A PolicyFailure is a check that a policy does not hold.
+type PolicyFailure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The line in the tests, from 1.
+	// The line in the checks, from 1.
 	Line int32 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
-	// The test as it was written.
+	// The check as it was written.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	// Whether the policy decides as the test wants.
-	Passed bool `protobuf:"varint,3,opt,name=passed,proto3" json:"passed,omitempty"`
 	// How the policy decides, with the rule.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *PolicyTest) Reset() {
-	*x = PolicyTest{}
+func (x *PolicyFailure) Reset() {
+	*x = PolicyFailure{}
 	mi := &file_admin_v1_policy_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *PolicyTest) String() string {
+func (x *PolicyFailure) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*PolicyTest) ProtoMessage() {}
+func (*PolicyFailure) ProtoMessage() {}
 
-func (x *PolicyTest) ProtoReflect() protoreflect.Message {
+func (x *PolicyFailure) ProtoReflect() protoreflect.Message {
 	mi := &file_admin_v1_policy_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -381,33 +388,26 @@ func (x *PolicyTest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use PolicyTest.ProtoReflect.Descriptor instead.
-func (*PolicyTest) Descriptor() ([]byte, []int) {
+// Deprecated: Use PolicyFailure.ProtoReflect.Descriptor instead.
+func (*PolicyFailure) Descriptor() ([]byte, []int) {
 	return file_admin_v1_policy_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *PolicyTest) GetLine() int32 {
+func (x *PolicyFailure) GetLine() int32 {
 	if x != nil {
 		return x.Line
 	}
 	return 0
 }
 
-func (x *PolicyTest) GetText() string {
+func (x *PolicyFailure) GetText() string {
 	if x != nil {
 		return x.Text
 	}
 	return ""
 }
 
-func (x *PolicyTest) GetPassed() bool {
-	if x != nil {
-		return x.Passed
-	}
-	return false
-}
-
-func (x *PolicyTest) GetReason() string {
+func (x *PolicyFailure) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
@@ -768,8 +768,10 @@ type DiffPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A version; 0 is the one in force.
 	From int64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
-	// A version; 0 is the draft.
-	To            int64 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	// A version, where there is no draft.
+	To int64 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	// The draft to compare with.
+	Draft         string `protobuf:"bytes,3,opt,name=draft,proto3" json:"draft,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -816,6 +818,13 @@ func (x *DiffPolicyRequest) GetTo() int64 {
 		return x.To
 	}
 	return 0
+}
+
+func (x *DiffPolicyRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
 }
 
 // DiffPolicyResponse is what differs.
@@ -873,16 +882,193 @@ func (x *DiffPolicyResponse) GetRemoved() []string {
 	return nil
 }
 
-// GetPolicyDraftRequest asks for the draft.
-type GetPolicyDraftRequest struct {
+// ListPolicyDraftsRequest asks for all drafts.
+type ListPolicyDraftsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyDraftsRequest) Reset() {
+	*x = ListPolicyDraftsRequest{}
+	mi := &file_admin_v1_policy_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyDraftsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyDraftsRequest) ProtoMessage() {}
+
+func (x *ListPolicyDraftsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_policy_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyDraftsRequest.ProtoReflect.Descriptor instead.
+func (*ListPolicyDraftsRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{13}
+}
+
+// ListPolicyDraftsResponse is all drafts.
+type ListPolicyDraftsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The one changed last first.
+	Drafts        []*PolicyDraft `protobuf:"bytes,1,rep,name=drafts,proto3" json:"drafts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPolicyDraftsResponse) Reset() {
+	*x = ListPolicyDraftsResponse{}
+	mi := &file_admin_v1_policy_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPolicyDraftsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPolicyDraftsResponse) ProtoMessage() {}
+
+func (x *ListPolicyDraftsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_policy_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPolicyDraftsResponse.ProtoReflect.Descriptor instead.
+func (*ListPolicyDraftsResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListPolicyDraftsResponse) GetDrafts() []*PolicyDraft {
+	if x != nil {
+		return x.Drafts
+	}
+	return nil
+}
+
+// CreatePolicyDraftRequest begins a draft.
+type CreatePolicyDraftRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why.
+	Comment       string `protobuf:"bytes,1,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePolicyDraftRequest) Reset() {
+	*x = CreatePolicyDraftRequest{}
+	mi := &file_admin_v1_policy_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePolicyDraftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePolicyDraftRequest) ProtoMessage() {}
+
+func (x *CreatePolicyDraftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_policy_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePolicyDraftRequest.ProtoReflect.Descriptor instead.
+func (*CreatePolicyDraftRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CreatePolicyDraftRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// CreatePolicyDraftResponse is the new draft.
+type CreatePolicyDraftResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The draft.
+	Draft         *PolicyDraft `protobuf:"bytes,1,opt,name=draft,proto3" json:"draft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePolicyDraftResponse) Reset() {
+	*x = CreatePolicyDraftResponse{}
+	mi := &file_admin_v1_policy_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePolicyDraftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePolicyDraftResponse) ProtoMessage() {}
+
+func (x *CreatePolicyDraftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_policy_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePolicyDraftResponse.ProtoReflect.Descriptor instead.
+func (*CreatePolicyDraftResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CreatePolicyDraftResponse) GetDraft() *PolicyDraft {
+	if x != nil {
+		return x.Draft
+	}
+	return nil
+}
+
+// GetPolicyDraftRequest names a draft.
+type GetPolicyDraftRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the draft.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPolicyDraftRequest) Reset() {
 	*x = GetPolicyDraftRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[13]
+	mi := &file_admin_v1_policy_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1080,7 @@ func (x *GetPolicyDraftRequest) String() string {
 func (*GetPolicyDraftRequest) ProtoMessage() {}
 
 func (x *GetPolicyDraftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[13]
+	mi := &file_admin_v1_policy_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,10 +1093,17 @@ func (x *GetPolicyDraftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyDraftRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyDraftRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{13}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{17}
 }
 
-// GetPolicyDraftResponse is the draft.
+func (x *GetPolicyDraftRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// GetPolicyDraftResponse is a draft.
 type GetPolicyDraftResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The draft.
@@ -921,7 +1114,7 @@ type GetPolicyDraftResponse struct {
 
 func (x *GetPolicyDraftResponse) Reset() {
 	*x = GetPolicyDraftResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[14]
+	mi := &file_admin_v1_policy_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1126,7 @@ func (x *GetPolicyDraftResponse) String() string {
 func (*GetPolicyDraftResponse) ProtoMessage() {}
 
 func (x *GetPolicyDraftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[14]
+	mi := &file_admin_v1_policy_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1139,7 @@ func (x *GetPolicyDraftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyDraftResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyDraftResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{14}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetPolicyDraftResponse) GetDraft() *PolicyDraft {
@@ -956,24 +1149,28 @@ func (x *GetPolicyDraftResponse) GetDraft() *PolicyDraft {
 	return nil
 }
 
-// SavePolicyDraftRequest replaces the draft.
+// SavePolicyDraftRequest changes a draft. What is not set stays.
 type SavePolicyDraftRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The revision that the caller has read; 0 where there was no draft.
-	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Of the draft.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The revision that the caller has read.
+	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The rules as Casbin CSV.
-	Csv string `protobuf:"bytes,2,opt,name=csv,proto3" json:"csv,omitempty"`
-	// The tests.
-	Tests string `protobuf:"bytes,3,opt,name=tests,proto3" json:"tests,omitempty"`
+	Csv *string `protobuf:"bytes,3,opt,name=csv,proto3,oneof" json:"csv,omitempty"`
+	// The checks.
+	Checks *string `protobuf:"bytes,4,opt,name=checks,proto3,oneof" json:"checks,omitempty"`
 	// Why.
-	Comment       string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	Comment *string `protobuf:"bytes,5,opt,name=comment,proto3,oneof" json:"comment,omitempty"`
+	// Take the version in force as the one to replace, whatever it says.
+	Rebase        bool `protobuf:"varint,6,opt,name=rebase,proto3" json:"rebase,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SavePolicyDraftRequest) Reset() {
 	*x = SavePolicyDraftRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[15]
+	mi := &file_admin_v1_policy_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1182,7 @@ func (x *SavePolicyDraftRequest) String() string {
 func (*SavePolicyDraftRequest) ProtoMessage() {}
 
 func (x *SavePolicyDraftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[15]
+	mi := &file_admin_v1_policy_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,10 +1195,17 @@ func (x *SavePolicyDraftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavePolicyDraftRequest.ProtoReflect.Descriptor instead.
 func (*SavePolicyDraftRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{15}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{19}
 }
 
-func (x *SavePolicyDraftRequest) GetRevision() int64 {
+func (x *SavePolicyDraftRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SavePolicyDraftRequest) GetRevision() uint64 {
 	if x != nil {
 		return x.Revision
 	}
@@ -1009,40 +1213,49 @@ func (x *SavePolicyDraftRequest) GetRevision() int64 {
 }
 
 func (x *SavePolicyDraftRequest) GetCsv() string {
-	if x != nil {
-		return x.Csv
+	if x != nil && x.Csv != nil {
+		return *x.Csv
 	}
 	return ""
 }
 
-func (x *SavePolicyDraftRequest) GetTests() string {
-	if x != nil {
-		return x.Tests
+func (x *SavePolicyDraftRequest) GetChecks() string {
+	if x != nil && x.Checks != nil {
+		return *x.Checks
 	}
 	return ""
 }
 
 func (x *SavePolicyDraftRequest) GetComment() string {
-	if x != nil {
-		return x.Comment
+	if x != nil && x.Comment != nil {
+		return *x.Comment
 	}
 	return ""
+}
+
+func (x *SavePolicyDraftRequest) GetRebase() bool {
+	if x != nil {
+		return x.Rebase
+	}
+	return false
 }
 
 // SavePolicyDraftResponse is the draft as it is now, with what is wrong with it: it is kept nevertheless.
 type SavePolicyDraftResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The draft.
+	// The draft, without its text.
 	Draft *PolicyDraft `protobuf:"bytes,1,opt,name=draft,proto3" json:"draft,omitempty"`
 	// What is wrong with it.
-	Problems      []*PolicyProblem `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []*PolicyProblem `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Checks that it does not hold.
+	Failures      []*PolicyFailure `protobuf:"bytes,3,rep,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SavePolicyDraftResponse) Reset() {
 	*x = SavePolicyDraftResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[16]
+	mi := &file_admin_v1_policy_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1267,7 @@ func (x *SavePolicyDraftResponse) String() string {
 func (*SavePolicyDraftResponse) ProtoMessage() {}
 
 func (x *SavePolicyDraftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[16]
+	mi := &file_admin_v1_policy_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1280,7 @@ func (x *SavePolicyDraftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SavePolicyDraftResponse.ProtoReflect.Descriptor instead.
 func (*SavePolicyDraftResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{16}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SavePolicyDraftResponse) GetDraft() *PolicyDraft {
@@ -1084,18 +1297,27 @@ func (x *SavePolicyDraftResponse) GetProblems() []*PolicyProblem {
 	return nil
 }
 
-// DiscardPolicyDraftRequest names the draft to forget.
+func (x *SavePolicyDraftResponse) GetFailures() []*PolicyFailure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+// DiscardPolicyDraftRequest names the draft to delete.
 type DiscardPolicyDraftRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the draft.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The revision that the caller has read.
-	Revision      int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DiscardPolicyDraftRequest) Reset() {
 	*x = DiscardPolicyDraftRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[17]
+	mi := &file_admin_v1_policy_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1329,7 @@ func (x *DiscardPolicyDraftRequest) String() string {
 func (*DiscardPolicyDraftRequest) ProtoMessage() {}
 
 func (x *DiscardPolicyDraftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[17]
+	mi := &file_admin_v1_policy_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,17 +1342,24 @@ func (x *DiscardPolicyDraftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscardPolicyDraftRequest.ProtoReflect.Descriptor instead.
 func (*DiscardPolicyDraftRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{17}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *DiscardPolicyDraftRequest) GetRevision() int64 {
+func (x *DiscardPolicyDraftRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DiscardPolicyDraftRequest) GetRevision() uint64 {
 	if x != nil {
 		return x.Revision
 	}
 	return 0
 }
 
-// DiscardPolicyDraftResponse says that there is no draft any more.
+// DiscardPolicyDraftResponse says that the draft is gone.
 type DiscardPolicyDraftResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1139,7 +1368,7 @@ type DiscardPolicyDraftResponse struct {
 
 func (x *DiscardPolicyDraftResponse) Reset() {
 	*x = DiscardPolicyDraftResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[18]
+	mi := &file_admin_v1_policy_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1380,7 @@ func (x *DiscardPolicyDraftResponse) String() string {
 func (*DiscardPolicyDraftResponse) ProtoMessage() {}
 
 func (x *DiscardPolicyDraftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[18]
+	mi := &file_admin_v1_policy_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,21 +1393,23 @@ func (x *DiscardPolicyDraftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscardPolicyDraftResponse.ProtoReflect.Descriptor instead.
 func (*DiscardPolicyDraftResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{18}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{22}
 }
 
-// LintPolicyRequest is a policy to look at.
+// LintPolicyRequest is a policy to look at: a text or a draft.
 type LintPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Casbin CSV. Empty is the draft.
-	Csv           string `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
+	// Casbin CSV.
+	Csv string `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
+	// A draft, where there is no text.
+	Draft         string `protobuf:"bytes,2,opt,name=draft,proto3" json:"draft,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LintPolicyRequest) Reset() {
 	*x = LintPolicyRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[19]
+	mi := &file_admin_v1_policy_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1421,7 @@ func (x *LintPolicyRequest) String() string {
 func (*LintPolicyRequest) ProtoMessage() {}
 
 func (x *LintPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[19]
+	mi := &file_admin_v1_policy_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1434,7 @@ func (x *LintPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LintPolicyRequest.ProtoReflect.Descriptor instead.
 func (*LintPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{19}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LintPolicyRequest) GetCsv() string {
@@ -1213,10 +1444,17 @@ func (x *LintPolicyRequest) GetCsv() string {
 	return ""
 }
 
+func (x *LintPolicyRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
+	}
+	return ""
+}
+
 // LintPolicyResponse is what was found.
 type LintPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order of the lines.
+	// Mistakes first, then warnings.
 	Problems      []*PolicyProblem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1224,7 +1462,7 @@ type LintPolicyResponse struct {
 
 func (x *LintPolicyResponse) Reset() {
 	*x = LintPolicyResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[20]
+	mi := &file_admin_v1_policy_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1474,7 @@ func (x *LintPolicyResponse) String() string {
 func (*LintPolicyResponse) ProtoMessage() {}
 
 func (x *LintPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[20]
+	mi := &file_admin_v1_policy_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1487,7 @@ func (x *LintPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LintPolicyResponse.ProtoReflect.Descriptor instead.
 func (*LintPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{20}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LintPolicyResponse) GetProblems() []*PolicyProblem {
@@ -1259,20 +1497,22 @@ func (x *LintPolicyResponse) GetProblems() []*PolicyProblem {
 	return nil
 }
 
-// TestPolicyRequest is a policy and its tests.
+// TestPolicyRequest is a policy, a text or a draft, and checks.
 type TestPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Casbin CSV. Empty is the draft.
+	// Casbin CSV.
 	Csv string `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
-	// The tests. Empty are the saved ones.
-	Tests         string `protobuf:"bytes,2,opt,name=tests,proto3" json:"tests,omitempty"`
+	// A draft, where there is no text.
+	Draft string `protobuf:"bytes,2,opt,name=draft,proto3" json:"draft,omitempty"`
+	// The checks. Empty are those of the draft, or without one those of the version in force.
+	Checks        string `protobuf:"bytes,3,opt,name=checks,proto3" json:"checks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TestPolicyRequest) Reset() {
 	*x = TestPolicyRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[21]
+	mi := &file_admin_v1_policy_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1524,7 @@ func (x *TestPolicyRequest) String() string {
 func (*TestPolicyRequest) ProtoMessage() {}
 
 func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[21]
+	mi := &file_admin_v1_policy_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1537,7 @@ func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyRequest.ProtoReflect.Descriptor instead.
 func (*TestPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{21}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TestPolicyRequest) GetCsv() string {
@@ -1307,9 +1547,16 @@ func (x *TestPolicyRequest) GetCsv() string {
 	return ""
 }
 
-func (x *TestPolicyRequest) GetTests() string {
+func (x *TestPolicyRequest) GetDraft() string {
 	if x != nil {
-		return x.Tests
+		return x.Draft
+	}
+	return ""
+}
+
+func (x *TestPolicyRequest) GetChecks() string {
+	if x != nil {
+		return x.Checks
 	}
 	return ""
 }
@@ -1317,17 +1564,19 @@ func (x *TestPolicyRequest) GetTests() string {
 // TestPolicyResponse is the outcome.
 type TestPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each test.
-	Tests []*PolicyTest `protobuf:"bytes,1,rep,name=tests,proto3" json:"tests,omitempty"`
-	// How many failed.
-	Failed        int32 `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	// The checks that do not hold, at most 100.
+	Failures []*PolicyFailure `protobuf:"bytes,1,rep,name=failures,proto3" json:"failures,omitempty"`
+	// How many were tried.
+	Checks int32 `protobuf:"varint,2,opt,name=checks,proto3" json:"checks,omitempty"`
+	// Why there is nothing to test.
+	Problems      []*PolicyProblem `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TestPolicyResponse) Reset() {
 	*x = TestPolicyResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[22]
+	mi := &file_admin_v1_policy_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1588,7 @@ func (x *TestPolicyResponse) String() string {
 func (*TestPolicyResponse) ProtoMessage() {}
 
 func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[22]
+	mi := &file_admin_v1_policy_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,37 +1601,46 @@ func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyResponse.ProtoReflect.Descriptor instead.
 func (*TestPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{22}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{26}
 }
 
-func (x *TestPolicyResponse) GetTests() []*PolicyTest {
+func (x *TestPolicyResponse) GetFailures() []*PolicyFailure {
 	if x != nil {
-		return x.Tests
+		return x.Failures
 	}
 	return nil
 }
 
-func (x *TestPolicyResponse) GetFailed() int32 {
+func (x *TestPolicyResponse) GetChecks() int32 {
 	if x != nil {
-		return x.Failed
+		return x.Checks
 	}
 	return 0
 }
 
-// GetPolicyImpactRequest says which policy and which calls.
+func (x *TestPolicyResponse) GetProblems() []*PolicyProblem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+// GetPolicyImpactRequest says which policy, a text or a draft, and which calls.
 type GetPolicyImpactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Casbin CSV. Empty is the draft.
+	// Casbin CSV.
 	Csv string `protobuf:"bytes,1,opt,name=csv,proto3" json:"csv,omitempty"`
+	// A draft, where there is no text.
+	Draft string `protobuf:"bytes,2,opt,name=draft,proto3" json:"draft,omitempty"`
 	// How far to look back, in days; 0 is 7, at most 90.
-	Days          int32 `protobuf:"varint,2,opt,name=days,proto3" json:"days,omitempty"`
+	Days          int32 `protobuf:"varint,3,opt,name=days,proto3" json:"days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPolicyImpactRequest) Reset() {
 	*x = GetPolicyImpactRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[23]
+	mi := &file_admin_v1_policy_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1652,7 @@ func (x *GetPolicyImpactRequest) String() string {
 func (*GetPolicyImpactRequest) ProtoMessage() {}
 
 func (x *GetPolicyImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[23]
+	mi := &file_admin_v1_policy_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,12 +1665,19 @@ func (x *GetPolicyImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyImpactRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyImpactRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{23}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetPolicyImpactRequest) GetCsv() string {
 	if x != nil {
 		return x.Csv
+	}
+	return ""
+}
+
+func (x *GetPolicyImpactRequest) GetDraft() string {
+	if x != nil {
+		return x.Draft
 	}
 	return ""
 }
@@ -1427,7 +1692,7 @@ func (x *GetPolicyImpactRequest) GetDays() int32 {
 // GetPolicyImpactResponse is what a policy would have decided otherwise.
 type GetPolicyImpactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What changes, grouped by who and what: the most frequent first, at most 200.
+	// What changes, grouped by who and what: the most frequent first, at most 1000.
 	Changes []*PolicyImpact `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
 	// How many recorded calls were looked at.
 	Calls int64 `protobuf:"varint,2,opt,name=calls,proto3" json:"calls,omitempty"`
@@ -1443,7 +1708,7 @@ type GetPolicyImpactResponse struct {
 
 func (x *GetPolicyImpactResponse) Reset() {
 	*x = GetPolicyImpactResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[24]
+	mi := &file_admin_v1_policy_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1720,7 @@ func (x *GetPolicyImpactResponse) String() string {
 func (*GetPolicyImpactResponse) ProtoMessage() {}
 
 func (x *GetPolicyImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[24]
+	mi := &file_admin_v1_policy_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1733,7 @@ func (x *GetPolicyImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyImpactResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyImpactResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{24}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetPolicyImpactResponse) GetChanges() []*PolicyImpact {
@@ -1517,25 +1782,27 @@ type PolicyImpact struct {
 	Object string `protobuf:"bytes,3,opt,name=object,proto3" json:"object,omitempty"`
 	// What they wanted done with it.
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
-	// Whether the policy in force allows it.
-	AllowedNow bool `protobuf:"varint,5,opt,name=allowed_now,json=allowedNow,proto3" json:"allowed_now,omitempty"`
-	// Whether the other policy would.
-	AllowedThen bool `protobuf:"varint,6,opt,name=allowed_then,json=allowedThen,proto3" json:"allowed_then,omitempty"`
-	// How the other policy decides, with the rule.
-	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How the policy in force decides: "allowed", "denied" or "undecidable".
+	Before string `protobuf:"bytes,5,opt,name=before,proto3" json:"before,omitempty"`
+	// How the other policy decides.
+	After string `protobuf:"bytes,6,opt,name=after,proto3" json:"after,omitempty"`
+	// The rule of the policy in force that decides; empty where none does.
+	BeforeRule string `protobuf:"bytes,7,opt,name=before_rule,json=beforeRule,proto3" json:"before_rule,omitempty"`
+	// The rule of the other policy that decides; empty where none does.
+	AfterRule string `protobuf:"bytes,8,opt,name=after_rule,json=afterRule,proto3" json:"after_rule,omitempty"`
 	// How many calls.
-	Calls int64 `protobuf:"varint,8,opt,name=calls,proto3" json:"calls,omitempty"`
+	Calls int64 `protobuf:"varint,9,opt,name=calls,proto3" json:"calls,omitempty"`
 	// When the last one was.
-	Last *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last,proto3" json:"last,omitempty"`
-	// The audit record of the last one.
-	RecordId      string `protobuf:"bytes,10,opt,name=record_id,json=recordId,proto3" json:"record_id,omitempty"`
+	Last *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last,proto3" json:"last,omitempty"`
+	// The ids of some of the calls.
+	Examples      []string `protobuf:"bytes,11,rep,name=examples,proto3" json:"examples,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PolicyImpact) Reset() {
 	*x = PolicyImpact{}
-	mi := &file_admin_v1_policy_proto_msgTypes[25]
+	mi := &file_admin_v1_policy_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1814,7 @@ func (x *PolicyImpact) String() string {
 func (*PolicyImpact) ProtoMessage() {}
 
 func (x *PolicyImpact) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[25]
+	mi := &file_admin_v1_policy_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1827,7 @@ func (x *PolicyImpact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyImpact.ProtoReflect.Descriptor instead.
 func (*PolicyImpact) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{25}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PolicyImpact) GetPrincipal() string {
@@ -1591,23 +1858,30 @@ func (x *PolicyImpact) GetAction() string {
 	return ""
 }
 
-func (x *PolicyImpact) GetAllowedNow() bool {
+func (x *PolicyImpact) GetBefore() string {
 	if x != nil {
-		return x.AllowedNow
+		return x.Before
 	}
-	return false
+	return ""
 }
 
-func (x *PolicyImpact) GetAllowedThen() bool {
+func (x *PolicyImpact) GetAfter() string {
 	if x != nil {
-		return x.AllowedThen
+		return x.After
 	}
-	return false
+	return ""
 }
 
-func (x *PolicyImpact) GetReason() string {
+func (x *PolicyImpact) GetBeforeRule() string {
 	if x != nil {
-		return x.Reason
+		return x.BeforeRule
+	}
+	return ""
+}
+
+func (x *PolicyImpact) GetAfterRule() string {
+	if x != nil {
+		return x.AfterRule
 	}
 	return ""
 }
@@ -1626,29 +1900,27 @@ func (x *PolicyImpact) GetLast() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *PolicyImpact) GetRecordId() string {
+func (x *PolicyImpact) GetExamples() []string {
 	if x != nil {
-		return x.RecordId
+		return x.Examples
 	}
-	return ""
+	return nil
 }
 
-// ActivatePolicyRequest says what is expected.
+// ActivatePolicyRequest names a draft.
 type ActivatePolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The revision of the draft to put in force.
-	Revision int64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The version that the caller believes to be in force.
-	Active int64 `protobuf:"varint,2,opt,name=active,proto3" json:"active,omitempty"`
-	// Why. Empty keeps the draft's.
-	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	// Of the draft.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The revision that the caller has read.
+	Revision      uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ActivatePolicyRequest) Reset() {
 	*x = ActivatePolicyRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[26]
+	mi := &file_admin_v1_policy_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1932,7 @@ func (x *ActivatePolicyRequest) String() string {
 func (*ActivatePolicyRequest) ProtoMessage() {}
 
 func (x *ActivatePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[26]
+	mi := &file_admin_v1_policy_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,28 +1945,21 @@ func (x *ActivatePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivatePolicyRequest.ProtoReflect.Descriptor instead.
 func (*ActivatePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{26}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{30}
 }
 
-func (x *ActivatePolicyRequest) GetRevision() int64 {
+func (x *ActivatePolicyRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ActivatePolicyRequest) GetRevision() uint64 {
 	if x != nil {
 		return x.Revision
 	}
 	return 0
-}
-
-func (x *ActivatePolicyRequest) GetActive() int64 {
-	if x != nil {
-		return x.Active
-	}
-	return 0
-}
-
-func (x *ActivatePolicyRequest) GetComment() string {
-	if x != nil {
-		return x.Comment
-	}
-	return ""
 }
 
 // ActivatePolicyResponse is the version in force now.
@@ -1708,7 +1973,7 @@ type ActivatePolicyResponse struct {
 
 func (x *ActivatePolicyResponse) Reset() {
 	*x = ActivatePolicyResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[27]
+	mi := &file_admin_v1_policy_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1985,7 @@ func (x *ActivatePolicyResponse) String() string {
 func (*ActivatePolicyResponse) ProtoMessage() {}
 
 func (x *ActivatePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[27]
+	mi := &file_admin_v1_policy_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1998,7 @@ func (x *ActivatePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivatePolicyResponse.ProtoReflect.Descriptor instead.
 func (*ActivatePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{27}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ActivatePolicyResponse) GetPolicy() *PolicyVersion {
@@ -1749,16 +2014,14 @@ type RollbackPolicyRequest struct {
 	// The version to return to.
 	To int64 `protobuf:"varint,1,opt,name=to,proto3" json:"to,omitempty"`
 	// The version that the caller believes to be in force.
-	Active int64 `protobuf:"varint,2,opt,name=active,proto3" json:"active,omitempty"`
-	// Why.
-	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	Active        int64 `protobuf:"varint,2,opt,name=active,proto3" json:"active,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RollbackPolicyRequest) Reset() {
 	*x = RollbackPolicyRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[28]
+	mi := &file_admin_v1_policy_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +2033,7 @@ func (x *RollbackPolicyRequest) String() string {
 func (*RollbackPolicyRequest) ProtoMessage() {}
 
 func (x *RollbackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[28]
+	mi := &file_admin_v1_policy_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +2046,7 @@ func (x *RollbackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollbackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{28}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RollbackPolicyRequest) GetTo() int64 {
@@ -1800,13 +2063,6 @@ func (x *RollbackPolicyRequest) GetActive() int64 {
 	return 0
 }
 
-func (x *RollbackPolicyRequest) GetComment() string {
-	if x != nil {
-		return x.Comment
-	}
-	return ""
-}
-
 // RollbackPolicyResponse is the version in force now.
 type RollbackPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1818,7 +2074,7 @@ type RollbackPolicyResponse struct {
 
 func (x *RollbackPolicyResponse) Reset() {
 	*x = RollbackPolicyResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[29]
+	mi := &file_admin_v1_policy_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +2086,7 @@ func (x *RollbackPolicyResponse) String() string {
 func (*RollbackPolicyResponse) ProtoMessage() {}
 
 func (x *RollbackPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[29]
+	mi := &file_admin_v1_policy_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +2099,7 @@ func (x *RollbackPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackPolicyResponse.ProtoReflect.Descriptor instead.
 func (*RollbackPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{29}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RollbackPolicyResponse) GetPolicy() *PolicyVersion {
@@ -1864,15 +2120,15 @@ type ExplainPolicyRequest struct {
 	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
 	// The arguments of a call, a JSON object, for rules with a condition.
 	ArgumentsJson string `protobuf:"bytes,4,opt,name=arguments_json,json=argumentsJson,proto3" json:"arguments_json,omitempty"`
-	// Casbin CSV. Empty is the policy in force.
-	Csv           string `protobuf:"bytes,5,opt,name=csv,proto3" json:"csv,omitempty"`
+	// The door, for rules with a condition.
+	Via           string `protobuf:"bytes,5,opt,name=via,proto3" json:"via,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExplainPolicyRequest) Reset() {
 	*x = ExplainPolicyRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[30]
+	mi := &file_admin_v1_policy_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2140,7 @@ func (x *ExplainPolicyRequest) String() string {
 func (*ExplainPolicyRequest) ProtoMessage() {}
 
 func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[30]
+	mi := &file_admin_v1_policy_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2153,7 @@ func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{30}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExplainPolicyRequest) GetWho() *Subject {
@@ -1928,9 +2184,9 @@ func (x *ExplainPolicyRequest) GetArgumentsJson() string {
 	return ""
 }
 
-func (x *ExplainPolicyRequest) GetCsv() string {
+func (x *ExplainPolicyRequest) GetVia() string {
 	if x != nil {
-		return x.Csv
+		return x.Via
 	}
 	return ""
 }
@@ -1956,7 +2212,7 @@ type ExplainPolicyResponse struct {
 
 func (x *ExplainPolicyResponse) Reset() {
 	*x = ExplainPolicyResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[31]
+	mi := &file_admin_v1_policy_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2224,7 @@ func (x *ExplainPolicyResponse) String() string {
 func (*ExplainPolicyResponse) ProtoMessage() {}
 
 func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[31]
+	mi := &file_admin_v1_policy_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2237,7 @@ func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{31}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ExplainPolicyResponse) GetAllowed() bool {
@@ -2033,7 +2289,7 @@ type NearMiss struct {
 	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Its line, from 1.
 	Line int32 `protobuf:"varint,2,opt,name=line,proto3" json:"line,omitempty"`
-	// What is different.
+	// What is different: "condition", "tenant", "action" or "subject".
 	Difference    string `protobuf:"bytes,3,opt,name=difference,proto3" json:"difference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2041,7 +2297,7 @@ type NearMiss struct {
 
 func (x *NearMiss) Reset() {
 	*x = NearMiss{}
-	mi := &file_admin_v1_policy_proto_msgTypes[32]
+	mi := &file_admin_v1_policy_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2309,7 @@ func (x *NearMiss) String() string {
 func (*NearMiss) ProtoMessage() {}
 
 func (x *NearMiss) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[32]
+	mi := &file_admin_v1_policy_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2322,7 @@ func (x *NearMiss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NearMiss.ProtoReflect.Descriptor instead.
 func (*NearMiss) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{32}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *NearMiss) GetRule() string {
@@ -2101,7 +2357,7 @@ type ListPermissionsRequest struct {
 
 func (x *ListPermissionsRequest) Reset() {
 	*x = ListPermissionsRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[33]
+	mi := &file_admin_v1_policy_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2369,7 @@ func (x *ListPermissionsRequest) String() string {
 func (*ListPermissionsRequest) ProtoMessage() {}
 
 func (x *ListPermissionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[33]
+	mi := &file_admin_v1_policy_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2382,7 @@ func (x *ListPermissionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermissionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPermissionsRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{33}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListPermissionsRequest) GetWho() *Subject {
@@ -2147,7 +2403,7 @@ type ListPermissionsResponse struct {
 
 func (x *ListPermissionsResponse) Reset() {
 	*x = ListPermissionsResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[34]
+	mi := &file_admin_v1_policy_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2415,7 @@ func (x *ListPermissionsResponse) String() string {
 func (*ListPermissionsResponse) ProtoMessage() {}
 
 func (x *ListPermissionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[34]
+	mi := &file_admin_v1_policy_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2428,7 @@ func (x *ListPermissionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermissionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPermissionsResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{34}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListPermissionsResponse) GetPermissions() []*Permission {
@@ -2182,26 +2438,28 @@ func (x *ListPermissionsResponse) GetPermissions() []*Permission {
 	return nil
 }
 
-// A Permission is what may be done with one capability.
+// A Permission is an action that may be taken on one capability, or area of administration.
 type Permission struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in rules.
 	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
-	// What may be done.
-	Actions []string `protobuf:"bytes,2,rep,name=actions,proto3" json:"actions,omitempty"`
-	// The rule that allows the first of them.
+	// As in rules.
+	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	// The rule that allows it.
 	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Its line, from 1.
 	Line int32 `protobuf:"varint,4,opt,name=line,proto3" json:"line,omitempty"`
+	// How the principal comes to the rule.
+	Path []string `protobuf:"bytes,5,rep,name=path,proto3" json:"path,omitempty"`
 	// Whether a condition is asked at each call.
-	Conditional   bool `protobuf:"varint,5,opt,name=conditional,proto3" json:"conditional,omitempty"`
+	Conditional   bool `protobuf:"varint,6,opt,name=conditional,proto3" json:"conditional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Permission) Reset() {
 	*x = Permission{}
-	mi := &file_admin_v1_policy_proto_msgTypes[35]
+	mi := &file_admin_v1_policy_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +2471,7 @@ func (x *Permission) String() string {
 func (*Permission) ProtoMessage() {}
 
 func (x *Permission) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[35]
+	mi := &file_admin_v1_policy_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +2484,7 @@ func (x *Permission) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permission.ProtoReflect.Descriptor instead.
 func (*Permission) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{35}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Permission) GetObject() string {
@@ -2236,11 +2494,11 @@ func (x *Permission) GetObject() string {
 	return ""
 }
 
-func (x *Permission) GetActions() []string {
+func (x *Permission) GetAction() string {
 	if x != nil {
-		return x.Actions
+		return x.Action
 	}
-	return nil
+	return ""
 }
 
 func (x *Permission) GetRule() string {
@@ -2255,6 +2513,13 @@ func (x *Permission) GetLine() int32 {
 		return x.Line
 	}
 	return 0
+}
+
+func (x *Permission) GetPath() []string {
+	if x != nil {
+		return x.Path
+	}
+	return nil
 }
 
 func (x *Permission) GetConditional() bool {
@@ -2277,7 +2542,7 @@ type ListGranteesRequest struct {
 
 func (x *ListGranteesRequest) Reset() {
 	*x = ListGranteesRequest{}
-	mi := &file_admin_v1_policy_proto_msgTypes[36]
+	mi := &file_admin_v1_policy_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2554,7 @@ func (x *ListGranteesRequest) String() string {
 func (*ListGranteesRequest) ProtoMessage() {}
 
 func (x *ListGranteesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[36]
+	mi := &file_admin_v1_policy_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2567,7 @@ func (x *ListGranteesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGranteesRequest.ProtoReflect.Descriptor instead.
 func (*ListGranteesRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{36}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListGranteesRequest) GetObject() string {
@@ -2322,15 +2587,17 @@ func (x *ListGranteesRequest) GetAction() string {
 // ListGranteesResponse is who may.
 type ListGranteesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// By subject.
-	Grantees      []*Grantee `protobuf:"bytes,1,rep,name=grantees,proto3" json:"grantees,omitempty"`
+	// At most 1000.
+	Grantees []*Grantee `protobuf:"bytes,1,rep,name=grantees,proto3" json:"grantees,omitempty"`
+	// Whether there are more.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListGranteesResponse) Reset() {
 	*x = ListGranteesResponse{}
-	mi := &file_admin_v1_policy_proto_msgTypes[37]
+	mi := &file_admin_v1_policy_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2342,7 +2609,7 @@ func (x *ListGranteesResponse) String() string {
 func (*ListGranteesResponse) ProtoMessage() {}
 
 func (x *ListGranteesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[37]
+	mi := &file_admin_v1_policy_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2355,7 +2622,7 @@ func (x *ListGranteesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGranteesResponse.ProtoReflect.Descriptor instead.
 func (*ListGranteesResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{37}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListGranteesResponse) GetGrantees() []*Grantee {
@@ -2365,26 +2632,35 @@ func (x *ListGranteesResponse) GetGrantees() []*Grantee {
 	return nil
 }
 
+func (x *ListGranteesResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
 // A Grantee is a subject of rules that may do something.
 type Grantee struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Such as "group:eng" or "role:admin".
 	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// Where the rule holds; "*" is everywhere.
-	Domain string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	// The only tenant in which it may; empty is everywhere.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// The rule that allows it.
 	Rule string `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
 	// Its line, from 1.
 	Line int32 `protobuf:"varint,4,opt,name=line,proto3" json:"line,omitempty"`
 	// Whether a condition is asked at each call.
-	Conditional   bool `protobuf:"varint,5,opt,name=conditional,proto3" json:"conditional,omitempty"`
+	Conditional bool `protobuf:"varint,5,opt,name=conditional,proto3" json:"conditional,omitempty"`
+	// How the subject comes to the rule.
+	Path          []string `protobuf:"bytes,6,rep,name=path,proto3" json:"path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Grantee) Reset() {
 	*x = Grantee{}
-	mi := &file_admin_v1_policy_proto_msgTypes[38]
+	mi := &file_admin_v1_policy_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2672,7 @@ func (x *Grantee) String() string {
 func (*Grantee) ProtoMessage() {}
 
 func (x *Grantee) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_policy_proto_msgTypes[38]
+	mi := &file_admin_v1_policy_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2685,7 @@ func (x *Grantee) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grantee.ProtoReflect.Descriptor instead.
 func (*Grantee) Descriptor() ([]byte, []int) {
-	return file_admin_v1_policy_proto_rawDescGZIP(), []int{38}
+	return file_admin_v1_policy_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Grantee) GetSubject() string {
@@ -2419,9 +2695,9 @@ func (x *Grantee) GetSubject() string {
 	return ""
 }
 
-func (x *Grantee) GetDomain() string {
+func (x *Grantee) GetTenant() string {
 	if x != nil {
-		return x.Domain
+		return x.Tenant
 	}
 	return ""
 }
@@ -2447,11 +2723,18 @@ func (x *Grantee) GetConditional() bool {
 	return false
 }
 
+func (x *Grantee) GetPath() []string {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
 var File_admin_v1_policy_proto protoreflect.FileDescriptor
 
 const file_admin_v1_policy_proto_rawDesc = "" +
 	"\n" +
-	"\x15admin/v1/policy.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n" +
+	"\x15admin/v1/policy.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x02\n" +
 	"\rPolicyVersion\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\x12\x16\n" +
 	"\x06parent\x18\x02 \x01(\x03R\x06parent\x12\x16\n" +
@@ -2460,31 +2743,30 @@ const file_admin_v1_policy_proto_rawDesc = "" +
 	"\acomment\x18\x05 \x01(\tR\acomment\x128\n" +
 	"\tactivated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tactivated\x12\x16\n" +
 	"\x06active\x18\a \x01(\bR\x06active\x12\x10\n" +
-	"\x03csv\x18\b \x01(\tR\x03csv\x12\x14\n" +
-	"\x05tests\x18\t \x01(\tR\x05tests\x12\x14\n" +
-	"\x05rules\x18\n" +
-	" \x01(\x05R\x05rules\x12\x16\n" +
-	"\x06origin\x18\v \x01(\tR\x06origin\"\xc9\x01\n" +
-	"\vPolicyDraft\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x12\n" +
-	"\x04base\x18\x02 \x01(\x03R\x04base\x12\x10\n" +
-	"\x03csv\x18\x03 \x01(\tR\x03csv\x12\x14\n" +
-	"\x05tests\x18\x04 \x01(\tR\x05tests\x12\x16\n" +
-	"\x06author\x18\x05 \x01(\tR\x06author\x12\x18\n" +
-	"\acomment\x18\x06 \x01(\tR\acomment\x120\n" +
-	"\x05saved\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05saved\"\x83\x01\n" +
+	"\x03csv\x18\b \x01(\tR\x03csv\x12\x16\n" +
+	"\x06checks\x18\t \x01(\tR\x06checks\x12\x1a\n" +
+	"\brestores\x18\n" +
+	" \x01(\x03R\brestores\x12!\n" +
+	"\factivated_by\x18\v \x01(\tR\vactivatedBy\"\xdf\x01\n" +
+	"\vPolicyDraft\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04base\x18\x03 \x01(\x03R\x04base\x12\x10\n" +
+	"\x03csv\x18\x04 \x01(\tR\x03csv\x12\x16\n" +
+	"\x06checks\x18\x05 \x01(\tR\x06checks\x12\x16\n" +
+	"\x06author\x18\x06 \x01(\tR\x06author\x12\x18\n" +
+	"\acomment\x18\a \x01(\tR\acomment\x124\n" +
+	"\achanged\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"\x83\x01\n" +
 	"\rPolicyProblem\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x05R\x04line\x12\x16\n" +
 	"\x06column\x18\x02 \x01(\x05R\x06column\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x12\n" +
 	"\x04hint\x18\x04 \x01(\tR\x04hint\x12\x18\n" +
-	"\awarning\x18\x05 \x01(\bR\awarning\"d\n" +
-	"\n" +
-	"PolicyTest\x12\x12\n" +
+	"\awarning\x18\x05 \x01(\bR\awarning\"O\n" +
+	"\rPolicyFailure\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\x05R\x04line\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x16\n" +
-	"\x06passed\x18\x03 \x01(\bR\x06passed\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"[\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"[\n" +
 	"\aSubject\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x03(\tR\bsubjects\x12\x16\n" +
@@ -2502,69 +2784,90 @@ const file_admin_v1_policy_proto_rawDesc = "" +
 	"\x17GetPolicyVersionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x03R\x02id\"K\n" +
 	"\x18GetPolicyVersionResponse\x12/\n" +
-	"\x06policy\x18\x01 \x01(\v2\x17.admin.v1.PolicyVersionR\x06policy\"7\n" +
+	"\x06policy\x18\x01 \x01(\v2\x17.admin.v1.PolicyVersionR\x06policy\"M\n" +
 	"\x11DiffPolicyRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\x03R\x02to\"D\n" +
+	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x14\n" +
+	"\x05draft\x18\x03 \x01(\tR\x05draft\"D\n" +
 	"\x12DiffPolicyResponse\x12\x14\n" +
 	"\x05added\x18\x01 \x03(\tR\x05added\x12\x18\n" +
-	"\aremoved\x18\x02 \x03(\tR\aremoved\"\x17\n" +
-	"\x15GetPolicyDraftRequest\"E\n" +
+	"\aremoved\x18\x02 \x03(\tR\aremoved\"\x19\n" +
+	"\x17ListPolicyDraftsRequest\"I\n" +
+	"\x18ListPolicyDraftsResponse\x12-\n" +
+	"\x06drafts\x18\x01 \x03(\v2\x15.admin.v1.PolicyDraftR\x06drafts\"4\n" +
+	"\x18CreatePolicyDraftRequest\x12\x18\n" +
+	"\acomment\x18\x01 \x01(\tR\acomment\"H\n" +
+	"\x19CreatePolicyDraftResponse\x12+\n" +
+	"\x05draft\x18\x01 \x01(\v2\x15.admin.v1.PolicyDraftR\x05draft\"'\n" +
+	"\x15GetPolicyDraftRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"E\n" +
 	"\x16GetPolicyDraftResponse\x12+\n" +
-	"\x05draft\x18\x01 \x01(\v2\x15.admin.v1.PolicyDraftR\x05draft\"v\n" +
-	"\x16SavePolicyDraftRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x10\n" +
-	"\x03csv\x18\x02 \x01(\tR\x03csv\x12\x14\n" +
-	"\x05tests\x18\x03 \x01(\tR\x05tests\x12\x18\n" +
-	"\acomment\x18\x04 \x01(\tR\acomment\"{\n" +
+	"\x05draft\x18\x01 \x01(\v2\x15.admin.v1.PolicyDraftR\x05draft\"\xce\x01\n" +
+	"\x16SavePolicyDraftRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x15\n" +
+	"\x03csv\x18\x03 \x01(\tH\x00R\x03csv\x88\x01\x01\x12\x1b\n" +
+	"\x06checks\x18\x04 \x01(\tH\x01R\x06checks\x88\x01\x01\x12\x1d\n" +
+	"\acomment\x18\x05 \x01(\tH\x02R\acomment\x88\x01\x01\x12\x16\n" +
+	"\x06rebase\x18\x06 \x01(\bR\x06rebaseB\x06\n" +
+	"\x04_csvB\t\n" +
+	"\a_checksB\n" +
+	"\n" +
+	"\b_comment\"\xb0\x01\n" +
 	"\x17SavePolicyDraftResponse\x12+\n" +
 	"\x05draft\x18\x01 \x01(\v2\x15.admin.v1.PolicyDraftR\x05draft\x123\n" +
-	"\bproblems\x18\x02 \x03(\v2\x17.admin.v1.PolicyProblemR\bproblems\"7\n" +
-	"\x19DiscardPolicyDraftRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\"\x1c\n" +
-	"\x1aDiscardPolicyDraftResponse\"%\n" +
+	"\bproblems\x18\x02 \x03(\v2\x17.admin.v1.PolicyProblemR\bproblems\x123\n" +
+	"\bfailures\x18\x03 \x03(\v2\x17.admin.v1.PolicyFailureR\bfailures\"G\n" +
+	"\x19DiscardPolicyDraftRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"\x1c\n" +
+	"\x1aDiscardPolicyDraftResponse\";\n" +
 	"\x11LintPolicyRequest\x12\x10\n" +
-	"\x03csv\x18\x01 \x01(\tR\x03csv\"I\n" +
+	"\x03csv\x18\x01 \x01(\tR\x03csv\x12\x14\n" +
+	"\x05draft\x18\x02 \x01(\tR\x05draft\"I\n" +
 	"\x12LintPolicyResponse\x123\n" +
-	"\bproblems\x18\x01 \x03(\v2\x17.admin.v1.PolicyProblemR\bproblems\";\n" +
+	"\bproblems\x18\x01 \x03(\v2\x17.admin.v1.PolicyProblemR\bproblems\"S\n" +
 	"\x11TestPolicyRequest\x12\x10\n" +
 	"\x03csv\x18\x01 \x01(\tR\x03csv\x12\x14\n" +
-	"\x05tests\x18\x02 \x01(\tR\x05tests\"X\n" +
-	"\x12TestPolicyResponse\x12*\n" +
-	"\x05tests\x18\x01 \x03(\v2\x14.admin.v1.PolicyTestR\x05tests\x12\x16\n" +
-	"\x06failed\x18\x02 \x01(\x05R\x06failed\">\n" +
+	"\x05draft\x18\x02 \x01(\tR\x05draft\x12\x16\n" +
+	"\x06checks\x18\x03 \x01(\tR\x06checks\"\x96\x01\n" +
+	"\x12TestPolicyResponse\x123\n" +
+	"\bfailures\x18\x01 \x03(\v2\x17.admin.v1.PolicyFailureR\bfailures\x12\x16\n" +
+	"\x06checks\x18\x02 \x01(\x05R\x06checks\x123\n" +
+	"\bproblems\x18\x03 \x03(\v2\x17.admin.v1.PolicyProblemR\bproblems\"T\n" +
 	"\x16GetPolicyImpactRequest\x12\x10\n" +
-	"\x03csv\x18\x01 \x01(\tR\x03csv\x12\x12\n" +
-	"\x04days\x18\x02 \x01(\x05R\x04days\"\xb7\x01\n" +
+	"\x03csv\x18\x01 \x01(\tR\x03csv\x12\x14\n" +
+	"\x05draft\x18\x02 \x01(\tR\x05draft\x12\x12\n" +
+	"\x04days\x18\x03 \x01(\x05R\x04days\"\xb7\x01\n" +
 	"\x17GetPolicyImpactResponse\x120\n" +
 	"\achanges\x18\x01 \x03(\v2\x16.admin.v1.PolicyImpactR\achanges\x12\x14\n" +
 	"\x05calls\x18\x02 \x01(\x03R\x05calls\x12\x18\n" +
 	"\achanged\x18\x03 \x01(\x03R\achanged\x12\x1c\n" +
 	"\tundecided\x18\x04 \x01(\x03R\tundecided\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xc2\x02\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xd3\x02\n" +
 	"\fPolicyImpact\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12%\n" +
 	"\x0eprincipal_name\x18\x02 \x01(\tR\rprincipalName\x12\x16\n" +
 	"\x06object\x18\x03 \x01(\tR\x06object\x12\x16\n" +
-	"\x06action\x18\x04 \x01(\tR\x06action\x12\x1f\n" +
-	"\vallowed_now\x18\x05 \x01(\bR\n" +
-	"allowedNow\x12!\n" +
-	"\fallowed_then\x18\x06 \x01(\bR\vallowedThen\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\x12\x14\n" +
-	"\x05calls\x18\b \x01(\x03R\x05calls\x12.\n" +
-	"\x04last\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x1b\n" +
-	"\trecord_id\x18\n" +
-	" \x01(\tR\brecordId\"e\n" +
-	"\x15ActivatePolicyRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x16\n" +
-	"\x06active\x18\x02 \x01(\x03R\x06active\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"I\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
+	"\x06before\x18\x05 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x06 \x01(\tR\x05after\x12\x1f\n" +
+	"\vbefore_rule\x18\a \x01(\tR\n" +
+	"beforeRule\x12\x1d\n" +
+	"\n" +
+	"after_rule\x18\b \x01(\tR\tafterRule\x12\x14\n" +
+	"\x05calls\x18\t \x01(\x03R\x05calls\x12.\n" +
+	"\x04last\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12\x1a\n" +
+	"\bexamples\x18\v \x03(\tR\bexamples\"C\n" +
+	"\x15ActivatePolicyRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x04R\brevision\"I\n" +
 	"\x16ActivatePolicyResponse\x12/\n" +
-	"\x06policy\x18\x01 \x01(\v2\x17.admin.v1.PolicyVersionR\x06policy\"Y\n" +
+	"\x06policy\x18\x01 \x01(\v2\x17.admin.v1.PolicyVersionR\x06policy\"?\n" +
 	"\x15RollbackPolicyRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\x03R\x02to\x12\x16\n" +
-	"\x06active\x18\x02 \x01(\x03R\x06active\x12\x18\n" +
-	"\acomment\x18\x03 \x01(\tR\acomment\"I\n" +
+	"\x06active\x18\x02 \x01(\x03R\x06active\"I\n" +
 	"\x16RollbackPolicyResponse\x12/\n" +
 	"\x06policy\x18\x01 \x01(\v2\x17.admin.v1.PolicyVersionR\x06policy\"\xa4\x01\n" +
 	"\x14ExplainPolicyRequest\x12#\n" +
@@ -2572,7 +2875,7 @@ const file_admin_v1_policy_proto_rawDesc = "" +
 	"\x06object\x18\x02 \x01(\tR\x06object\x12\x16\n" +
 	"\x06action\x18\x03 \x01(\tR\x06action\x12%\n" +
 	"\x0earguments_json\x18\x04 \x01(\tR\rargumentsJson\x12\x10\n" +
-	"\x03csv\x18\x05 \x01(\tR\x03csv\"\xba\x01\n" +
+	"\x03via\x18\x05 \x01(\tR\x03via\"\xba\x01\n" +
 	"\x15ExplainPolicyResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
@@ -2590,40 +2893,45 @@ const file_admin_v1_policy_proto_rawDesc = "" +
 	"\x16ListPermissionsRequest\x12#\n" +
 	"\x03who\x18\x01 \x01(\v2\x11.admin.v1.SubjectR\x03who\"Q\n" +
 	"\x17ListPermissionsResponse\x126\n" +
-	"\vpermissions\x18\x01 \x03(\v2\x14.admin.v1.PermissionR\vpermissions\"\x88\x01\n" +
+	"\vpermissions\x18\x01 \x03(\v2\x14.admin.v1.PermissionR\vpermissions\"\x9a\x01\n" +
 	"\n" +
 	"Permission\x12\x16\n" +
-	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
-	"\aactions\x18\x02 \x03(\tR\aactions\x12\x12\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x12\n" +
-	"\x04line\x18\x04 \x01(\x05R\x04line\x12 \n" +
-	"\vconditional\x18\x05 \x01(\bR\vconditional\"E\n" +
+	"\x04line\x18\x04 \x01(\x05R\x04line\x12\x12\n" +
+	"\x04path\x18\x05 \x03(\tR\x04path\x12 \n" +
+	"\vconditional\x18\x06 \x01(\bR\vconditional\"E\n" +
 	"\x13ListGranteesRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
-	"\x06action\x18\x02 \x01(\tR\x06action\"E\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\"c\n" +
 	"\x14ListGranteesResponse\x12-\n" +
-	"\bgrantees\x18\x01 \x03(\v2\x11.admin.v1.GranteeR\bgrantees\"\x85\x01\n" +
+	"\bgrantees\x18\x01 \x03(\v2\x11.admin.v1.GranteeR\bgrantees\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x99\x01\n" +
 	"\aGrantee\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
-	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x12\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04rule\x18\x03 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04line\x18\x04 \x01(\x05R\x04line\x12 \n" +
-	"\vconditional\x18\x05 \x01(\bR\vconditional2\x89\x0e\n" +
+	"\vconditional\x18\x05 \x01(\bR\vconditional\x12\x12\n" +
+	"\x04path\x18\x06 \x03(\tR\x04path2\xa8\x10\n" +
 	"\rPolicyService\x12^\n" +
 	"\tGetPolicy\x12\x1a.admin.v1.GetPolicyRequest\x1a\x1b.admin.v1.GetPolicyResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/admin/v1/policy\x12\x82\x01\n" +
 	"\x12ListPolicyVersions\x12#.admin.v1.ListPolicyVersionsRequest\x1a$.admin.v1.ListPolicyVersionsResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/admin/v1/policy/versions\x12\x81\x01\n" +
 	"\x10GetPolicyVersion\x12!.admin.v1.GetPolicyVersionRequest\x1a\".admin.v1.GetPolicyVersionResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/admin/v1/policy/versions/{id}\x12i\n" +
 	"\n" +
-	"DiffPolicy\x12\x1b.admin.v1.DiffPolicyRequest\x1a\x1c.admin.v1.DiffPolicyResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/admin/v1/policy:diff\x12s\n" +
-	"\x0eGetPolicyDraft\x12\x1f.admin.v1.GetPolicyDraftRequest\x1a .admin.v1.GetPolicyDraftResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/admin/v1/policy/draft\x12y\n" +
-	"\x0fSavePolicyDraft\x12 .admin.v1.SavePolicyDraftRequest\x1a!.admin.v1.SavePolicyDraftResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\x1a\x16/admin/v1/policy/draft\x12\x7f\n" +
-	"\x12DiscardPolicyDraft\x12#.admin.v1.DiscardPolicyDraftRequest\x1a$.admin.v1.DiscardPolicyDraftResponse\"\x1e\x82\xd3\xe4\x93\x02\x18*\x16/admin/v1/policy/draft\x12i\n" +
+	"DiffPolicy\x12\x1b.admin.v1.DiffPolicyRequest\x1a\x1c.admin.v1.DiffPolicyResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/admin/v1/policy:diff\x12z\n" +
+	"\x10ListPolicyDrafts\x12!.admin.v1.ListPolicyDraftsRequest\x1a\".admin.v1.ListPolicyDraftsResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/admin/v1/policy/drafts\x12\x80\x01\n" +
+	"\x11CreatePolicyDraft\x12\".admin.v1.CreatePolicyDraftRequest\x1a#.admin.v1.CreatePolicyDraftResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/admin/v1/policy/drafts\x12y\n" +
+	"\x0eGetPolicyDraft\x12\x1f.admin.v1.GetPolicyDraftRequest\x1a .admin.v1.GetPolicyDraftResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/admin/v1/policy/drafts/{id}\x12\x7f\n" +
+	"\x0fSavePolicyDraft\x12 .admin.v1.SavePolicyDraftRequest\x1a!.admin.v1.SavePolicyDraftResponse\"'\x82\xd3\xe4\x93\x02!:\x01*\x1a\x1c/admin/v1/policy/drafts/{id}\x12\x85\x01\n" +
+	"\x12DiscardPolicyDraft\x12#.admin.v1.DiscardPolicyDraftRequest\x1a$.admin.v1.DiscardPolicyDraftResponse\"$\x82\xd3\xe4\x93\x02\x1e*\x1c/admin/v1/policy/drafts/{id}\x12i\n" +
 	"\n" +
 	"LintPolicy\x12\x1b.admin.v1.LintPolicyRequest\x1a\x1c.admin.v1.LintPolicyResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/admin/v1/policy:lint\x12i\n" +
 	"\n" +
 	"TestPolicy\x12\x1b.admin.v1.TestPolicyRequest\x1a\x1c.admin.v1.TestPolicyResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/admin/v1/policy:test\x12z\n" +
-	"\x0fGetPolicyImpact\x12 .admin.v1.GetPolicyImpactRequest\x1a!.admin.v1.GetPolicyImpactResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/admin/v1/policy:impact\x12y\n" +
-	"\x0eActivatePolicy\x12\x1f.admin.v1.ActivatePolicyRequest\x1a .admin.v1.ActivatePolicyResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/admin/v1/policy:activate\x12y\n" +
+	"\x0fGetPolicyImpact\x12 .admin.v1.GetPolicyImpactRequest\x1a!.admin.v1.GetPolicyImpactResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/admin/v1/policy:impact\x12\x85\x01\n" +
+	"\x0eActivatePolicy\x12\x1f.admin.v1.ActivatePolicyRequest\x1a .admin.v1.ActivatePolicyResponse\"0\x82\xd3\xe4\x93\x02*:\x01*\"%/admin/v1/policy/drafts/{id}:activate\x12y\n" +
 	"\x0eRollbackPolicy\x12\x1f.admin.v1.RollbackPolicyRequest\x1a .admin.v1.RollbackPolicyResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/admin/v1/policy:rollback\x12u\n" +
 	"\rExplainPolicy\x12\x1e.admin.v1.ExplainPolicyRequest\x1a\x1f.admin.v1.ExplainPolicyResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/admin/v1/policy:explain\x12\x7f\n" +
 	"\x0fListPermissions\x12 .admin.v1.ListPermissionsRequest\x1a!.admin.v1.ListPermissionsResponse\"'\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/admin/v1/policy:permissions\x12s\n" +
@@ -2641,12 +2949,12 @@ func file_admin_v1_policy_proto_rawDescGZIP() []byte {
 	return file_admin_v1_policy_proto_rawDescData
 }
 
-var file_admin_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_admin_v1_policy_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_admin_v1_policy_proto_goTypes = []any{
 	(*PolicyVersion)(nil),              // 0: admin.v1.PolicyVersion
 	(*PolicyDraft)(nil),                // 1: admin.v1.PolicyDraft
 	(*PolicyProblem)(nil),              // 2: admin.v1.PolicyProblem
-	(*PolicyTest)(nil),                 // 3: admin.v1.PolicyTest
+	(*PolicyFailure)(nil),              // 3: admin.v1.PolicyFailure
 	(*Subject)(nil),                    // 4: admin.v1.Subject
 	(*GetPolicyRequest)(nil),           // 5: admin.v1.GetPolicyRequest
 	(*GetPolicyResponse)(nil),          // 6: admin.v1.GetPolicyResponse
@@ -2656,89 +2964,101 @@ var file_admin_v1_policy_proto_goTypes = []any{
 	(*GetPolicyVersionResponse)(nil),   // 10: admin.v1.GetPolicyVersionResponse
 	(*DiffPolicyRequest)(nil),          // 11: admin.v1.DiffPolicyRequest
 	(*DiffPolicyResponse)(nil),         // 12: admin.v1.DiffPolicyResponse
-	(*GetPolicyDraftRequest)(nil),      // 13: admin.v1.GetPolicyDraftRequest
-	(*GetPolicyDraftResponse)(nil),     // 14: admin.v1.GetPolicyDraftResponse
-	(*SavePolicyDraftRequest)(nil),     // 15: admin.v1.SavePolicyDraftRequest
-	(*SavePolicyDraftResponse)(nil),    // 16: admin.v1.SavePolicyDraftResponse
-	(*DiscardPolicyDraftRequest)(nil),  // 17: admin.v1.DiscardPolicyDraftRequest
-	(*DiscardPolicyDraftResponse)(nil), // 18: admin.v1.DiscardPolicyDraftResponse
-	(*LintPolicyRequest)(nil),          // 19: admin.v1.LintPolicyRequest
-	(*LintPolicyResponse)(nil),         // 20: admin.v1.LintPolicyResponse
-	(*TestPolicyRequest)(nil),          // 21: admin.v1.TestPolicyRequest
-	(*TestPolicyResponse)(nil),         // 22: admin.v1.TestPolicyResponse
-	(*GetPolicyImpactRequest)(nil),     // 23: admin.v1.GetPolicyImpactRequest
-	(*GetPolicyImpactResponse)(nil),    // 24: admin.v1.GetPolicyImpactResponse
-	(*PolicyImpact)(nil),               // 25: admin.v1.PolicyImpact
-	(*ActivatePolicyRequest)(nil),      // 26: admin.v1.ActivatePolicyRequest
-	(*ActivatePolicyResponse)(nil),     // 27: admin.v1.ActivatePolicyResponse
-	(*RollbackPolicyRequest)(nil),      // 28: admin.v1.RollbackPolicyRequest
-	(*RollbackPolicyResponse)(nil),     // 29: admin.v1.RollbackPolicyResponse
-	(*ExplainPolicyRequest)(nil),       // 30: admin.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil),      // 31: admin.v1.ExplainPolicyResponse
-	(*NearMiss)(nil),                   // 32: admin.v1.NearMiss
-	(*ListPermissionsRequest)(nil),     // 33: admin.v1.ListPermissionsRequest
-	(*ListPermissionsResponse)(nil),    // 34: admin.v1.ListPermissionsResponse
-	(*Permission)(nil),                 // 35: admin.v1.Permission
-	(*ListGranteesRequest)(nil),        // 36: admin.v1.ListGranteesRequest
-	(*ListGranteesResponse)(nil),       // 37: admin.v1.ListGranteesResponse
-	(*Grantee)(nil),                    // 38: admin.v1.Grantee
-	(*timestamppb.Timestamp)(nil),      // 39: google.protobuf.Timestamp
+	(*ListPolicyDraftsRequest)(nil),    // 13: admin.v1.ListPolicyDraftsRequest
+	(*ListPolicyDraftsResponse)(nil),   // 14: admin.v1.ListPolicyDraftsResponse
+	(*CreatePolicyDraftRequest)(nil),   // 15: admin.v1.CreatePolicyDraftRequest
+	(*CreatePolicyDraftResponse)(nil),  // 16: admin.v1.CreatePolicyDraftResponse
+	(*GetPolicyDraftRequest)(nil),      // 17: admin.v1.GetPolicyDraftRequest
+	(*GetPolicyDraftResponse)(nil),     // 18: admin.v1.GetPolicyDraftResponse
+	(*SavePolicyDraftRequest)(nil),     // 19: admin.v1.SavePolicyDraftRequest
+	(*SavePolicyDraftResponse)(nil),    // 20: admin.v1.SavePolicyDraftResponse
+	(*DiscardPolicyDraftRequest)(nil),  // 21: admin.v1.DiscardPolicyDraftRequest
+	(*DiscardPolicyDraftResponse)(nil), // 22: admin.v1.DiscardPolicyDraftResponse
+	(*LintPolicyRequest)(nil),          // 23: admin.v1.LintPolicyRequest
+	(*LintPolicyResponse)(nil),         // 24: admin.v1.LintPolicyResponse
+	(*TestPolicyRequest)(nil),          // 25: admin.v1.TestPolicyRequest
+	(*TestPolicyResponse)(nil),         // 26: admin.v1.TestPolicyResponse
+	(*GetPolicyImpactRequest)(nil),     // 27: admin.v1.GetPolicyImpactRequest
+	(*GetPolicyImpactResponse)(nil),    // 28: admin.v1.GetPolicyImpactResponse
+	(*PolicyImpact)(nil),               // 29: admin.v1.PolicyImpact
+	(*ActivatePolicyRequest)(nil),      // 30: admin.v1.ActivatePolicyRequest
+	(*ActivatePolicyResponse)(nil),     // 31: admin.v1.ActivatePolicyResponse
+	(*RollbackPolicyRequest)(nil),      // 32: admin.v1.RollbackPolicyRequest
+	(*RollbackPolicyResponse)(nil),     // 33: admin.v1.RollbackPolicyResponse
+	(*ExplainPolicyRequest)(nil),       // 34: admin.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),      // 35: admin.v1.ExplainPolicyResponse
+	(*NearMiss)(nil),                   // 36: admin.v1.NearMiss
+	(*ListPermissionsRequest)(nil),     // 37: admin.v1.ListPermissionsRequest
+	(*ListPermissionsResponse)(nil),    // 38: admin.v1.ListPermissionsResponse
+	(*Permission)(nil),                 // 39: admin.v1.Permission
+	(*ListGranteesRequest)(nil),        // 40: admin.v1.ListGranteesRequest
+	(*ListGranteesResponse)(nil),       // 41: admin.v1.ListGranteesResponse
+	(*Grantee)(nil),                    // 42: admin.v1.Grantee
+	(*timestamppb.Timestamp)(nil),      // 43: google.protobuf.Timestamp
 }
 var file_admin_v1_policy_proto_depIdxs = []int32{
-	39, // 0: admin.v1.PolicyVersion.activated:type_name -> google.protobuf.Timestamp
-	39, // 1: admin.v1.PolicyDraft.saved:type_name -> google.protobuf.Timestamp
+	43, // 0: admin.v1.PolicyVersion.activated:type_name -> google.protobuf.Timestamp
+	43, // 1: admin.v1.PolicyDraft.changed:type_name -> google.protobuf.Timestamp
 	0,  // 2: admin.v1.GetPolicyResponse.policy:type_name -> admin.v1.PolicyVersion
 	0,  // 3: admin.v1.ListPolicyVersionsResponse.versions:type_name -> admin.v1.PolicyVersion
 	0,  // 4: admin.v1.GetPolicyVersionResponse.policy:type_name -> admin.v1.PolicyVersion
-	1,  // 5: admin.v1.GetPolicyDraftResponse.draft:type_name -> admin.v1.PolicyDraft
-	1,  // 6: admin.v1.SavePolicyDraftResponse.draft:type_name -> admin.v1.PolicyDraft
-	2,  // 7: admin.v1.SavePolicyDraftResponse.problems:type_name -> admin.v1.PolicyProblem
-	2,  // 8: admin.v1.LintPolicyResponse.problems:type_name -> admin.v1.PolicyProblem
-	3,  // 9: admin.v1.TestPolicyResponse.tests:type_name -> admin.v1.PolicyTest
-	25, // 10: admin.v1.GetPolicyImpactResponse.changes:type_name -> admin.v1.PolicyImpact
-	39, // 11: admin.v1.PolicyImpact.last:type_name -> google.protobuf.Timestamp
-	0,  // 12: admin.v1.ActivatePolicyResponse.policy:type_name -> admin.v1.PolicyVersion
-	0,  // 13: admin.v1.RollbackPolicyResponse.policy:type_name -> admin.v1.PolicyVersion
-	4,  // 14: admin.v1.ExplainPolicyRequest.who:type_name -> admin.v1.Subject
-	32, // 15: admin.v1.ExplainPolicyResponse.near_misses:type_name -> admin.v1.NearMiss
-	4,  // 16: admin.v1.ListPermissionsRequest.who:type_name -> admin.v1.Subject
-	35, // 17: admin.v1.ListPermissionsResponse.permissions:type_name -> admin.v1.Permission
-	38, // 18: admin.v1.ListGranteesResponse.grantees:type_name -> admin.v1.Grantee
-	5,  // 19: admin.v1.PolicyService.GetPolicy:input_type -> admin.v1.GetPolicyRequest
-	7,  // 20: admin.v1.PolicyService.ListPolicyVersions:input_type -> admin.v1.ListPolicyVersionsRequest
-	9,  // 21: admin.v1.PolicyService.GetPolicyVersion:input_type -> admin.v1.GetPolicyVersionRequest
-	11, // 22: admin.v1.PolicyService.DiffPolicy:input_type -> admin.v1.DiffPolicyRequest
-	13, // 23: admin.v1.PolicyService.GetPolicyDraft:input_type -> admin.v1.GetPolicyDraftRequest
-	15, // 24: admin.v1.PolicyService.SavePolicyDraft:input_type -> admin.v1.SavePolicyDraftRequest
-	17, // 25: admin.v1.PolicyService.DiscardPolicyDraft:input_type -> admin.v1.DiscardPolicyDraftRequest
-	19, // 26: admin.v1.PolicyService.LintPolicy:input_type -> admin.v1.LintPolicyRequest
-	21, // 27: admin.v1.PolicyService.TestPolicy:input_type -> admin.v1.TestPolicyRequest
-	23, // 28: admin.v1.PolicyService.GetPolicyImpact:input_type -> admin.v1.GetPolicyImpactRequest
-	26, // 29: admin.v1.PolicyService.ActivatePolicy:input_type -> admin.v1.ActivatePolicyRequest
-	28, // 30: admin.v1.PolicyService.RollbackPolicy:input_type -> admin.v1.RollbackPolicyRequest
-	30, // 31: admin.v1.PolicyService.ExplainPolicy:input_type -> admin.v1.ExplainPolicyRequest
-	33, // 32: admin.v1.PolicyService.ListPermissions:input_type -> admin.v1.ListPermissionsRequest
-	36, // 33: admin.v1.PolicyService.ListGrantees:input_type -> admin.v1.ListGranteesRequest
-	6,  // 34: admin.v1.PolicyService.GetPolicy:output_type -> admin.v1.GetPolicyResponse
-	8,  // 35: admin.v1.PolicyService.ListPolicyVersions:output_type -> admin.v1.ListPolicyVersionsResponse
-	10, // 36: admin.v1.PolicyService.GetPolicyVersion:output_type -> admin.v1.GetPolicyVersionResponse
-	12, // 37: admin.v1.PolicyService.DiffPolicy:output_type -> admin.v1.DiffPolicyResponse
-	14, // 38: admin.v1.PolicyService.GetPolicyDraft:output_type -> admin.v1.GetPolicyDraftResponse
-	16, // 39: admin.v1.PolicyService.SavePolicyDraft:output_type -> admin.v1.SavePolicyDraftResponse
-	18, // 40: admin.v1.PolicyService.DiscardPolicyDraft:output_type -> admin.v1.DiscardPolicyDraftResponse
-	20, // 41: admin.v1.PolicyService.LintPolicy:output_type -> admin.v1.LintPolicyResponse
-	22, // 42: admin.v1.PolicyService.TestPolicy:output_type -> admin.v1.TestPolicyResponse
-	24, // 43: admin.v1.PolicyService.GetPolicyImpact:output_type -> admin.v1.GetPolicyImpactResponse
-	27, // 44: admin.v1.PolicyService.ActivatePolicy:output_type -> admin.v1.ActivatePolicyResponse
-	29, // 45: admin.v1.PolicyService.RollbackPolicy:output_type -> admin.v1.RollbackPolicyResponse
-	31, // 46: admin.v1.PolicyService.ExplainPolicy:output_type -> admin.v1.ExplainPolicyResponse
-	34, // 47: admin.v1.PolicyService.ListPermissions:output_type -> admin.v1.ListPermissionsResponse
-	37, // 48: admin.v1.PolicyService.ListGrantees:output_type -> admin.v1.ListGranteesResponse
-	34, // [34:49] is the sub-list for method output_type
-	19, // [19:34] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	1,  // 5: admin.v1.ListPolicyDraftsResponse.drafts:type_name -> admin.v1.PolicyDraft
+	1,  // 6: admin.v1.CreatePolicyDraftResponse.draft:type_name -> admin.v1.PolicyDraft
+	1,  // 7: admin.v1.GetPolicyDraftResponse.draft:type_name -> admin.v1.PolicyDraft
+	1,  // 8: admin.v1.SavePolicyDraftResponse.draft:type_name -> admin.v1.PolicyDraft
+	2,  // 9: admin.v1.SavePolicyDraftResponse.problems:type_name -> admin.v1.PolicyProblem
+	3,  // 10: admin.v1.SavePolicyDraftResponse.failures:type_name -> admin.v1.PolicyFailure
+	2,  // 11: admin.v1.LintPolicyResponse.problems:type_name -> admin.v1.PolicyProblem
+	3,  // 12: admin.v1.TestPolicyResponse.failures:type_name -> admin.v1.PolicyFailure
+	2,  // 13: admin.v1.TestPolicyResponse.problems:type_name -> admin.v1.PolicyProblem
+	29, // 14: admin.v1.GetPolicyImpactResponse.changes:type_name -> admin.v1.PolicyImpact
+	43, // 15: admin.v1.PolicyImpact.last:type_name -> google.protobuf.Timestamp
+	0,  // 16: admin.v1.ActivatePolicyResponse.policy:type_name -> admin.v1.PolicyVersion
+	0,  // 17: admin.v1.RollbackPolicyResponse.policy:type_name -> admin.v1.PolicyVersion
+	4,  // 18: admin.v1.ExplainPolicyRequest.who:type_name -> admin.v1.Subject
+	36, // 19: admin.v1.ExplainPolicyResponse.near_misses:type_name -> admin.v1.NearMiss
+	4,  // 20: admin.v1.ListPermissionsRequest.who:type_name -> admin.v1.Subject
+	39, // 21: admin.v1.ListPermissionsResponse.permissions:type_name -> admin.v1.Permission
+	42, // 22: admin.v1.ListGranteesResponse.grantees:type_name -> admin.v1.Grantee
+	5,  // 23: admin.v1.PolicyService.GetPolicy:input_type -> admin.v1.GetPolicyRequest
+	7,  // 24: admin.v1.PolicyService.ListPolicyVersions:input_type -> admin.v1.ListPolicyVersionsRequest
+	9,  // 25: admin.v1.PolicyService.GetPolicyVersion:input_type -> admin.v1.GetPolicyVersionRequest
+	11, // 26: admin.v1.PolicyService.DiffPolicy:input_type -> admin.v1.DiffPolicyRequest
+	13, // 27: admin.v1.PolicyService.ListPolicyDrafts:input_type -> admin.v1.ListPolicyDraftsRequest
+	15, // 28: admin.v1.PolicyService.CreatePolicyDraft:input_type -> admin.v1.CreatePolicyDraftRequest
+	17, // 29: admin.v1.PolicyService.GetPolicyDraft:input_type -> admin.v1.GetPolicyDraftRequest
+	19, // 30: admin.v1.PolicyService.SavePolicyDraft:input_type -> admin.v1.SavePolicyDraftRequest
+	21, // 31: admin.v1.PolicyService.DiscardPolicyDraft:input_type -> admin.v1.DiscardPolicyDraftRequest
+	23, // 32: admin.v1.PolicyService.LintPolicy:input_type -> admin.v1.LintPolicyRequest
+	25, // 33: admin.v1.PolicyService.TestPolicy:input_type -> admin.v1.TestPolicyRequest
+	27, // 34: admin.v1.PolicyService.GetPolicyImpact:input_type -> admin.v1.GetPolicyImpactRequest
+	30, // 35: admin.v1.PolicyService.ActivatePolicy:input_type -> admin.v1.ActivatePolicyRequest
+	32, // 36: admin.v1.PolicyService.RollbackPolicy:input_type -> admin.v1.RollbackPolicyRequest
+	34, // 37: admin.v1.PolicyService.ExplainPolicy:input_type -> admin.v1.ExplainPolicyRequest
+	37, // 38: admin.v1.PolicyService.ListPermissions:input_type -> admin.v1.ListPermissionsRequest
+	40, // 39: admin.v1.PolicyService.ListGrantees:input_type -> admin.v1.ListGranteesRequest
+	6,  // 40: admin.v1.PolicyService.GetPolicy:output_type -> admin.v1.GetPolicyResponse
+	8,  // 41: admin.v1.PolicyService.ListPolicyVersions:output_type -> admin.v1.ListPolicyVersionsResponse
+	10, // 42: admin.v1.PolicyService.GetPolicyVersion:output_type -> admin.v1.GetPolicyVersionResponse
+	12, // 43: admin.v1.PolicyService.DiffPolicy:output_type -> admin.v1.DiffPolicyResponse
+	14, // 44: admin.v1.PolicyService.ListPolicyDrafts:output_type -> admin.v1.ListPolicyDraftsResponse
+	16, // 45: admin.v1.PolicyService.CreatePolicyDraft:output_type -> admin.v1.CreatePolicyDraftResponse
+	18, // 46: admin.v1.PolicyService.GetPolicyDraft:output_type -> admin.v1.GetPolicyDraftResponse
+	20, // 47: admin.v1.PolicyService.SavePolicyDraft:output_type -> admin.v1.SavePolicyDraftResponse
+	22, // 48: admin.v1.PolicyService.DiscardPolicyDraft:output_type -> admin.v1.DiscardPolicyDraftResponse
+	24, // 49: admin.v1.PolicyService.LintPolicy:output_type -> admin.v1.LintPolicyResponse
+	26, // 50: admin.v1.PolicyService.TestPolicy:output_type -> admin.v1.TestPolicyResponse
+	28, // 51: admin.v1.PolicyService.GetPolicyImpact:output_type -> admin.v1.GetPolicyImpactResponse
+	31, // 52: admin.v1.PolicyService.ActivatePolicy:output_type -> admin.v1.ActivatePolicyResponse
+	33, // 53: admin.v1.PolicyService.RollbackPolicy:output_type -> admin.v1.RollbackPolicyResponse
+	35, // 54: admin.v1.PolicyService.ExplainPolicy:output_type -> admin.v1.ExplainPolicyResponse
+	38, // 55: admin.v1.PolicyService.ListPermissions:output_type -> admin.v1.ListPermissionsResponse
+	41, // 56: admin.v1.PolicyService.ListGrantees:output_type -> admin.v1.ListGranteesResponse
+	40, // [40:57] is the sub-list for method output_type
+	23, // [23:40] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_policy_proto_init() }
@@ -2746,13 +3066,14 @@ func file_admin_v1_policy_proto_init() {
 	if File_admin_v1_policy_proto != nil {
 		return
 	}
+	file_admin_v1_policy_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_policy_proto_rawDesc), len(file_admin_v1_policy_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

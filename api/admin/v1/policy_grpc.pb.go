@@ -23,6 +23,8 @@ const (
 	PolicyService_ListPolicyVersions_FullMethodName = "/admin.v1.PolicyService/ListPolicyVersions"
 	PolicyService_GetPolicyVersion_FullMethodName   = "/admin.v1.PolicyService/GetPolicyVersion"
 	PolicyService_DiffPolicy_FullMethodName         = "/admin.v1.PolicyService/DiffPolicy"
+	PolicyService_ListPolicyDrafts_FullMethodName   = "/admin.v1.PolicyService/ListPolicyDrafts"
+	PolicyService_CreatePolicyDraft_FullMethodName  = "/admin.v1.PolicyService/CreatePolicyDraft"
 	PolicyService_GetPolicyDraft_FullMethodName     = "/admin.v1.PolicyService/GetPolicyDraft"
 	PolicyService_SavePolicyDraft_FullMethodName    = "/admin.v1.PolicyService/SavePolicyDraft"
 	PolicyService_DiscardPolicyDraft_FullMethodName = "/admin.v1.PolicyService/DiscardPolicyDraft"
@@ -40,8 +42,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PolicyService shows and changes who may do what. A change begins as the draft, which is tested against saved
-// tests and recorded calls and then put in force in one step, on every node. The policy's area is admin/policy:
+// PolicyService shows and changes who may do what. A change begins as a draft, which is tested against saved
+// checks and recorded calls and then put in force in one step, on every node. The policy's area is admin/policy:
 // "read" sees it, "admin" changes it.
 //
 // Where the configuration names a policy file, that file is the policy: it is shown here, and everything that
@@ -55,22 +57,26 @@ type PolicyServiceClient interface {
 	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionRequest, opts ...grpc.CallOption) (*GetPolicyVersionResponse, error)
 	// DiffPolicy compares two policies rule by rule.
 	DiffPolicy(ctx context.Context, in *DiffPolicyRequest, opts ...grpc.CallOption) (*DiffPolicyResponse, error)
-	// GetPolicyDraft returns the draft, or NOT_FOUND where there is none.
+	// ListPolicyDrafts lists the drafts without their text, the one changed last first.
+	ListPolicyDrafts(ctx context.Context, in *ListPolicyDraftsRequest, opts ...grpc.CallOption) (*ListPolicyDraftsResponse, error)
+	// CreatePolicyDraft begins a draft with the text of the policy in force.
+	CreatePolicyDraft(ctx context.Context, in *CreatePolicyDraftRequest, opts ...grpc.CallOption) (*CreatePolicyDraftResponse, error)
+	// GetPolicyDraft returns a draft with its text.
 	GetPolicyDraft(ctx context.Context, in *GetPolicyDraftRequest, opts ...grpc.CallOption) (*GetPolicyDraftResponse, error)
-	// SavePolicyDraft replaces the draft. It fails with ABORTED where somebody else has changed it since.
+	// SavePolicyDraft changes a draft. It fails with ABORTED where somebody else has changed it since it was read.
 	SavePolicyDraft(ctx context.Context, in *SavePolicyDraftRequest, opts ...grpc.CallOption) (*SavePolicyDraftResponse, error)
-	// DiscardPolicyDraft forgets the draft.
+	// DiscardPolicyDraft deletes a draft.
 	DiscardPolicyDraft(ctx context.Context, in *DiscardPolicyDraftRequest, opts ...grpc.CallOption) (*DiscardPolicyDraftResponse, error)
 	// LintPolicy finds mistakes in a policy, and what is probably one. It changes nothing.
 	LintPolicy(ctx context.Context, in *LintPolicyRequest, opts ...grpc.CallOption) (*LintPolicyResponse, error)
-	// TestPolicy runs tests against a policy. It changes nothing.
+	// TestPolicy holds a policy against checks. It changes nothing.
 	TestPolicy(ctx context.Context, in *TestPolicyRequest, opts ...grpc.CallOption) (*TestPolicyResponse, error)
 	// GetPolicyImpact decides recorded calls by a policy and tells which of them it would decide otherwise than
 	// the policy in force. It changes nothing. Reading the audit log needs "read" of admin/audit too.
 	GetPolicyImpact(ctx context.Context, in *GetPolicyImpactRequest, opts ...grpc.CallOption) (*GetPolicyImpactResponse, error)
-	// ActivatePolicy puts the draft in force, on every node, where it has no mistake, its tests pass and it leaves
-	// an administrator. What it does not allow any more ends at once. It fails with ABORTED where another policy is
-	// in force than the caller thinks.
+	// ActivatePolicy puts a draft in force, on every node, where it has no mistake, its checks hold and it leaves
+	// an administrator. What it does not allow any more ends at once. It fails with ABORTED where the draft was
+	// changed since it was read, or was made from another version than is in force now.
 	ActivatePolicy(ctx context.Context, in *ActivatePolicyRequest, opts ...grpc.CallOption) (*ActivatePolicyResponse, error)
 	// RollbackPolicy puts an earlier version in force again, as a version of its own.
 	RollbackPolicy(ctx context.Context, in *RollbackPolicyRequest, opts ...grpc.CallOption) (*RollbackPolicyResponse, error)
@@ -124,6 +130,26 @@ func (c *policyServiceClient) DiffPolicy(ctx context.Context, in *DiffPolicyRequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DiffPolicyResponse)
 	err := c.cc.Invoke(ctx, PolicyService_DiffPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) ListPolicyDrafts(ctx context.Context, in *ListPolicyDraftsRequest, opts ...grpc.CallOption) (*ListPolicyDraftsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPolicyDraftsResponse)
+	err := c.cc.Invoke(ctx, PolicyService_ListPolicyDrafts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *policyServiceClient) CreatePolicyDraft(ctx context.Context, in *CreatePolicyDraftRequest, opts ...grpc.CallOption) (*CreatePolicyDraftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreatePolicyDraftResponse)
+	err := c.cc.Invoke(ctx, PolicyService_CreatePolicyDraft_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -244,8 +270,8 @@ func (c *policyServiceClient) ListGrantees(ctx context.Context, in *ListGrantees
 // All implementations must embed UnimplementedPolicyServiceServer
 // for forward compatibility.
 //
-// PolicyService shows and changes who may do what. A change begins as the draft, which is tested against saved
-// tests and recorded calls and then put in force in one step, on every node. The policy's area is admin/policy:
+// PolicyService shows and changes who may do what. A change begins as a draft, which is tested against saved
+// checks and recorded calls and then put in force in one step, on every node. The policy's area is admin/policy:
 // "read" sees it, "admin" changes it.
 //
 // Where the configuration names a policy file, that file is the policy: it is shown here, and everything that
@@ -259,22 +285,26 @@ type PolicyServiceServer interface {
 	GetPolicyVersion(context.Context, *GetPolicyVersionRequest) (*GetPolicyVersionResponse, error)
 	// DiffPolicy compares two policies rule by rule.
 	DiffPolicy(context.Context, *DiffPolicyRequest) (*DiffPolicyResponse, error)
-	// GetPolicyDraft returns the draft, or NOT_FOUND where there is none.
+	// ListPolicyDrafts lists the drafts without their text, the one changed last first.
+	ListPolicyDrafts(context.Context, *ListPolicyDraftsRequest) (*ListPolicyDraftsResponse, error)
+	// CreatePolicyDraft begins a draft with the text of the policy in force.
+	CreatePolicyDraft(context.Context, *CreatePolicyDraftRequest) (*CreatePolicyDraftResponse, error)
+	// GetPolicyDraft returns a draft with its text.
 	GetPolicyDraft(context.Context, *GetPolicyDraftRequest) (*GetPolicyDraftResponse, error)
-	// SavePolicyDraft replaces the draft. It fails with ABORTED where somebody else has changed it since.
+	// SavePolicyDraft changes a draft. It fails with ABORTED where somebody else has changed it since it was read.
 	SavePolicyDraft(context.Context, *SavePolicyDraftRequest) (*SavePolicyDraftResponse, error)
-	// DiscardPolicyDraft forgets the draft.
+	// DiscardPolicyDraft deletes a draft.
 	DiscardPolicyDraft(context.Context, *DiscardPolicyDraftRequest) (*DiscardPolicyDraftResponse, error)
 	// LintPolicy finds mistakes in a policy, and what is probably one. It changes nothing.
 	LintPolicy(context.Context, *LintPolicyRequest) (*LintPolicyResponse, error)
-	// TestPolicy runs tests against a policy. It changes nothing.
+	// TestPolicy holds a policy against checks. It changes nothing.
 	TestPolicy(context.Context, *TestPolicyRequest) (*TestPolicyResponse, error)
 	// GetPolicyImpact decides recorded calls by a policy and tells which of them it would decide otherwise than
 	// the policy in force. It changes nothing. Reading the audit log needs "read" of admin/audit too.
 	GetPolicyImpact(context.Context, *GetPolicyImpactRequest) (*GetPolicyImpactResponse, error)
-	// ActivatePolicy puts the draft in force, on every node, where it has no mistake, its tests pass and it leaves
-	// an administrator. What it does not allow any more ends at once. It fails with ABORTED where another policy is
-	// in force than the caller thinks.
+	// ActivatePolicy puts a draft in force, on every node, where it has no mistake, its checks hold and it leaves
+	// an administrator. What it does not allow any more ends at once. It fails with ABORTED where the draft was
+	// changed since it was read, or was made from another version than is in force now.
 	ActivatePolicy(context.Context, *ActivatePolicyRequest) (*ActivatePolicyResponse, error)
 	// RollbackPolicy puts an earlier version in force again, as a version of its own.
 	RollbackPolicy(context.Context, *RollbackPolicyRequest) (*RollbackPolicyResponse, error)
@@ -305,6 +335,12 @@ func (UnimplementedPolicyServiceServer) GetPolicyVersion(context.Context, *GetPo
 }
 func (UnimplementedPolicyServiceServer) DiffPolicy(context.Context, *DiffPolicyRequest) (*DiffPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DiffPolicy not implemented")
+}
+func (UnimplementedPolicyServiceServer) ListPolicyDrafts(context.Context, *ListPolicyDraftsRequest) (*ListPolicyDraftsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPolicyDrafts not implemented")
+}
+func (UnimplementedPolicyServiceServer) CreatePolicyDraft(context.Context, *CreatePolicyDraftRequest) (*CreatePolicyDraftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreatePolicyDraft not implemented")
 }
 func (UnimplementedPolicyServiceServer) GetPolicyDraft(context.Context, *GetPolicyDraftRequest) (*GetPolicyDraftResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPolicyDraft not implemented")
@@ -428,6 +464,42 @@ func _PolicyService_DiffPolicy_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(PolicyServiceServer).DiffPolicy(ctx, req.(*DiffPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_ListPolicyDrafts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPolicyDraftsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).ListPolicyDrafts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_ListPolicyDrafts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).ListPolicyDrafts(ctx, req.(*ListPolicyDraftsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PolicyService_CreatePolicyDraft_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreatePolicyDraftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PolicyServiceServer).CreatePolicyDraft(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PolicyService_CreatePolicyDraft_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PolicyServiceServer).CreatePolicyDraft(ctx, req.(*CreatePolicyDraftRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -652,6 +724,14 @@ var PolicyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DiffPolicy",
 			Handler:    _PolicyService_DiffPolicy_Handler,
+		},
+		{
+			MethodName: "ListPolicyDrafts",
+			Handler:    _PolicyService_ListPolicyDrafts_Handler,
+		},
+		{
+			MethodName: "CreatePolicyDraft",
+			Handler:    _PolicyService_CreatePolicyDraft_Handler,
 		},
 		{
 			MethodName: "GetPolicyDraft",

@@ -383,7 +383,7 @@ func (x *RevokeCredentialsRequest) GetReason() string {
 // RevokeCredentialsResponse says what ended.
 type RevokeCredentialsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Sessions and calls that ended on the node that answers.
+	// Sessions that ended on the node that answers.
 	Ended         int64 `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
