@@ -97,18 +97,19 @@ func (a *app) explain(ctx context.Context, err error) error {
 	refused := errors.As(err, &refusal)
 	status := httpStatus(err)
 	dial, dialed := errors.AsType[*net.OpError](err)
-	lost, isLost := errors.AsType[*url.Error](err)
+	broken := error(dial)
+	if lost, ok := errors.AsType[*url.Error](err); ok {
+		broken, dialed = lost.Err, true
+	}
 	switch {
 	case errors.As(err, new(usageError)):
 		return err
 	case refused && refusal.Code == gateway.Unauthenticated || status == http.StatusUnauthorized:
 		return unauthenticated()
-	case dialed && dial.Op == "dial":
+	case dial != nil && dial.Op == "dial":
 		return fmt.Errorf("cannot reach the gateway at %s: %w", a.addr, dial.Err)
-	case isLost:
-		return notGateway{a.addr, "HTTP", lost.Err}
 	case dialed:
-		return notGateway{a.addr, "HTTP", dial}
+		return notGateway{a.addr, "HTTP", broken}
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return notGateway{a.addr, "HTTP", err}
 	case refused && (refusal.Code != gateway.Unavailable || refusal.Err == nil):

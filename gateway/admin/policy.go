@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -201,6 +203,7 @@ func (s *service) activatePolicy(ctx context.Context, call *gateway.Call, req *a
 	if err != nil {
 		return nil, policyError(err)
 	}
+	s.settle(ctx, &v)
 	v.Text = policy.Text{}
 	return &adminv1.ActivatePolicyResponse{Policy: versionOf(&v, v.ID)}, nil
 }
@@ -210,8 +213,25 @@ func (s *service) rollbackPolicy(ctx context.Context, call *gateway.Call, req *a
 	if err != nil {
 		return nil, policyError(err)
 	}
+	s.settle(ctx, &v)
 	v.Text = policy.Text{}
 	return &adminv1.RollbackPolicyResponse{Policy: versionOf(&v, v.ID)}, nil
+}
+
+// settle waits until this node decides by a version that came into force, which
+// takes it milliseconds, or for a moment: the caller's next request finds it so.
+func (s *service) settle(ctx context.Context, v *policy.Version) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for !strings.HasPrefix(v.SHA256, s.Enforcer.Policy().Version()) {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func versionOf(v *policy.Version, active int64) *adminv1.PolicyVersion {

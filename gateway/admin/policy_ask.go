@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +99,7 @@ func (s *service) principal(ctx context.Context, who *adminv1.Subject) (*gateway
 	}
 	facts := who.GetSubjects()
 	if t := who.GetTenant(); t != "" {
-		facts = append(facts[:len(facts):len(facts)], "tenant:"+t)
+		facts = append(slices.Clip(facts), "tenant:"+t)
 	}
 	for _, f := range facts {
 		if strings.ContainsAny(f, " \t\r\n") {

@@ -209,6 +209,8 @@ func appendValue(b []byte, fd protoreflect.FieldDescriptor, v protoreflect.Value
 		return b, nil
 	case protoreflect.Int32Kind, protoreflect.Int64Kind:
 		return strconv.AppendInt(b, v.Int(), 10), nil
+	case protoreflect.Uint64Kind:
+		return strconv.AppendUint(b, v.Uint(), 10), nil
 	case protoreflect.DoubleKind:
 		f, err := json.Marshal(v.Float())
 		return append(b, f...), err
