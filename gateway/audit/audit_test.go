@@ -102,18 +102,33 @@ func do(ctx context.Context, l *Log, call *gateway.Call, res *gateway.Result, er
 	end(res, err)
 }
 
+// A clock stands still until it is moved.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time { return c.add(0) }
+
+func (c *clock) add(d time.Duration) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+	return c.at
+}
+
 func TestRecordOfCall(t *testing.T) {
 	dir := t.TempDir()
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	now := start
+	now := clock{at: start}
 	l := mustOpen(t, Options{
-		Dir: dir, Node: "n1", Now: func() time.Time { return now },
+		Dir: dir, Node: "n1", Now: now.now,
 		Trace: func(context.Context) string { return "4bf92f" },
 	})
 
 	ctx, end := l.Observe(t.Context(), testCall("echo"))
 	id := CallID(context.WithValue(ctx, childDirKey{}, 1))
-	now = start.Add(1500 * time.Microsecond)
+	now.add(1500 * time.Microsecond)
 	end(gateway.ErrorResult("no"), nil)
 	do(t.Context(), l, testCall("drop"), nil, &gateway.Error{
 		Code: gateway.PermissionDenied, By: "policy", Msg: "no", Err: errors.New("policy.csv:3: deny"),

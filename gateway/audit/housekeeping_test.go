@@ -129,10 +129,10 @@ func TestRetention(t *testing.T) {
 // TestSegmentAge holds that a segment does not stay open for ever.
 func TestSegmentAge(t *testing.T) {
 	dir := t.TempDir()
-	now := time.Now()
-	l := mustOpen(t, Options{Dir: dir, SegmentAge: time.Hour, Now: func() time.Time { return now }})
+	now := clock{at: time.Now()}
+	l := mustOpen(t, Options{Dir: dir, SegmentAge: time.Hour, Now: now.now})
 	for i := range 3 {
-		now = now.Add(2 * time.Hour)
+		now.add(2 * time.Hour)
 		if err := l.Event(t.Context(), Event{Type: "login", Detail: fmt.Sprint(i)}); err != nil {
 			t.Fatal(err)
 		}

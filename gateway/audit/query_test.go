@@ -19,11 +19,10 @@ import (
 // variedLog opens a log with an index and fills it with records of all kinds.
 func variedLog(t *testing.T, dir string) *Log {
 	t.Helper()
-	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	now := clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	l := mustOpen(t, Options{Dir: dir, Index: true, SegmentBytes: 4 << 10, Now: func() time.Time {
-		at = at.Add(time.Millisecond)
-		return at
-	}, Trace: func(context.Context) string { return fmt.Sprint("t", at.UnixMilli()%3) }})
+		return now.add(time.Millisecond)
+	}, Trace: func(context.Context) string { return fmt.Sprint("t", now.now().UnixMilli()%3) }})
 	for i := range 40 {
 		call := testCall([]string{"echo", "drop", "a[b]c", "späte"}[i%4])
 		call.Via = []string{"mcp", "rest"}[i%2]
