@@ -24,7 +24,9 @@ const (
 	indexName    = "index.db"
 	indexVersion = 1
 	indexBatch   = 1000                   // most records in one transaction
-	indexEvery   = 200 * time.Millisecond // pause between looks for more
+	indexEvery   = 200 * time.Millisecond // least pause between looks for more
+	indexShare   = 20                     // while nobody asks, at most one part in so many of a CPU goes into the index
+	indexEager   = time.Minute            // after a query, the index is kept up to date for so long
 	indexRetry   = 5 * time.Second        // pause after a failure
 )
 
@@ -175,24 +177,27 @@ func (x *Index) Close() error {
 // Update takes into the index what the log has by now. It does nothing where
 // another process does that. It must not be called by two goroutines at once.
 func (x *Index) Update(ctx context.Context) error {
+	for {
+		if more, err := x.step(ctx); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// step is Update with one batch. It reports whether there are more.
+func (x *Index) step(ctx context.Context) (more bool, err error) {
 	if x.lock == nil {
-		return x.reached(ctx)
+		return false, x.reached(ctx)
 	}
 	if x.tail == nil {
 		if err := x.fit(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
-	for {
-		more, err := x.batch(ctx)
-		if err != nil {
-			x.reset()
-			return err
-		}
-		if !more {
-			return nil
-		}
+	if more, err = x.batch(ctx); err != nil {
+		x.reset()
 	}
+	return more, err
 }
 
 // fit begins to read the log where the index ends, or makes the index anew
@@ -278,22 +283,34 @@ func (x *Index) batch(ctx context.Context) (more bool, err error) {
 	return more, nil
 }
 
-// run keeps the index up to date until the context ends.
+// run keeps the index up to date until the context ends. While nobody asks it
+// anything it takes only a small share of a CPU, and may fall behind a gateway
+// that is busy: calls come first. The first query makes it catch up.
 func (x *Index) run(ctx context.Context, failed func(error)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var eager time.Time // until when
 	for {
 		var asked chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return
 		case asked = <-x.kick:
+			eager = time.Now().Add(indexEager)
 		case <-timer.C:
 		}
+		look := x.step
+		began := time.Now()
+		wanted := began.Before(eager)
+		if wanted {
+			look = func(ctx context.Context) (bool, error) { return false, x.Update(ctx) }
+		}
 		pause := indexEvery
-		if err := x.Update(ctx); err != nil && ctx.Err() == nil {
+		if _, err := look(ctx); err != nil && ctx.Err() == nil {
 			failed(err)
 			pause = indexRetry
+		} else if !wanted {
+			pause = max(pause, (indexShare-1)*time.Since(began))
 		}
 		if asked != nil {
 			close(asked)
