@@ -219,6 +219,7 @@ func open(ctx context.Context, tool string, sources map[string]gateway.Upstream)
 
 // openWith is open with changes to the configuration.
 func openWith(ctx context.Context, tool string, sources map[string]gateway.Upstream, change func(*config.Config) error) (endpoint, func() error, error) {
+	server.KeepHeap() // As gateway serve does, to the end of the process.
 	dir, err := os.MkdirTemp("", "trilith-bench-")
 	if err != nil {
 		return endpoint{}, nil, err
