@@ -95,20 +95,25 @@ type peerQuestion struct {
 
 // A peerError is a [gateway.Error] but for its cause, which stays where it is.
 type peerError struct {
-	Code  gateway.Code `json:"code"`
-	By    string       `json:"by"`
-	Msg   string       `json:"msg"`
-	Data  []byte       `json:"data,omitempty"`
-	Needs []byte       `json:"needs,omitempty"`
-	Retry int64        `json:"retry,omitempty"` // milliseconds
+	Code   gateway.Code `json:"code"`
+	By     string       `json:"by"`
+	Msg    string       `json:"msg"`
+	Data   []byte       `json:"data,omitempty"`
+	Needs  []byte       `json:"needs,omitempty"`
+	Retry  int64        `json:"retry,omitempty"` // milliseconds
+	Scopes []string     `json:"scopes,omitempty"`
 }
+
+// asTheyAre has a principal arrive as it was sent: one without bounds on its
+// scopes is not one without scopes.
+func asTheyAre() jsonv2.Options { return jsonv2.FormatNilSliceAsNull(true) }
 
 func peerErrorOf(err error) *peerError {
 	e := gateway.AsError(err)
 	if e == nil {
 		return nil
 	}
-	return &peerError{e.Code, e.By, e.Msg, e.Data, e.Needs, e.Retry.Milliseconds()}
+	return &peerError{e.Code, e.By, e.Msg, e.Data, e.Needs, e.Retry.Milliseconds(), e.Scopes}
 }
 
 func (e *peerError) error() *gateway.Error {
@@ -117,7 +122,7 @@ func (e *peerError) error() *gateway.Error {
 		code = gateway.Unknown
 	}
 	return &gateway.Error{
-		Code: code, By: e.By, Msg: e.Msg, Data: e.Data, Needs: e.Needs, Retry: time.Duration(e.Retry) * time.Millisecond,
+		Code: code, By: e.By, Msg: e.Msg, Data: e.Data, Needs: e.Needs, Retry: time.Duration(e.Retry) * time.Millisecond, Scopes: e.Scopes,
 	}
 }
 
@@ -154,7 +159,7 @@ func (f *Frontend) Answer(ctx context.Context, data []byte) ([]byte, error) {
 // at has another node answer a request. The error is an [*gateway.Error], or
 // ErrNodeGone.
 func (f *Frontend) at(ctx context.Context, node string, r *peerRequest) (*peerAnswer, error) {
-	data, err := jsonv2.Marshal(r)
+	data, err := jsonv2.Marshal(r, asTheyAre())
 	if err != nil {
 		return nil, gateway.AsError(err)
 	}
@@ -220,7 +225,7 @@ func (f *Frontend) tell(ctx context.Context, session sessionKey, t told) {
 	}
 	t.Node, t.Session = f.node, session[:]
 	kept := t.Op != toldCancel && t.Op != toldStream
-	data, err := jsonv2.Marshal(t)
+	data, err := jsonv2.Marshal(t, asTheyAre())
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), peerTime) // The client may have gone.
 		defer cancel()

@@ -1,11 +1,17 @@
 package mcp
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"strings"
 	"testing"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // FuzzNode holds that a text names a node for one purpose, principal and session
@@ -29,6 +35,53 @@ func FuzzNode(f *testing.F) {
 			t.Fatalf("openNode(%q, %q, %q, %d): %q, %v", text, purpose, who, of, node, ok)
 		}
 	})
+}
+
+// A wireCluster is one whose nodes keep what they are sent.
+type wireCluster struct{ sent []byte }
+
+func (*wireCluster) Node() string { return "a" }
+
+func (w *wireCluster) Request(_ context.Context, _ string, _ bool, data []byte) ([]byte, error) {
+	w.sent = data
+	return []byte(`{}`), nil
+}
+
+func (w *wireCluster) Tell(_ context.Context, _ bool, data []byte) error {
+	w.sent = data
+	return nil
+}
+
+// TestPrincipalsArriveAsTheyAre: what a principal may do does not depend on the
+// node that its request came to.
+func TestPrincipalsArriveAsTheyAre(t *testing.T) {
+	w := &wireCluster{}
+	door := &Frontend{o: FrontendOptions{Cluster: w}, node: "a"}
+	for _, p := range []*gateway.Principal{
+		{ID: "unbounded"},
+		{ID: "bounded by nothing", Scopes: []string{}, Groups: []string{}, Roles: []string{}},
+		{ID: "full", Issuer: "i", Subject: "s", Kind: "user", Name: "N", Groups: []string{"g"}, Roles: []string{"r"}, Scopes: []string{"a", "b"}, Tenant: "t",
+			Expiry: time.Unix(2e9, 5).UTC(), Credential: "c", Session: "sid", Issued: time.Unix(1e9, 0).UTC()},
+	} {
+		if _, err := door.at(t.Context(), "b", &peerRequest{Op: peerMessage, Principal: p}); err != nil {
+			t.Fatal(err)
+		}
+		var r peerRequest
+		if err := jsonv2.Unmarshal(w.sent, &r); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(p, r.Principal); diff != "" {
+			t.Errorf("asked of a node (-sent +arrived):\n%s", diff)
+		}
+		door.tell(t.Context(), sessionKey{1}, told{Op: toldFollow, Principal: p})
+		var said told
+		if err := jsonv2.Unmarshal(w.sent, &said); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(p, said.Principal); diff != "" {
+			t.Errorf("told to all (-sent +arrived):\n%s", diff)
+		}
+	}
 }
 
 // FuzzTaskState holds what a server says of a task within its bounds.
@@ -57,6 +110,24 @@ func FuzzTaskState(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTaskTokenEnds: nothing is left of a task's progress token when nobody
+// follows the task over that connection any more.
+func TestTaskTokenEnds(t *testing.T) {
+	c := &client{sinks: map[uint64]*sink{}, tasks: map[string]chan struct{}{}}
+	p := &pursuit{
+		t: &begunTask{id: "t", legacy: true, token: 7}, forget: func() {}, wake: make(chan struct{}, 1),
+		call: &gateway.Call{Progress: func(gateway.Progress) {}},
+	}
+	p.attach(c)
+	if c.sinks[7] == nil {
+		t.Fatal("progress is not heard")
+	}
+	p.forget()
+	if len(c.sinks) != 0 || len(c.tasks) != 0 {
+		t.Errorf("left are %d sinks and %d tasks", len(c.sinks), len(c.tasks))
+	}
 }
 
 // TestMemories holds what a node remembers of sessions within its bounds.

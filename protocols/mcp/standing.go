@@ -89,7 +89,7 @@ func (s *standing) Next(*park.Stream) bool {
 		}
 	}
 	if s.graceful(err) {
-		_ = s.out.send(s.result()) // It is parked: there is room.
+		_ = s.out.named("", s.result()) // It is parked: the last message is taken even where no other would be.
 	}
 	return false
 }

@@ -3,15 +3,18 @@ package mcp_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -330,6 +333,44 @@ func TestTaskNotifications(t *testing.T) {
 		if got := bob.take(); len(got) != 1 || !strings.Contains(got[0], `"notifications":{}`) {
 			t.Errorf("bob listens to alice's task: %q", got)
 		}
+		stop()
+		<-served
+	})
+}
+
+// TestTaskTakenUpOnce: a stream that follows the task of a node that has ended
+// has it taken up, once.
+func TestTaskTakenUpOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var again atomic.Int32
+		node := func(name string, store mcp.TaskStore) *taskRig {
+			r := newTaskRigWith(t, mcp.FrontendOptions{SessionKey: [32]byte{9}, Tasks: mcp.TaskOptions{Store: store, Node: name}})
+			r.tool(t, "kept", "optional", func(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+				if call.Rejoin != nil {
+					again.Add(1)
+				}
+				call.Began(json.RawMessage(`{}`))
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			})
+			r.publish(t)
+			return r
+		}
+		store := &testStore{records: map[string][]byte{}}
+		id := node("a", store).begin(t, "kept")
+		synctest.Wait()
+		b := node("b", &testStore{records: store.copied()}) // To it, the other has just fallen silent.
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			b.ServeHTTP(&eventWriter{}, taskRequest(ctx, "alice", withTasks, "subscriptions/listen", "", `"notifications":{"taskIds":["`+id+`"]}`))
+		}()
+		<-time.After(5 * time.Minute)
+		if n := again.Load(); n != 1 {
+			t.Errorf("it was taken up %d times", n)
+		}
+		b.wantStatus(t, id, "working")
 		stop()
 		<-served
 	})

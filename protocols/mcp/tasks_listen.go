@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,9 @@ func (f *Frontend) followTasks(ctx context.Context, req *request, d *feed, ids [
 	}
 	var taken []string
 	for _, id := range ids {
+		if slices.Contains(taken, id) {
+			continue
+		}
 		live, rec, err := f.tasks.find(ctx, id, req.principal)
 		if err != nil {
 			continue

@@ -63,6 +63,9 @@ func (t *task) leave(ctx context.Context) bool {
 // adopt takes up a task whose node has ended, where the upstream goes on with
 // it, and returns it if this node runs it now. Any other has failed.
 func (s *tasks) adopt(ctx context.Context, id, key string, owner *gateway.Principal, rec taskRecord) (*task, taskRecord) {
+	if t := s.running(key); t != nil { // It was taken up since the record was looked for.
+		return t, rec
+	}
 	call, ok := s.openRejoin(key, rec)
 	switch {
 	case !ok:
@@ -131,7 +134,8 @@ func claimKey(key string, rec taskRecord) string {
 }
 
 // revive runs a task that another start of a node began, with the rights that
-// its owner has now. It returns nil where the frontend closes.
+// its owner has now. It returns the task that runs where there is one, and nil
+// where the frontend closes.
 func (s *tasks) revive(ctx context.Context, id, key string, owner *gateway.Principal, rec taskRecord, call *gateway.Call) *task {
 	now := time.Now()
 	t := &task{
@@ -147,6 +151,9 @@ func (s *tasks) revive(ctx context.Context, id, key string, owner *gateway.Princ
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
+	}
+	if running := s.live[key]; running != nil {
+		return running
 	}
 	room := s.rooms[t.owner]
 	if room == nil {

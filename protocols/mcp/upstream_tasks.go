@@ -181,15 +181,16 @@ func (c *client) expectTask(t *begunTask, call *gateway.Call, wake chan struct{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tasks[t.id] = wake
+	id, token := t.id, t.token // The task outlives the connection, its token does not.
 	var s *sink
-	if t.token > 0 && call.Progress != nil {
+	if token > 0 && call.Progress != nil {
 		s = &sink{progress: call.Progress}
-		c.sinks[t.token] = s
+		c.sinks[token] = s
 	}
 	return func() {
 		c.mu.Lock()
-		delete(c.tasks, t.id)
-		delete(c.sinks, t.token)
+		delete(c.tasks, id)
+		delete(c.sinks, token)
 		c.mu.Unlock()
 		if s != nil {
 			s.end()

@@ -92,11 +92,13 @@ func TestUpstreamDesync(t *testing.T) {
 		text, _, _ = bytes.Cut(text, []byte(`"`))
 		return `{"content":[{"type":"text","text":"` + string(text) + `"}],"resultType":"complete"}`
 	}
+	said := make(chan struct{}, 1)
 	for _, tt := range []struct {
-		name   string
-		answer func(c net.Conn, id, body []byte)
+		name    string
+		callers int
+		answer  func(c net.Conn, id, body []byte)
 	}{
-		{"with the answer", func(c net.Conn, id, body []byte) {
+		{"with the answer", 8, func(c net.Conn, id, body []byte) {
 			n, _ := strconv.Atoi(string(id))
 			out := appendRaw(nil, id, mine(body))
 			for next := range 4 {
@@ -104,17 +106,18 @@ func TestUpstreamDesync(t *testing.T) {
 			}
 			c.Write(out)
 		}},
-		{"after the answer", func(c net.Conn, id, body []byte) {
+		{"after the answer", 1, func(c net.Conn, id, body []byte) { // And before the next request: later, nobody can tell.
 			n, _ := strconv.Atoi(string(id))
 			c.Write(appendRaw(nil, id, mine(body)))
 			c.Write(appendRaw(nil, strconv.AppendInt(nil, int64(n+1), 10), `{"content":[{"type":"text","text":"stolen"}],"resultType":"complete"}`))
+			said <- struct{}{}
 		}},
-		{"in a body that is shorter than it says", func(c net.Conn, id, body []byte) {
+		{"in a body that is shorter than it says", 8, func(c net.Conn, id, body []byte) {
 			out := appendRaw(nil, id, mine(body))
 			c.Write(bytes.Replace(out, []byte("Content-Length: "), []byte("Content-Length: 1"), 1))
 			c.Close()
 		}},
-		{"of two lengths", func(c net.Conn, id, body []byte) {
+		{"of two lengths", 8, func(c net.Conn, id, body []byte) {
 			out := appendRaw(nil, id, mine(body))
 			c.Write(bytes.Replace(out, []byte("Content-Length: "), []byte("Content-Length: 5\r\nContent-Length: "), 1))
 		}},
@@ -122,7 +125,7 @@ func TestUpstreamDesync(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			u := openUpstream(t, mcp.UpstreamOptions{URL: rawServer(t, tt.answer)})
 			var all sync.WaitGroup
-			for who := range 8 {
+			for who := range tt.callers {
 				all.Go(func() {
 					for i := range 25 {
 						want := fmt.Sprintf("caller %d call %d", who, i)
@@ -131,6 +134,9 @@ func TestUpstreamDesync(t *testing.T) {
 						res, err := u.Do(t.Context(), call)
 						if err == nil && !strings.Contains(string(res.Raw), `"`+want+`"`) {
 							t.Errorf("%q was answered %s", want, res.Raw)
+						}
+						if tt.callers == 1 {
+							receive(t, said)
 						}
 					}
 				})
