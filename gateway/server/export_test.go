@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/auth/policy"
 )
@@ -38,3 +40,14 @@ func Keys(s *Server) *auth.Keys { return s.keys }
 // one in force.
 func Policies(s *Server) *policy.Store  { return s.policies }
 func Policy(s *Server) *policy.Enforcer { return s.policy }
+
+// Routes returns the patterns of all HTTP routes.
+func Routes(s *Server) (patterns []string) {
+	for _, r := range s.routes() {
+		patterns = append(patterns, r.pattern)
+	}
+	return patterns
+}
+
+// GRPC returns the services that the gRPC door serves.
+func GRPC(s *Server) map[string]grpc.ServiceInfo { return s.grpcS.GetServiceInfo() }

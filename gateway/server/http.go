@@ -15,32 +15,56 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/config"
 )
 
-// newHTTP mounts every HTTP route. What stands behind s.door.Handler needs a
-// principal; what stands behind s.door.Guard is public, and says nothing that
-// depends on the caller.
+// A route is what answers the requests of a pattern of [http.ServeMux]. Door is
+// what stands before it: [auth.Door.Handler] where it needs a principal,
+// [auth.Door.Guard] where it is public and says nothing that depends on the
+// caller, nil where the handler has a Door of its own.
+type route struct {
+	pattern string
+	door    func(http.Handler) http.Handler
+	handler http.Handler
+}
+
+// routes returns every HTTP route. There are no others: what is not here is
+// taken by "/", and refused.
+func (s *Server) routes() []route {
+	known, public := s.door.Handler, s.door.Guard
+	rest, sse := s.grpc.REST(), s.mcp.SSE()
+	metadata := http.HandlerFunc(s.toolsets.serveMetadata)
+	routes := []route{
+		{"/mcp", known, s.mcp},
+		{"/sse", known, sse},
+		{"/messages", known, sse},
+		{toolsetPath("{toolset}"), nil, s.toolsets},
+		{"/graphql", s.door.Sockets, s.graphql},
+		{"/v1/", known, rest},
+		{"/v1:complete", known, rest},
+		{"/admin/v1/", known, rest},
+		{"/openapi.json", known, rest},
+		{"/", known, rest}, // What nothing serves is refused, and recorded, as REST does it.
+
+		{"GET /{$}", public, http.HandlerFunc(s.index)},
+		{"GET /graphql/ui/", public, http.StripPrefix("/graphql/ui", s.graphql.UI())},
+		{"/.well-known/oauth-protected-resource", nil, metadata},
+		{"/.well-known/oauth-protected-resource/", nil, metadata},
+		{"GET /livez", public, http.HandlerFunc(live)},
+		{"GET /readyz", public, http.HandlerFunc(s.readyz)},
+	}
+	if s.issuer != nil {
+		routes = append(routes, route{issuerPath + "/", public, http.StripPrefix(issuerPath, s.issuer.Handler())})
+	}
+	return routes
+}
+
+// newHTTP mounts every route.
 func (s *Server) newHTTP(tlsConfig *tls.Config) *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", s.door.Handler(s.mcp))
-	mux.Handle("/sse", s.door.Handler(s.mcp.SSE()))
-	mux.Handle("/messages", s.door.Handler(s.mcp.SSE()))
-	mux.Handle(toolsetPath("{toolset}"), s.toolsets)
-	mux.Handle("/graphql", s.door.Sockets(s.graphql))
-	mux.Handle("/v1/", s.door.Handler(s.grpc.REST()))
-	mux.Handle("/v1:complete", s.door.Handler(s.grpc.REST()))
-	mux.Handle("/admin/v1/", s.door.Handler(s.grpc.REST()))
-	mux.Handle("/openapi.json", s.door.Handler(s.grpc.REST()))
-
-	mux.Handle("GET /graphql/ui/", s.door.Guard(http.StripPrefix("/graphql/ui", s.graphql.UI())))
-	mux.HandleFunc("/.well-known/oauth-protected-resource", s.toolsets.serveMetadata)
-	mux.HandleFunc("/.well-known/oauth-protected-resource/", s.toolsets.serveMetadata)
-	mux.Handle("GET /livez", s.door.Guard(http.HandlerFunc(live)))
-	mux.Handle("GET /readyz", s.door.Guard(http.HandlerFunc(s.readyz)))
-	mux.Handle("/", s.door.Handler(s.grpc.REST())) // What nothing serves is refused, and recorded, as REST does it.
-	mux.Handle("GET /{$}", s.door.Guard(http.HandlerFunc(s.index)))
-	if s.issuer != nil {
-		mux.Handle(issuerPath+"/", s.door.Guard(http.StripPrefix(issuerPath, s.issuer.Handler())))
+	for _, r := range s.routes() {
+		if r.door != nil {
+			r.handler = r.door(r.handler)
+		}
+		mux.Handle(r.pattern, r.handler)
 	}
-
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
