@@ -369,7 +369,7 @@ func (c *client) logged(params json.RawMessage, r *outgoing) {
 // whether the server is still there, or what its tools are now, and a server
 // that no longer speaks the revision is connected to anew.
 func (c *client) doubtful(err error) {
-	if _, ok := errors.AsType[*lostError](err); ok {
+	if isLost(err) {
 		signal(c.doubts)
 	}
 	if e, ok := errors.AsType[*rpcError](err); ok {

@@ -226,7 +226,7 @@ func (w awaited) failAnswer(text []byte, err error) bool {
 
 // lost returns the end of a connection as an error.
 func lost(cause error) error {
-	if _, ok := errors.AsType[*lostError](cause); ok {
+	if isLost(cause) {
 		return cause
 	}
 	return &lostError{cause}

@@ -68,8 +68,11 @@ func (t *httpTransport) roundTrip(ctx context.Context, r *outgoing) (message, er
 	}
 	r.life = t.life
 	m, err := t.exchange(ctx, r)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case m.Error != nil && t.c.ctx.Err() != nil:
+		err = t.over(r) // It may answer what close tells the server.
 	}
 	abandoned := err != nil && (ctx.Err() != nil || errors.Is(err, errUpstreamSlow))
 	if legacy {
@@ -208,6 +211,9 @@ func (t *httpTransport) post(ctx context.Context, r *outgoing) (*http1.Response,
 }
 
 func (t *httpTransport) do(ctx context.Context, method string, r *outgoing, after string) (*http1.Response, error) {
+	if r.life != nil && t.c.ctx.Err() != nil {
+		return nil, context.Cause(t.c.ctx) // Nothing has been sent.
+	}
 	buf := t.c.u.buffer()
 	defer t.c.u.release(buf)
 	head, err := t.head(buf.b, method, r, after)
@@ -223,7 +229,7 @@ func (t *httpTransport) do(ctx context.Context, method string, r *outgoing, afte
 			return nil, cause
 		}
 		if r.life != nil && t.c.ctx.Err() != nil {
-			return nil, context.Cause(t.c.ctx)
+			return nil, t.over(r)
 		}
 		if _, ok := errors.AsType[*authError](err); ok {
 			return nil, err
@@ -231,6 +237,17 @@ func (t *httpTransport) do(ctx context.Context, method string, r *outgoing, afte
 		return nil, lostOrSlow(err)
 	}
 	return res, nil
+}
+
+// over returns why a request has no answer when the connection has ended. One
+// that another request found out has lost its session may have been acted on,
+// and is made again only where that does no harm.
+func (t *httpTransport) over(r *outgoing) error {
+	cause := context.Cause(t.c.ctx)
+	if repeatable(r.method) {
+		return cause
+	}
+	return lost(cause)
 }
 
 // lostOrSlow returns a failure to send or read as an error.

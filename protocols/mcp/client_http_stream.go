@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -39,8 +38,11 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 		if events.lastID != before {
 			resumes = 0
 		}
-		if cause := cmp.Or(context.Cause(ctx), context.Cause(t.c.ctx)); cause != nil {
-			return message{}, cause
+		switch {
+		case ctx.Err() != nil:
+			return message{}, context.Cause(ctx)
+		case t.c.ctx.Err() != nil:
+			return message{}, t.over(r)
 		}
 		if resumes++; events.lastID == "" || resumes > maxResumes {
 			return message{}, err
@@ -49,11 +51,17 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 			retry = min(events.retry, mostRetry)
 		}
 		if err := t.pause(ctx, r, retry); err != nil {
+			if ctx.Err() == nil && t.c.ctx.Err() != nil {
+				err = t.over(r)
+			}
 			return message{}, err
 		}
 		again, err := t.get(ctx, &outgoing{by: r.by, life: r.life}, events.lastID)
 		if err != nil {
-			if _, ok := errors.AsType[*statusError](err); ok || errors.Is(err, errSessionEnded) {
+			if errors.Is(err, errSessionEnded) {
+				return message{}, t.over(r)
+			}
+			if _, ok := errors.AsType[*statusError](err); ok {
 				return message{}, err
 			}
 			continue

@@ -257,7 +257,7 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 			cancel() // It bounds one answer.
 			return u.pursue(ctx, l, c, whole, t)
 		}
-		if again && errors.Is(err, errSessionEnded) { // It refused before it did anything.
+		if again && errors.Is(err, errSessionEnded) && !isLost(err) { // Nothing was done, or it may be done twice.
 			continue
 		}
 		c.doubtful(err)

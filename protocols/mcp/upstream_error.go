@@ -89,6 +89,11 @@ type lostError struct{ cause error }
 func (e *lostError) Error() string { return "connection lost: " + e.cause.Error() }
 func (e *lostError) Unwrap() error { return e.cause }
 
+func isLost(err error) bool {
+	_, ok := errors.AsType[*lostError](err)
+	return ok
+}
+
 // fault returns a failed call's error as the caller sees it. The context is the
 // one of the call with the upstream's own time limit.
 func (u *Upstream) fault(ctx context.Context, call *gateway.Call, err error) error {

@@ -359,6 +359,64 @@ func TestUpstreamSession(t *testing.T) {
 	}
 }
 
+// TestUpstreamSessionUnderWay checks that a call is not made twice because its
+// session ends while the server works on it: found out by another call, or when
+// its own answer is taken up again.
+func TestUpstreamSessionUnderWay(t *testing.T) {
+	for _, how := range []string{"another call", "another call, events", "its own"} {
+		t.Run(how, func(t *testing.T) {
+			var sessions, made atomic.Int32
+			begun, over := make(chan struct{}, 8), make(chan struct{})
+			defer close(over)
+			u := openUpstream(t, mcp.UpstreamOptions{Era: "legacy", URL: serve(t, fake(t, func(r *received) {
+				switch {
+				case r.http.Method == http.MethodDelete:
+				case r.http.Method == http.MethodGet:
+					r.answer.WriteHeader(404)
+				case r.Method == "initialize":
+					r.answer.Header().Set("Mcp-Session-Id", fmt.Sprintf("s%d", sessions.Add(1)))
+					r.result(legacyServer)
+				case strings.HasPrefix(r.Method, "notifications/"):
+					r.answer.WriteHeader(202)
+				case r.Params.Name == "x":
+					made.Add(1)
+					if how != "another call" {
+						r.event("id: 1", "retry: 1", "data:")
+					}
+					begun <- struct{}{}
+					if how != "its own" {
+						select {
+						case <-over:
+						case <-r.http.Context().Done():
+						}
+					}
+				case r.http.Header.Get("Mcp-Session-Id") == "s1":
+					r.answer.WriteHeader(404)
+				default:
+					r.result(`{"content":[]}`)
+				}
+			}))})
+			ended := make(chan error, 1)
+			go func() {
+				_, err := u.Do(t.Context(), toolCall("x", `{}`))
+				ended <- err
+			}()
+			receive(t, begun)
+			if how != "its own" {
+				if _, err := u.Do(t.Context(), toolCall("y", `{}`)); err != nil {
+					t.Errorf("the call that was refused: %v", err)
+				}
+			}
+			if err := receive(t, ended); gateway.AsError(err) == nil || gateway.AsError(err).Code != gateway.Unavailable {
+				t.Errorf("the call under way: %v", err)
+			}
+			if n := made.Load(); n != 1 {
+				t.Errorf("it was made %d times", n)
+			}
+		})
+	}
+}
+
 // TestUpstreamResume checks that a legacy answer whose stream breaks off is
 // taken up where it was, and that progress comes from both parts.
 func TestUpstreamResume(t *testing.T) {

@@ -273,8 +273,7 @@ func (p *pursuit) passes(ctx context.Context, err error) bool {
 	if e, ok := errors.AsType[*statusError](err); ok {
 		return e.status >= 500 || e.status == 429 || e.status == 408
 	}
-	_, lost := errors.AsType[*lostError](err)
-	return lost || errors.Is(err, errSessionEnded) || errors.Is(err, errUpstreamSlow) || errors.Is(err, errBusy)
+	return isLost(err) || errors.Is(err, errSessionEnded) || errors.Is(err, errUpstreamSlow) || errors.Is(err, errBusy)
 }
 
 // report tells the caller what the server says of the task. A server of
