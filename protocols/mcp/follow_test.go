@@ -1,9 +1,13 @@
 package mcp_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
@@ -37,19 +41,36 @@ func TestLostFollow(t *testing.T) {
 // TestExpiredFollow has a credential end: the next stream, with a fresh one,
 // takes up what the session follows.
 func TestExpiredFollow(t *testing.T) {
-	f := newFixture(t, mcp.FrontendOptions{})
-	srv := f.serve(t)
-	h := begin(t, srv, "carol")
-	post(t, srv, h, `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"test://text"}}`)
-	receive(t, f.followed)
-	receive(t, f.released)
-	stream := openTap(t, srv, "GET", h, "")
-	receive(t, f.followed)
-	f.funcs.Updated("test://text")
-	if got := stream.next(); got != updatedText("") && got != "end of stream" {
-		t.Errorf("got %s", got)
-	}
-	receive(t, f.released)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, mcp.FrontendOptions{})
+		h := http.Header{"Test-Principal": {"carol"}, "Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}}
+		send := func(ctx context.Context, w http.ResponseWriter, method, body string) {
+			r := httptest.NewRequestWithContext(ctx, method, "/mcp", strings.NewReader(body))
+			r.Header = h.Clone()
+			f.ServeHTTP(w, r)
+		}
+		w := httptest.NewRecorder()
+		send(t.Context(), w, http.MethodPost, initializeIn("2025-11-25"))
+		h.Set("Mcp-Session-Id", w.Header().Get("Mcp-Session-Id"))
+		send(t.Context(), httptest.NewRecorder(), http.MethodPost, request("resources/subscribe", `{"uri":"test://text"}`))
+		receive(t, f.followed)
+		receive(t, f.released)
+		ctx, stop := context.WithCancel(t.Context())
+		stream, served := &eventWriter{}, make(chan struct{})
+		go func() {
+			defer close(served)
+			send(ctx, stream, http.MethodGet, "")
+		}()
+		receive(t, f.followed)
+		f.funcs.Updated("test://text")
+		synctest.Wait()
+		if got := strings.Join(stream.take(), ""); !strings.Contains(got, "data: "+updatedText("")+"\n") {
+			t.Errorf("got %q", got)
+		}
+		receive(t, f.released)
+		stop()
+		<-served
+	})
 }
 
 func TestTooManyFollows(t *testing.T) {

@@ -47,37 +47,23 @@ func TestStandingStreams(t *testing.T) {
 			if major := modern.res.ProtoMajor; (major == 2) != (name == "HTTP/2") || modern.res.Close != (major == 1) {
 				t.Errorf("%s, close %v", modern.res.Proto, modern.res.Close)
 			}
-			modern.want("keep-alive")
-			legacy.want("keep-alive")
+			receive(t, modern.beat)
+			receive(t, legacy.beat)
 			for i := range 3 {
 				f.addTool(t, "secret."+strings.Repeat("x", i+1))
 				f.addTool(t, "open."+strings.Repeat("x", i+1))
-				modern.await(changed("tools", tagged))
-				legacy.await(changed("tools", ""))
+				modern.want(changed("tools", tagged))
+				legacy.want(changed("tools", ""))
 			}
 			carol := listen(t, srv, "carol", `{}`) // Her credential ends soon.
 			carol.want(ackOf(`{}`))
-			carol.await(endOfL)
+			carol.want(endOfL)
 			carol.want("end of stream")
 			f.frontend.Close()
-			modern.await(endOfL)
+			modern.want(endOfL)
 			modern.want("end of stream")
-			legacy.await("end of stream")
+			legacy.want("end of stream")
 		})
-	}
-}
-
-// await is want that does not mind comments before.
-func (tp *tap) await(event string) {
-	tp.t.Helper()
-	for {
-		switch got := tp.next(); got {
-		case event:
-			return
-		case "keep-alive":
-		default:
-			tp.t.Fatalf("got  %s\nwant %s", got, event)
-		}
 	}
 }
 
