@@ -21,6 +21,7 @@ type visit struct {
 	tls *tls.ConnectionState // nil without TLS
 
 	nonce string // set by admit: for the client's next DPoP proof, or ""
+	token string // set by admit: that the caller was admitted by, or ""
 }
 
 // present returns the credential that a request shows, and whether its token
@@ -57,6 +58,7 @@ func (d *Door) admit(ctx context.Context, v *visit) (*gateway.Principal, error) 
 	if err != nil {
 		return nil, err
 	}
+	v.token = c.Token
 	if !dpop {
 		return d.authenticate(ctx, c)
 	}

@@ -9,7 +9,9 @@
 // The gateway is an OAuth 2.0 resource server (RFC 6750, RFC 9068, RFC 9728;
 // MCP 2026-07-28, Authorization). Identity belongs to a request, never to a
 // session. A credential that is refused is refused for good: nothing falls
-// through to another way in. Authorization and Cookie headers end at the door.
+// through to another way in. Authorization and Cookie headers end at the door;
+// the access token alone can be kept beside the request, to be exchanged for one
+// that an upstream takes ([Token]).
 //
 // What it is not: an authorization server. The small one of development mode
 // is package auth/issuer.

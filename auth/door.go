@@ -72,6 +72,10 @@ type DoorOptions struct {
 	// method such as "/grpc.health.v1.Health/".
 	Public []string
 
+	// KeepTokens is asked at each request whether the access token that it is
+	// admitted by is kept for who exchanges it, as [Token]. Nil keeps none.
+	KeepTokens func() bool
+
 	// Refused receives every refusal, for the audit log. It is called by many
 	// goroutines and must not block. Nil drops them.
 	Refused func(context.Context, Attempt)

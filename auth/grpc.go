@@ -97,7 +97,7 @@ func (d *Door) enter(ctx context.Context, method string) (context.Context, error
 	}
 	ctx = metadata.NewIncomingContext(ctx, md)
 	if p != nil {
-		ctx = With(ctx, p)
+		ctx = d.keep(With(ctx, p), v.token)
 	}
 	return ctx, nil
 }

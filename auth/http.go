@@ -46,7 +46,7 @@ func (d *Door) Handler(next http.Handler) http.Handler {
 			return
 		}
 		d.strip(r.Header)
-		next.ServeHTTP(w, r.WithContext(With(r.Context(), p)))
+		next.ServeHTTP(w, r.WithContext(d.keep(With(r.Context(), p), v.token)))
 	})
 }
 

@@ -138,6 +138,9 @@ func (r *report) checkOAuth(path string, m *MCP) {
 	}
 	o := m.OAuth
 	r.checkClient(path+".oauth", o)
+	if o.TokenExchange != nil && m.MinSessions > 0 {
+		r.add(path+".min_sessions", "no sessions are kept for callers to come with token_exchange", "leave min_sessions out")
+	}
 	type address struct{ key, value string }
 	urls := []address{{"url", m.URL}, {"oauth.issuer", o.Issuer}, {"oauth.token_url", o.TokenURL}}
 	if idp := o.IdentityProvider; idp != nil {
@@ -161,6 +164,14 @@ func (r *report) checkClient(path string, o *OAuth) {
 	}
 	exclude(path, o.ClientSecret, o.PrivateKey)
 	idp := o.IdentityProvider
+	if o.TokenExchange != nil {
+		if o.Assertion != "" || idp != nil {
+			r.add(path+".token_exchange", "token_exchange needs client_secret or private_key, not assertion or identity_provider", "")
+		}
+		if o.Issuer == "" && o.TokenURL == "" {
+			r.add(path+".issuer", "issuer or token_url is required with token_exchange", "the MCP server's word is not taken for who may see the tokens of callers")
+		}
+	}
 	if idp == nil {
 		if o.Assertion == "" && o.ClientSecret == "" && o.PrivateKey == "" {
 			r.add(path, "one of client_secret, private_key, assertion, identity_provider is required", "")

@@ -111,6 +111,13 @@ type OAuth struct {
 	// enterprise-managed authorization.
 	IdentityProvider *IdentityProvider `yaml:"identity_provider"`
 
+	// Call the server on behalf of each caller, with a token that the
+	// authorization server issues for the caller's access token (RFC 8693). The
+	// gateway's own token is then for what no caller asks for, such as the list of
+	// tools. Callers without an access token, such as those with API keys, are
+	// refused. It needs `issuer` or `token_url`, and implies `sessions: principal`.
+	TokenExchange *TokenExchange `yaml:"token_exchange"`
+
 	// Scopes to ask for, and no others. By default those that the server names.
 	Scopes []string `yaml:"scopes" max:"64"`
 
@@ -130,6 +137,19 @@ type OAuth struct {
 	// Resource to ask tokens for (RFC 8707). By default what the MCP server's
 	// metadata says, or its URL.
 	Resource string `yaml:"resource" format:"url"`
+}
+
+// TokenExchange says whose access tokens are exchanged, and for what. It is for
+// servers of the gateway's own trust domain: the authorization server is shown
+// the tokens of callers, the MCP server never is.
+type TokenExchange struct {
+	// Issuers of `auth.issuers` whose access tokens the authorization server may
+	// be shown. Callers with tokens of others are refused.
+	Issuers []string `yaml:"issuers" format:"secure-url" required:"true" max:"20"`
+
+	// Name of the MCP server at the authorization server, where that does not
+	// know it by its `resource`.
+	Audience string `yaml:"audience" format:"not-empty"`
 }
 
 // IdentityProvider exchanges an ID token for an assertion that one MCP server's

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/trilith-gateway/trilith/auth"
@@ -32,7 +33,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	s.refusals = newRefusals(s.audit.Event, s.log)
 	door := auth.DoorOptions{
 		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins, Scopes: s.scopesSupported(cfg),
-		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, Logger: s.log,
+		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, KeepTokens: s.keepTokens.Load, Logger: s.log,
 		ClientCertificates: cfg.Listen.TLS != nil && cfg.Listen.TLS.ClientCA != "",
 	}
 	issuers, err := s.issuers(cfg)
@@ -71,6 +72,14 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	s.doorOptions = door
 	s.door, err = auth.NewDoor(door)
 	return err
+}
+
+// exchanges reports whether any source is called with tokens that are got for
+// those of callers.
+func exchanges(cfg *config.Config) bool {
+	return slices.ContainsFunc(cfg.Sources, func(c config.Source) bool {
+		return c.MCP != nil && c.MCP.OAuth != nil && c.MCP.OAuth.TokenExchange != nil
+	})
 }
 
 // openTokens returns what judges the tokens of each form that is accepted.

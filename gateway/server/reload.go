@@ -46,6 +46,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 		s.log.Log(ctx, level, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
 	}
 	old := s.config.Swap(cfg)
+	s.keepTokens.Store(exchanges(cfg))
 	moved := old.Policy.File != cfg.Policy.File
 	if leave := s.rewatch.Load(); moved && leave != nil {
 		(*leave)()

@@ -79,6 +79,9 @@ func resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAu
 		ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID, Scopes: c.Scopes, DPoP: c.DPoP,
 		Issuer: c.Issuer, TokenURL: c.TokenURL, Resource: c.Resource,
 	}
+	if x := c.TokenExchange; x != nil {
+		o.Exchange = &mcp.TokenExchangeOptions{Issuers: x.Issuers, Audience: x.Audience}
+	}
 	if c.Assertion != "" {
 		o.Assertion = renewed(c.Assertion, lookup)
 	}

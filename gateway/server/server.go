@@ -78,6 +78,8 @@ type Server struct {
 	keys     *auth.Keys     // nil without auth.api_keys
 	door     *auth.Door
 
+	keepTokens atomic.Bool // some source is called with tokens that are got for those of callers
+
 	revocations *auth.Revocations // nil in local mode
 	scopes      *policy.Scopes    // nil where scopes are not looked at
 
@@ -112,6 +114,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Server, err err
 	}
 	s := &Server{options: o, log: o.Logger, registry: new(gateway.Registry), ready: make(chan struct{})}
 	s.config.Store(cfg)
+	s.keepTokens.Store(exchanges(cfg))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

@@ -6,6 +6,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
@@ -63,6 +64,9 @@ func (s *socket) run(ctx context.Context, id string, op *running, req *request) 
 	if err != nil {
 		s.end(ctx, refused(err, false))
 		return
+	}
+	if s.token != "" {
+		ctx = auth.WithToken(ctx, s.token)
 	}
 	prepared, errs := s.f.prepare(ctx, req)
 	if errs != nil {

@@ -106,14 +106,15 @@ type client struct {
 	warn      sync.Once                     // of questions that nobody can be asked
 }
 
-func newClient(u *Upstream) *client {
+// newClient returns a client whose connection is for whom ctx says.
+func newClient(ctx context.Context, u *Upstream) *client {
 	c := &client{
 		u: u, born: time.Now(), changes: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		sinks: map[uint64]*sink{}, listens: map[uint64]*listening{}, watched: map[string]*watched{},
 		tasks:     map[string]chan struct{}{},
 		inquiries: map[uint64]*inquiry{}, open: map[string]context.CancelFunc{},
 	}
-	c.ctx, c.cancel = context.WithCancelCause(u.ctx)
+	c.ctx, c.cancel = context.WithCancelCause(onBehalf(u.ctx, ctx))
 	return c
 }
 

@@ -25,7 +25,7 @@ type eventsTransport struct {
 
 // openEvents opens the stream and waits until it names the endpoint.
 func (u *Upstream) openEvents(ctx context.Context) (*client, error) {
-	c := newClient(u)
+	c := newClient(ctx, u)
 	t := &eventsTransport{httpTransport: newHTTPTransport(c), awaited: newAwaited()}
 	c.t = t
 	// The stream lives as long as the connection, its opening as long as ctx.

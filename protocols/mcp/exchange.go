@@ -231,7 +231,7 @@ func (f *Frontend) listenHTTP(w http.ResponseWriter, r *http.Request, req *reque
 		feed.close()
 		leave()
 	}}
-	s.ctx, s.cancel = life(req.principal)
+	s.ctx, s.cancel = life(r.Context(), req.principal)
 	announce(w, r)
 	var failed error
 	if s.out, failed = newSSE(w, f.o.WriteTimeout); failed != nil || s.out.send(l.ack) != nil {

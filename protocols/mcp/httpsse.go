@@ -95,7 +95,7 @@ func (f *Frontend) openSSE(w http.ResponseWriter, r *http.Request, req *request)
 		f.fail(w, r, req, err)
 		return
 	}
-	ctx, cancel := life(p)
+	ctx, cancel := life(r.Context(), p)
 	hung := context.AfterFunc(r.Context(), cancel)
 	now := time.Now()
 	id := f.sealer.seal(rev20241105, 0, p.ID, now)

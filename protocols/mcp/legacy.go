@@ -186,7 +186,7 @@ func (f *Frontend) standalone(w http.ResponseWriter, r *http.Request, req *reque
 		f.fail(w, r, req, err)
 		return
 	}
-	ctx, cancel := life(p)
+	ctx, cancel := life(r.Context(), p)
 	hung := context.AfterFunc(r.Context(), cancel)
 	detach := se.attach(cancel, log)
 	f.tell(ctx, req.key, told{Op: toldStream}) // One that another node still carries is at its end.

@@ -29,8 +29,9 @@ type standing struct {
 
 // life returns the context of a stream, which outlives the request that began it
 // but not its credential.
-func life(p *gateway.Principal) (context.Context, context.CancelFunc) {
-	return auth.Until(context.Background(), p) //nolint:forbidigo // See above; and it holds nothing of the request.
+func life(ctx context.Context, p *gateway.Principal) (context.Context, context.CancelFunc) {
+	long := context.Background() //nolint:forbidigo // See above; and it holds nothing of the request but the token.
+	return auth.Until(auth.WithToken(long, auth.Token(ctx)), p)
 }
 
 // note notes what a principal holds open, and how it is ended.

@@ -130,6 +130,7 @@ type Upstream struct {
 	http *http.Client  // for authorization servers
 	wire *http1.Client // for the server itself
 	auth Authorizer    // nil without
+	each *exchanger    // the same where each caller has credentials; nil where all share them
 	info []byte        // clientInfo, an object
 
 	// ctx is the life of the Upstream, which begins no work of its own but
@@ -234,9 +235,13 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 		return u.subscribe(ctx, call)
 	}
 	whole := call
+	ctx, err := u.admit(ctx, call)
+	if err != nil {
+		return nil, err
+	}
 	timed, by, call, cancel := patiently(ctx, call, u.o.Timeout)
 	defer cancel()
-	l, err := u.enter(call)
+	l, err := u.enter(ctx, call)
 	if err != nil {
 		return nil, u.fault(timed, call, err)
 	}

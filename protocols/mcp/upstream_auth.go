@@ -63,6 +63,14 @@ func (u *Upstream) setAuth() error {
 			return err
 		}
 		u.auth = t
+		if o.OAuth.Exchange != nil {
+			if o.MinSessions > 0 {
+				return errors.New("sessions for callers to come cannot be opened where each caller has credentials")
+			}
+			o.Sessions = sessionsPrincipal
+			u.each = newExchanger(t, u.by)
+			u.auth = u.each
+		}
 	}
 	return nil
 }

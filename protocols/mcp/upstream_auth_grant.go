@@ -45,8 +45,8 @@ const (
 )
 
 // grant asks the authorization server for a token: with the client credentials
-// grant (RFC 6749, section 4.4), or with an assertion of who the gateway is
-// (RFC 7523, section 2.1).
+// grant (RFC 6749, section 4.4), with an assertion of who the gateway is
+// (RFC 7523, section 2.1), or for a caller's token (RFC 8693).
 func (s *tokens) grant(ctx context.Context, p *protection, scopes []string) (*accessToken, error) {
 	form := url.Values{"grant_type": {grantClient}, "resource": {p.resource}}
 	if len(scopes) > 0 {
@@ -54,6 +54,9 @@ func (s *tokens) grant(ctx context.Context, p *protection, scopes []string) (*ac
 	}
 	if s.o.Assertion != nil || s.idp != nil {
 		form.Set("grant_type", grantBearer)
+	}
+	if s.subject != "" {
+		s.o.Exchange.ask(form, s.subject)
 	}
 	if kind := form.Get("grant_type"); p.server.Grants != nil && !slices.Contains(p.server.Grants, kind) {
 		return nil, fmt.Errorf("the authorization server does not support the grant %s", kind)
@@ -71,6 +74,9 @@ func (s *tokens) grant(ctx context.Context, p *protection, scopes []string) (*ac
 		return nil, fmt.Errorf("token endpoint: %w", err)
 	}
 	t, err := readToken(data, asked, p.dpop)
+	if err == nil && s.subject != "" {
+		err = checkExchanged(data, s.subject)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +172,20 @@ func refusedGrant(status int, data []byte) error {
 	switch a.Error {
 	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 		"invalid_target", "server_error", "temporarily_unavailable", "invalid_dpop_proof", "use_dpop_nonce":
-		return fmt.Errorf("it refused: %s (HTTP status %d)", a.Error, status)
+		return &grantError{a.Error, status}
 	}
-	return fmt.Errorf("it refused: HTTP status %d", status)
+	return &grantError{"", status}
+}
+
+// A grantError is a token endpoint's refusal.
+type grantError struct {
+	code   string // as the standards define it, or ""
+	status int    // of HTTP
+}
+
+func (e *grantError) Error() string {
+	if e.code == "" {
+		return fmt.Sprintf("it refused: HTTP status %d", e.status)
+	}
+	return fmt.Sprintf("it refused: %s (HTTP status %d)", e.code, e.status)
 }

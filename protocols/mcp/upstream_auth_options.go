@@ -44,6 +44,12 @@ type OAuthOptions struct {
 	Assertion        func(context.Context) (string, error) `json:"-"`
 	IdentityProvider *IdentityProviderOptions
 
+	// Exchange has calls made with tokens that are got for the tokens of their
+	// callers; the gateway's own are then for what no caller asks for, such as the
+	// lists. The authorization server must be named, by Issuer or TokenURL. Nil
+	// makes all calls with the gateway's own.
+	Exchange *TokenExchangeOptions
+
 	// Scopes to ask for, and no others. Without, it is those that the server's
 	// challenge names, or else those that its metadata does, or else none.
 	Scopes []string
@@ -108,6 +114,22 @@ func (o *OAuthOptions) contradiction(client *oauthClient) error {
 		return errors.New("the scopes are not valid or too many")
 	case o.DPoP != dpopAuto && o.DPoP != dpopAlways && o.DPoP != dpopNever:
 		return fmt.Errorf("dpop must be auto, always or never, not %q", o.DPoP)
+	case o.Exchange != nil:
+		return o.contradictedExchange()
+	}
+	return nil
+}
+
+// contradictedExchange returns what of the options keeps callers' tokens from
+// being exchanged.
+func (o *OAuthOptions) contradictedExchange() error {
+	switch {
+	case o.Assertion != nil || o.IdentityProvider != nil:
+		return errors.New("callers' tokens are exchanged with a client secret or a private key, not with an assertion")
+	case o.Issuer == "" && o.TokenURL == "":
+		return errors.New("to exchange callers' tokens the issuer or the token URL is needed: the upstream's word is not taken for who may see them")
+	case len(o.Exchange.Issuers) == 0:
+		return errors.New("the issuers are needed whose tokens may be exchanged")
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ type tokens struct {
 	spawn    func(func(context.Context)) bool // runs what callers wait for; false where nothing is begun any more
 	timeout  time.Duration
 	log      *slog.Logger
+	subject  string // the caller's access token, which is exchanged; "" for the gateway's own tokens
 
 	mu       sync.Mutex
 	issuer   string    // that the credentials are bound to; "" until it is known
@@ -81,7 +82,7 @@ func (s *tokens) Authorization(ctx context.Context) (string, error) {
 			s.mu.Unlock()
 			return t.value, nil
 		}
-		if s.found == nil && s.o.TokenURL == "" {
+		if s.found == nil && s.o.TokenURL == "" && s.subject == "" {
 			s.mu.Unlock()
 			return "", nil // The server's challenge says where to ask.
 		}

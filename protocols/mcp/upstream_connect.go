@@ -74,7 +74,7 @@ func (l *link) penalize(cause error) {
 // connect makes one attempt.
 func (l *link) connect(a *attempt) {
 	u := l.u
-	ctx, cancel := context.WithTimeoutCause(u.ctx, u.o.Timeout, errUpstreamSlow)
+	ctx, cancel := context.WithTimeoutCause(withCallerOf(u.ctx, l), u.o.Timeout, errUpstreamSlow)
 	defer cancel()
 	c, err := u.dial(ctx)
 	u.mu.Lock()
@@ -181,7 +181,7 @@ func (u *Upstream) found(era string, events bool) {
 
 // open begins a connection that has no revision yet.
 func (u *Upstream) open(ctx context.Context) (*client, error) {
-	c := newClient(u)
+	c := newClient(ctx, u)
 	if u.url != nil {
 		c.t = newHTTPTransport(c)
 		return c, nil

@@ -62,7 +62,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer u.Close()
-		c := newClient(u)
+		c := newClient(t.Context(), u)
 		c.setRevision(rev20260728)
 		call := &gateway.Call{Op: gateway.OpRead, Capabilities: json.RawMessage(`{"roots":{}}`)}
 		told := func(p gateway.Progress) {

@@ -27,6 +27,7 @@ type link struct {
 	retryAt  time.Time
 	lastErr  error
 	users    int           // calls that are under way
+	caller   *caller       // who called last, where each caller has credentials
 	since    time.Time     // when the last of them ended
 	expiry   *time.Timer   // of a principal's link without users
 	gone     bool          // it is not used any more
@@ -83,11 +84,12 @@ func (u *Upstream) Stats() UpstreamStats {
 func (l *link) isOpen() bool { return l.conn != nil && l.conn.ctx.Err() == nil }
 
 // enter returns the link that a call uses until leave. A server that is modern
-// and behind HTTP has no sessions, so that nothing is gained by many links.
-func (u *Upstream) enter(call *gateway.Call) (*link, error) {
+// and behind HTTP has no sessions, so that nothing is gained by many links, unless
+// each caller has credentials, and with them what it may follow.
+func (u *Upstream) enter(ctx context.Context, call *gateway.Call) (*link, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.o.Sessions != sessionsPrincipal || call.Principal == nil || u.stateless {
+	if u.o.Sessions != sessionsPrincipal || call.Principal == nil || u.stateless && u.each == nil {
 		return u.shared, nil
 	}
 	if u.closed {
@@ -106,6 +108,7 @@ func (u *Upstream) enter(call *gateway.Call) (*link, error) {
 		l.key = key
 		u.links[key] = l
 	}
+	l.caller = callerOf(ctx)
 	if l.users++; l.expiry != nil {
 		l.expiry.Stop()
 	}

@@ -54,9 +54,13 @@ var errNotWatched = errors.New("the server does not watch this resource")
 
 // subscribe follows a resource until the context ends or the connection does.
 func (u *Upstream) subscribe(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	ctx, err := u.admit(ctx, call)
+	if err != nil {
+		return nil, err
+	}
 	timed, cancel := context.WithTimeoutCause(ctx, u.o.Timeout, errUpstreamSlow)
 	defer cancel()
-	l, err := u.enter(call)
+	l, err := u.enter(ctx, call)
 	if err != nil {
 		return nil, u.fault(timed, call, err)
 	}
