@@ -217,18 +217,18 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	if s.options.Local {
 		return nil
 	}
+	administration, err := s.administration(ctx, cfg)
+	if err != nil {
+		return err
+	}
 	s.graphql, err = graphqldoor.NewFrontend(s.gateway, graphqldoor.Options{
 		Authenticate: s.door.Authenticate, Bounds: bounds, Introspection: true, Logger: s.log,
-		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions,
+		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: administration,
 	})
 	if err != nil {
 		return err
 	}
 	s.onClose(s.graphql.Close)
-	administration, err := s.administration(ctx, cfg)
-	if err != nil {
-		return err
-	}
 	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
 		Bounds: bounds, Challenge: s.stepUp, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
 		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions, Admin: administration,

@@ -196,6 +196,10 @@ func fitting(v *ast.Value) *gqlerror.Error {
 	}
 	json := v.Definition == nil || v.Definition.Name == scalarJSON
 	switch {
+	case v.Definition != nil && v.Definition.Name == scalarSafeInt && v.Kind != ast.Variable && v.Kind != ast.NullValue:
+		if _, ok := safeInt(v.Raw); v.Kind != ast.IntValue || !ok {
+			return invalidValue(v, "SafeInt is a number that JavaScript holds exactly")
+		}
 	case v.Kind == ast.IntValue && !json:
 		if _, err := strconv.ParseInt(v.Raw, 10, 32); err != nil {
 			return invalidValue(v, "Int is a number of 32 bits")

@@ -60,6 +60,8 @@ type Options struct {
 
 	Sessions *gateway.Sessions // what connections are noted in; nil notes none
 
+	Admin *gateway.Gateway // of administration, which fields of admin.v1 call; with nil they answer NOT_FOUND
+
 	Logger *slog.Logger // receives failures that callers see as INTERNAL; required
 }
 

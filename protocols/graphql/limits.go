@@ -29,9 +29,10 @@ type Limits struct {
 }
 
 // Costs. A field costs one; the fields below a list cost as often as the list may be long; what takes the road to
-// an upstream costs as much as a page of a list.
+// an upstream costs as much as a page of a list, and what reads the audit log as much as many.
 const (
 	costCall = 100
+	costLog  = 5000
 	maxCost  = 1 << 30
 )
 
@@ -184,6 +185,16 @@ func (m *meter) field(f *ast.Field) size {
 	switch f.Name {
 	case "callTool", "toolCall", "readResource", "resourceUpdated", "getPrompt", "complete":
 		own = costCall
+	case "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
+		"createPolicyDraft", "savePolicyDraft", "discardPolicyDraft", "activatePolicy", "rollbackPolicy",
+		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof":
+		own = costCall
+	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "sources":
+		own, below.cost = costCall, min(below.cost*maxPage, maxCost)
+	case "policyVersions", "auditRecords":
+		own, below.cost = costCall, min(below.cost*pageLength(f), maxCost)
+	case "policyImpact", "verifyAuditLog":
+		own = costLog
 	case "tools", "resources", "resourceTemplates", "prompts":
 		below.cost = min(below.cost*pageLength(f), maxCost)
 	case "__schema", "__type":

@@ -42,7 +42,8 @@ func requestCall(r *http.Request, operation string) gateway.Call {
 	return gateway.Call{Principal: auth.From(r.Context()), Name: cmp.Or(operation, r.Method+" "+r.URL.Path)}
 }
 
-// fieldCall is what is known of a field that does not become a call. Only root fields are refused.
+// fieldCall is what is known of a field that does not become a call. Only root fields and those of administration are
+// refused.
 func fieldCall(ctx context.Context) gateway.Call {
 	call := gateway.Call{Principal: caller(ctx)}
 	field := graphql.GetFieldContext(ctx)
@@ -57,6 +58,9 @@ func fieldCall(ctx context.Context) gateway.Call {
 		call.Op = gateway.OpGet
 	case "complete":
 		call.Op = gateway.OpComplete
+	}
+	if field.Object == "Administration" {
+		call.Op = gateway.OpAdmin
 	}
 	if name, ok := field.Args["name"].(string); ok {
 		call.Name = name

@@ -29,7 +29,9 @@ func TestSessions(t *testing.T) {
 	if want := `{"errors":[{"message":"the credential was revoked","extensions":{"code":"UNAUTHENTICATED"}}]}`; len(all) < 2 || all[len(all)-2].data != want {
 		t.Errorf("the stream ended with %v", all)
 	}
-	s.Close() // It waits for what it serves.
+	if err := f.Close(); err != nil { // It waits for what it serves; the server does not wait for WebSockets.
+		t.Error(err)
+	}
 	if open := sessions.All(); len(open) != 0 {
 		t.Errorf("still open: %+v", open)
 	}

@@ -13,7 +13,10 @@ import (
 	"github.com/trilith-gateway/trilith/schema"
 )
 
-const scalarJSON = "JSON"
+const (
+	scalarJSON    = "JSON"
+	scalarSafeInt = "SafeInt"
+)
 
 // variables returns the values of an operation's variables as the generated code wants them: decoded, but JSON as
 // the text that the client sent.
@@ -64,12 +67,25 @@ func decode(def *ast.VariableDefinition, raw json.RawMessage) (any, *gqlerror.Er
 			return nil, fault(codeValidation, "variable $"+def.Variable+" is not an Int, a number of 32 bits")
 		}
 		return n, nil
+	case def.Type.NamedType == scalarSafeInt:
+		n, ok := safeInt(string(bytes.TrimSpace(raw)))
+		if !ok {
+			return nil, fault(codeValidation, "variable $"+def.Variable+" is not a SafeInt, a number that JavaScript holds exactly")
+		}
+		return n, nil
 	}
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return nil, fault(codeValidation, "variable $"+def.Variable+" holds a number that is too large")
 	}
 	return v, nil
+}
+
+// safeInt reads an integer that a 64-bit floating-point number holds exactly.
+func safeInt(text string) (int64, bool) {
+	const most = 1<<53 - 1
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil && -most <= n && n <= most
 }
 
 // literals writes literals of type JSON as text: digit for digit, with the client's own text in the place of

@@ -5,6 +5,8 @@ package generated
 import (
 	"encoding/json"
 	"time"
+
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 )
 
 // What tools, resources, resource templates and prompts have in common.
@@ -15,6 +17,53 @@ type Capability interface {
 // Something that happened in a call: progress, a log line or the result.
 type ToolCallEvent interface {
 	IsToolCallEvent()
+}
+
+// Lets through the records that match all that is given. In patterns `*` stands for any text, slashes too, and `?` for
+// one character.
+type AuditFilter struct {
+	// Not before.
+	From *time.Time `json:"from,omitempty"`
+	// Before.
+	To *time.Time `json:"to,omitempty"`
+	// A pattern: the id of a principal, or its name.
+	Principal *string `json:"principal,omitempty"`
+	// A pattern: the object, as in rules.
+	Object *string `json:"object,omitempty"`
+	// `call`, `read`, `get`, `complete`, `subscribe`, `list` or `admin`.
+	Op *string `json:"op,omitempty"`
+	// The door: `mcp`, `graphql`, `grpc` or `rest`.
+	Via *string `json:"via,omitempty"`
+	// `OK`, or the code of a failure.
+	Code *string `json:"code,omitempty"`
+	// A pattern: who refused, such as `policy` or `upstream/*`.
+	By *string `json:"by,omitempty"`
+	// The type of the record: `call`, `door` and so on.
+	Type *string `json:"type,omitempty"`
+	// The identifier of a trace.
+	Trace *string `json:"trace,omitempty"`
+	// The identifier of a call.
+	ID *string `json:"id,omitempty"`
+	// A pattern: the rule that refused.
+	Rule *string `json:"rule,omitempty"`
+	// The tenant of the principal.
+	Tenant *string `json:"tenant,omitempty"`
+}
+
+// An audit record that was written.
+type AuditRecordEvent struct {
+	// An object as the description of the audit log has it.
+	Record json.RawMessage `json:"record"`
+	// How many records were left out so far because the connection did not take them in time.
+	Dropped int32 `json:"dropped"`
+}
+
+// A page of audit records.
+type AuditRecordPage struct {
+	// The page's items: each an object as the description of the audit log has it.
+	Nodes []json.RawMessage `json:"nodes"`
+	// For `after`; null on the last page.
+	EndCursor *string `json:"endCursor,omitempty"`
 }
 
 // What a tool answered.
@@ -94,6 +143,24 @@ type PageInfo struct {
 	// The cursor of the first item; null where the page is empty.
 	StartCursor *string `json:"startCursor,omitempty"`
 	// The cursor of the last item, for `after`; null where the page is empty.
+	EndCursor *string `json:"endCursor,omitempty"`
+}
+
+// Whoever a question is about: a principal, by its id, or whoever the words of rules name.
+type PolicySubject struct {
+	// As the audit log names a principal: `issuer|kind|subject`.
+	Principal *string `json:"principal,omitempty"`
+	// Words of rules, such as `user:https://id.example.com|alice`, `group:eng` or `role:admin`.
+	Subjects []string `json:"subjects,omitempty"`
+	// Leave it out where there is only one.
+	Tenant *string `json:"tenant,omitempty"`
+}
+
+// A page of versions of the policy.
+type PolicyVersionPage struct {
+	// The page's items.
+	Nodes []*adminv1.PolicyVersion `json:"nodes"`
+	// For `after`; null on the last page.
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 

@@ -29,6 +29,7 @@ type QueryResolver interface {
 	ReadResource(ctx context.Context, uri string) (*ReadResult, error)
 	GetPrompt(ctx context.Context, name string, arguments json.RawMessage) (*PromptResult, error)
 	Complete(ctx context.Context, ref CompletionRef, argument string, value string, known json.RawMessage) (*Completion, error)
+	Admin(ctx context.Context) (*Administration, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -830,6 +831,38 @@ func (ec *executionContext) fieldContext_Query_complete(ctx context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_admin(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_admin(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Admin(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Administration) graphql.Marshaler {
+			return ec.marshalNAdministration2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐAdministration(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_admin(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Administration(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query___type(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1328,6 +1361,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_complete(ctx, field)
+				})
+		case "admin":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_admin(ctx, field)
 				})
 		case "__type":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {

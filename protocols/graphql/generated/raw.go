@@ -1,5 +1,5 @@
 // Package generated is what gqlgen makes of schema/*.graphqls: the types, and the code that runs an operation
-// on resolvers. Only this file is written by hand, because the generated code must name the scalar in it.
+// on resolvers. Only this file is written by hand, because the generated code must name what is in it.
 package generated
 
 import (
@@ -8,7 +8,11 @@ import (
 	"io"
 
 	"github.com/99designs/gqlgen/graphql"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
+
+// Administration is what the resolvers of administration hang on.
+type Administration struct{}
 
 // MarshalRaw writes a value of the scalar JSON as it is; nil is null. The value must be valid JSON.
 func MarshalRaw(v json.RawMessage) graphql.Marshaler {
@@ -27,4 +31,21 @@ func UnmarshalRaw(v any) (json.RawMessage, error) {
 		return raw, nil
 	}
 	return nil, errors.New("a JSON value was decoded before its time")
+}
+
+// MarshalTimestamp writes a moment of admin.v1; one that is not set is null.
+func MarshalTimestamp(t *timestamppb.Timestamp) graphql.Marshaler {
+	if !t.IsValid() {
+		return graphql.Null
+	}
+	return graphql.MarshalTime(t.AsTime())
+}
+
+// UnmarshalTimestamp reads a moment.
+func UnmarshalTimestamp(v any) (*timestamppb.Timestamp, error) {
+	t, err := graphql.UnmarshalTime(v)
+	if err != nil {
+		return nil, err
+	}
+	return timestamppb.New(t), nil
 }

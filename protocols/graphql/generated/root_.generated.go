@@ -22,6 +22,7 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	Administration() AdministrationResolver
 	CallResult() CallResultResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
@@ -32,6 +33,66 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	Administration struct {
+		AuditProof     func(childComplexity int, seq int64) int
+		AuditRecords   func(childComplexity int, first *int32, after *string, filter *AuditFilter, oldestFirst bool) int
+		DiffPolicy     func(childComplexity int, from *int64, to *int64, draft *string) int
+		ExplainPolicy  func(childComplexity int, who PolicySubject, object string, action *string, arguments json.RawMessage, via *string) int
+		Grantees       func(childComplexity int, object string, action *string) int
+		Keys           func(childComplexity int) int
+		LintPolicy     func(childComplexity int, csv *string, draft *string) int
+		Permissions    func(childComplexity int, who PolicySubject) int
+		Policy         func(childComplexity int) int
+		PolicyDraft    func(childComplexity int, id string) int
+		PolicyDrafts   func(childComplexity int) int
+		PolicyImpact   func(childComplexity int, csv *string, draft *string, days *int32) int
+		PolicyVersion  func(childComplexity int, id int64) int
+		PolicyVersions func(childComplexity int, first *int32, after *string) int
+		Sessions       func(childComplexity int, principal *string) int
+		Sources        func(childComplexity int) int
+		TestPolicy     func(childComplexity int, csv *string, draft *string, checks *string) int
+		VerifyAuditLog func(childComplexity int) int
+	}
+
+	ApiKey struct {
+		Created   func(childComplexity int) int
+		CreatedBy func(childComplexity int) int
+		Expires   func(childComplexity int) int
+		Groups    func(childComplexity int) int
+		Id        func(childComplexity int) int
+		Label     func(childComplexity int) int
+		LastUsed  func(childComplexity int) int
+		Revoked   func(childComplexity int) int
+		Roles     func(childComplexity int) int
+		Scopes    func(childComplexity int) int
+		Subject   func(childComplexity int) int
+		Tenant    func(childComplexity int) int
+	}
+
+	AuditProof struct {
+		Checkpoint func(childComplexity int) int
+		Hashes     func(childComplexity int) int
+		Index      func(childComplexity int) int
+		RecordJson func(childComplexity int) int
+		Size       func(childComplexity int) int
+	}
+
+	AuditRecordEvent struct {
+		Dropped func(childComplexity int) int
+		Record  func(childComplexity int) int
+	}
+
+	AuditRecordPage struct {
+		EndCursor func(childComplexity int) int
+		Nodes     func(childComplexity int) int
+	}
+
+	AuditVerification struct {
+		Ok      func(childComplexity int) int
+		Problem func(childComplexity int) int
+		Records func(childComplexity int) int
+	}
+
 	CallResult struct {
 		Content    func(childComplexity int) int
 		IsError    func(childComplexity int) int
@@ -60,8 +121,42 @@ type ComplexityRoot struct {
 		URI      func(childComplexity int) int
 	}
 
+	CreatedKey struct {
+		Key    func(childComplexity int) int
+		Secret func(childComplexity int) int
+	}
+
+	Grantee struct {
+		Conditional func(childComplexity int) int
+		Line        func(childComplexity int) int
+		Path        func(childComplexity int) int
+		Rule        func(childComplexity int) int
+		Subject     func(childComplexity int) int
+		Tenant      func(childComplexity int) int
+	}
+
+	GranteeList struct {
+		Grantees  func(childComplexity int) int
+		Truncated func(childComplexity int) int
+	}
+
 	Mutation struct {
-		CallTool func(childComplexity int, name string, arguments json.RawMessage) int
+		ActivatePolicy     func(childComplexity int, id string, revision int64) int
+		CallTool           func(childComplexity int, name string, arguments json.RawMessage) int
+		CreateKey          func(childComplexity int, subject string, ttlSeconds int64, label *string, groups []string, roles []string, scopes []string, tenant *string) int
+		CreatePolicyDraft  func(childComplexity int, comment *string) int
+		DiscardPolicyDraft func(childComplexity int, id string, revision int64) int
+		EndSession         func(childComplexity int, id string) int
+		RevokeCredentials  func(childComplexity int, principal *string, tokenID *string, issuer *string, reason *string) int
+		RevokeKey          func(childComplexity int, id string) int
+		RollbackPolicy     func(childComplexity int, to int64, active int64) int
+		SavePolicyDraft    func(childComplexity int, id string, revision int64, csv *string, checks *string, comment *string, rebase bool) int
+	}
+
+	NearMiss struct {
+		Difference func(childComplexity int) int
+		Line       func(childComplexity int) int
+		Rule       func(childComplexity int) int
 	}
 
 	PageInfo struct {
@@ -69,6 +164,101 @@ type ComplexityRoot struct {
 		HasNextPage     func(childComplexity int) int
 		HasPreviousPage func(childComplexity int) int
 		StartCursor     func(childComplexity int) int
+	}
+
+	Permission struct {
+		Action      func(childComplexity int) int
+		Conditional func(childComplexity int) int
+		Line        func(childComplexity int) int
+		Object      func(childComplexity int) int
+		Path        func(childComplexity int) int
+		Rule        func(childComplexity int) int
+	}
+
+	PolicyDiff struct {
+		Added   func(childComplexity int) int
+		Removed func(childComplexity int) int
+	}
+
+	PolicyDraft struct {
+		Author   func(childComplexity int) int
+		Base     func(childComplexity int) int
+		Changed  func(childComplexity int) int
+		Checks   func(childComplexity int) int
+		Comment  func(childComplexity int) int
+		Csv      func(childComplexity int) int
+		Id       func(childComplexity int) int
+		Revision func(childComplexity int) int
+	}
+
+	PolicyExplanation struct {
+		Allowed    func(childComplexity int) int
+		Line       func(childComplexity int) int
+		NearMisses func(childComplexity int) int
+		Path       func(childComplexity int) int
+		Reason     func(childComplexity int) int
+		Rule       func(childComplexity int) int
+	}
+
+	PolicyFailure struct {
+		Line   func(childComplexity int) int
+		Reason func(childComplexity int) int
+		Text   func(childComplexity int) int
+	}
+
+	PolicyImpact struct {
+		Action        func(childComplexity int) int
+		After         func(childComplexity int) int
+		AfterRule     func(childComplexity int) int
+		Before        func(childComplexity int) int
+		BeforeRule    func(childComplexity int) int
+		Calls         func(childComplexity int) int
+		Examples      func(childComplexity int) int
+		Last          func(childComplexity int) int
+		Object        func(childComplexity int) int
+		Principal     func(childComplexity int) int
+		PrincipalName func(childComplexity int) int
+	}
+
+	PolicyImpactReport struct {
+		Calls     func(childComplexity int) int
+		Changed   func(childComplexity int) int
+		Changes   func(childComplexity int) int
+		Truncated func(childComplexity int) int
+		Undecided func(childComplexity int) int
+	}
+
+	PolicyProblem struct {
+		Column  func(childComplexity int) int
+		Hint    func(childComplexity int) int
+		Line    func(childComplexity int) int
+		Message func(childComplexity int) int
+		Warning func(childComplexity int) int
+	}
+
+	PolicyTestResult struct {
+		Checks   func(childComplexity int) int
+		Failures func(childComplexity int) int
+		Problems func(childComplexity int) int
+	}
+
+	PolicyVersion struct {
+		Activated   func(childComplexity int) int
+		ActivatedBy func(childComplexity int) int
+		Active      func(childComplexity int) int
+		Author      func(childComplexity int) int
+		Checks      func(childComplexity int) int
+		Comment     func(childComplexity int) int
+		Csv         func(childComplexity int) int
+		Id          func(childComplexity int) int
+		Parent      func(childComplexity int) int
+		Restores    func(childComplexity int) int
+		Sha256      func(childComplexity int) int
+	}
+
+	PolicyVersionPage struct {
+		EndCursor func(childComplexity int) int
+		Nodes     func(childComplexity int) int
 	}
 
 	Prompt struct {
@@ -112,6 +302,7 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
+		Admin             func(childComplexity int) int
 		Complete          func(childComplexity int, ref CompletionRef, argument string, value string, known json.RawMessage) int
 		GetPrompt         func(childComplexity int, name string, arguments json.RawMessage) int
 		Prompt            func(childComplexity int, name string) int
@@ -189,7 +380,42 @@ type ComplexityRoot struct {
 		URI func(childComplexity int) int
 	}
 
+	RevokedCredentials struct {
+		Ended func(childComplexity int) int
+	}
+
+	SavedPolicyDraft struct {
+		Draft    func(childComplexity int) int
+		Failures func(childComplexity int) int
+		Problems func(childComplexity int) int
+	}
+
+	Session struct {
+		Id            func(childComplexity int) int
+		Kind          func(childComplexity int) int
+		Node          func(childComplexity int) int
+		Opened        func(childComplexity int) int
+		Principal     func(childComplexity int) int
+		PrincipalName func(childComplexity int) int
+		Via           func(childComplexity int) int
+	}
+
+	SessionList struct {
+		Sessions func(childComplexity int) int
+		Total    func(childComplexity int) int
+	}
+
+	SourceStatus struct {
+		Available func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Problem   func(childComplexity int) int
+		Prompts   func(childComplexity int) int
+		Resources func(childComplexity int) int
+		Tools     func(childComplexity int) int
+	}
+
 	Subscription struct {
+		AuditRecords        func(childComplexity int, filter *AuditFilter) int
 		CapabilitiesChanged func(childComplexity int) int
 		ResourceUpdated     func(childComplexity int, uri string) int
 		ToolCall            func(childComplexity int, name string, arguments json.RawMessage) int
@@ -263,6 +489,329 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "Administration.auditProof":
+		if e.ComplexityRoot.Administration.AuditProof == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_auditProof_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.AuditProof(childComplexity, args["seq"].(int64)), true
+	case "Administration.auditRecords":
+		if e.ComplexityRoot.Administration.AuditRecords == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_auditRecords_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.AuditRecords(childComplexity, args["first"].(*int32), args["after"].(*string), args["filter"].(*AuditFilter), args["oldestFirst"].(bool)), true
+	case "Administration.diffPolicy":
+		if e.ComplexityRoot.Administration.DiffPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_diffPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.DiffPolicy(childComplexity, args["from"].(*int64), args["to"].(*int64), args["draft"].(*string)), true
+	case "Administration.explainPolicy":
+		if e.ComplexityRoot.Administration.ExplainPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_explainPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.ExplainPolicy(childComplexity, args["who"].(PolicySubject), args["object"].(string), args["action"].(*string), args["arguments"].(json.RawMessage), args["via"].(*string)), true
+	case "Administration.grantees":
+		if e.ComplexityRoot.Administration.Grantees == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_grantees_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Grantees(childComplexity, args["object"].(string), args["action"].(*string)), true
+	case "Administration.keys":
+		if e.ComplexityRoot.Administration.Keys == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Administration.Keys(childComplexity), true
+	case "Administration.lintPolicy":
+		if e.ComplexityRoot.Administration.LintPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_lintPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.LintPolicy(childComplexity, args["csv"].(*string), args["draft"].(*string)), true
+	case "Administration.permissions":
+		if e.ComplexityRoot.Administration.Permissions == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_permissions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Permissions(childComplexity, args["who"].(PolicySubject)), true
+	case "Administration.policy":
+		if e.ComplexityRoot.Administration.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Administration.Policy(childComplexity), true
+	case "Administration.policyDraft":
+		if e.ComplexityRoot.Administration.PolicyDraft == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_policyDraft_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.PolicyDraft(childComplexity, args["id"].(string)), true
+	case "Administration.policyDrafts":
+		if e.ComplexityRoot.Administration.PolicyDrafts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Administration.PolicyDrafts(childComplexity), true
+	case "Administration.policyImpact":
+		if e.ComplexityRoot.Administration.PolicyImpact == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_policyImpact_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.PolicyImpact(childComplexity, args["csv"].(*string), args["draft"].(*string), args["days"].(*int32)), true
+	case "Administration.policyVersion":
+		if e.ComplexityRoot.Administration.PolicyVersion == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_policyVersion_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.PolicyVersion(childComplexity, args["id"].(int64)), true
+	case "Administration.policyVersions":
+		if e.ComplexityRoot.Administration.PolicyVersions == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_policyVersions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.PolicyVersions(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+	case "Administration.sessions":
+		if e.ComplexityRoot.Administration.Sessions == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_sessions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Sessions(childComplexity, args["principal"].(*string)), true
+	case "Administration.sources":
+		if e.ComplexityRoot.Administration.Sources == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Administration.Sources(childComplexity), true
+	case "Administration.testPolicy":
+		if e.ComplexityRoot.Administration.TestPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_testPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.TestPolicy(childComplexity, args["csv"].(*string), args["draft"].(*string), args["checks"].(*string)), true
+	case "Administration.verifyAuditLog":
+		if e.ComplexityRoot.Administration.VerifyAuditLog == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Administration.VerifyAuditLog(childComplexity), true
+
+	case "ApiKey.created":
+		if e.ComplexityRoot.ApiKey.Created == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Created(childComplexity), true
+	case "ApiKey.createdBy":
+		if e.ComplexityRoot.ApiKey.CreatedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.CreatedBy(childComplexity), true
+	case "ApiKey.expires":
+		if e.ComplexityRoot.ApiKey.Expires == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Expires(childComplexity), true
+	case "ApiKey.groups":
+		if e.ComplexityRoot.ApiKey.Groups == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Groups(childComplexity), true
+	case "ApiKey.id":
+		if e.ComplexityRoot.ApiKey.Id == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Id(childComplexity), true
+	case "ApiKey.label":
+		if e.ComplexityRoot.ApiKey.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Label(childComplexity), true
+	case "ApiKey.lastUsed":
+		if e.ComplexityRoot.ApiKey.LastUsed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.LastUsed(childComplexity), true
+	case "ApiKey.revoked":
+		if e.ComplexityRoot.ApiKey.Revoked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Revoked(childComplexity), true
+	case "ApiKey.roles":
+		if e.ComplexityRoot.ApiKey.Roles == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Roles(childComplexity), true
+	case "ApiKey.scopes":
+		if e.ComplexityRoot.ApiKey.Scopes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Scopes(childComplexity), true
+	case "ApiKey.subject":
+		if e.ComplexityRoot.ApiKey.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Subject(childComplexity), true
+	case "ApiKey.tenant":
+		if e.ComplexityRoot.ApiKey.Tenant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApiKey.Tenant(childComplexity), true
+
+	case "AuditProof.checkpoint":
+		if e.ComplexityRoot.AuditProof.Checkpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditProof.Checkpoint(childComplexity), true
+	case "AuditProof.hashes":
+		if e.ComplexityRoot.AuditProof.Hashes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditProof.Hashes(childComplexity), true
+	case "AuditProof.index":
+		if e.ComplexityRoot.AuditProof.Index == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditProof.Index(childComplexity), true
+	case "AuditProof.record":
+		if e.ComplexityRoot.AuditProof.RecordJson == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditProof.RecordJson(childComplexity), true
+	case "AuditProof.size":
+		if e.ComplexityRoot.AuditProof.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditProof.Size(childComplexity), true
+
+	case "AuditRecordEvent.dropped":
+		if e.ComplexityRoot.AuditRecordEvent.Dropped == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditRecordEvent.Dropped(childComplexity), true
+	case "AuditRecordEvent.record":
+		if e.ComplexityRoot.AuditRecordEvent.Record == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditRecordEvent.Record(childComplexity), true
+
+	case "AuditRecordPage.endCursor":
+		if e.ComplexityRoot.AuditRecordPage.EndCursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditRecordPage.EndCursor(childComplexity), true
+	case "AuditRecordPage.nodes":
+		if e.ComplexityRoot.AuditRecordPage.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditRecordPage.Nodes(childComplexity), true
+
+	case "AuditVerification.ok":
+		if e.ComplexityRoot.AuditVerification.Ok == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditVerification.Ok(childComplexity), true
+	case "AuditVerification.problem":
+		if e.ComplexityRoot.AuditVerification.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditVerification.Problem(childComplexity), true
+	case "AuditVerification.records":
+		if e.ComplexityRoot.AuditVerification.Records == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditVerification.Records(childComplexity), true
 
 	case "CallResult.content":
 		if e.ComplexityRoot.CallResult.Content == nil {
@@ -364,6 +913,80 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ContentBlock.URI(childComplexity), true
 
+	case "CreatedKey.key":
+		if e.ComplexityRoot.CreatedKey.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreatedKey.Key(childComplexity), true
+	case "CreatedKey.secret":
+		if e.ComplexityRoot.CreatedKey.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreatedKey.Secret(childComplexity), true
+
+	case "Grantee.conditional":
+		if e.ComplexityRoot.Grantee.Conditional == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Grantee.Conditional(childComplexity), true
+	case "Grantee.line":
+		if e.ComplexityRoot.Grantee.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Grantee.Line(childComplexity), true
+	case "Grantee.path":
+		if e.ComplexityRoot.Grantee.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Grantee.Path(childComplexity), true
+	case "Grantee.rule":
+		if e.ComplexityRoot.Grantee.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Grantee.Rule(childComplexity), true
+	case "Grantee.subject":
+		if e.ComplexityRoot.Grantee.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Grantee.Subject(childComplexity), true
+	case "Grantee.tenant":
+		if e.ComplexityRoot.Grantee.Tenant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Grantee.Tenant(childComplexity), true
+
+	case "GranteeList.nodes":
+		if e.ComplexityRoot.GranteeList.Grantees == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GranteeList.Grantees(childComplexity), true
+	case "GranteeList.truncated":
+		if e.ComplexityRoot.GranteeList.Truncated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GranteeList.Truncated(childComplexity), true
+
+	case "Mutation.activatePolicy":
+		if e.ComplexityRoot.Mutation.ActivatePolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_activatePolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ActivatePolicy(childComplexity, args["id"].(string), args["revision"].(int64)), true
 	case "Mutation.callTool":
 		if e.ComplexityRoot.Mutation.CallTool == nil {
 			break
@@ -375,6 +998,113 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CallTool(childComplexity, args["name"].(string), args["arguments"].(json.RawMessage)), true
+	case "Mutation.createKey":
+		if e.ComplexityRoot.Mutation.CreateKey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createKey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateKey(childComplexity, args["subject"].(string), args["ttlSeconds"].(int64), args["label"].(*string), args["groups"].([]string), args["roles"].([]string), args["scopes"].([]string), args["tenant"].(*string)), true
+	case "Mutation.createPolicyDraft":
+		if e.ComplexityRoot.Mutation.CreatePolicyDraft == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createPolicyDraft_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreatePolicyDraft(childComplexity, args["comment"].(*string)), true
+	case "Mutation.discardPolicyDraft":
+		if e.ComplexityRoot.Mutation.DiscardPolicyDraft == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_discardPolicyDraft_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DiscardPolicyDraft(childComplexity, args["id"].(string), args["revision"].(int64)), true
+	case "Mutation.endSession":
+		if e.ComplexityRoot.Mutation.EndSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_endSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndSession(childComplexity, args["id"].(string)), true
+	case "Mutation.revokeCredentials":
+		if e.ComplexityRoot.Mutation.RevokeCredentials == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeCredentials_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeCredentials(childComplexity, args["principal"].(*string), args["tokenId"].(*string), args["issuer"].(*string), args["reason"].(*string)), true
+	case "Mutation.revokeKey":
+		if e.ComplexityRoot.Mutation.RevokeKey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeKey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeKey(childComplexity, args["id"].(string)), true
+	case "Mutation.rollbackPolicy":
+		if e.ComplexityRoot.Mutation.RollbackPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_rollbackPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RollbackPolicy(childComplexity, args["to"].(int64), args["active"].(int64)), true
+	case "Mutation.savePolicyDraft":
+		if e.ComplexityRoot.Mutation.SavePolicyDraft == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_savePolicyDraft_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SavePolicyDraft(childComplexity, args["id"].(string), args["revision"].(int64), args["csv"].(*string), args["checks"].(*string), args["comment"].(*string), args["rebase"].(bool)), true
+
+	case "NearMiss.difference":
+		if e.ComplexityRoot.NearMiss.Difference == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NearMiss.Difference(childComplexity), true
+	case "NearMiss.line":
+		if e.ComplexityRoot.NearMiss.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NearMiss.Line(childComplexity), true
+	case "NearMiss.rule":
+		if e.ComplexityRoot.NearMiss.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NearMiss.Rule(childComplexity), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -400,6 +1130,389 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "Permission.action":
+		if e.ComplexityRoot.Permission.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Action(childComplexity), true
+	case "Permission.conditional":
+		if e.ComplexityRoot.Permission.Conditional == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Conditional(childComplexity), true
+	case "Permission.line":
+		if e.ComplexityRoot.Permission.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Line(childComplexity), true
+	case "Permission.object":
+		if e.ComplexityRoot.Permission.Object == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Object(childComplexity), true
+	case "Permission.path":
+		if e.ComplexityRoot.Permission.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Path(childComplexity), true
+	case "Permission.rule":
+		if e.ComplexityRoot.Permission.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Permission.Rule(childComplexity), true
+
+	case "PolicyDiff.added":
+		if e.ComplexityRoot.PolicyDiff.Added == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDiff.Added(childComplexity), true
+	case "PolicyDiff.removed":
+		if e.ComplexityRoot.PolicyDiff.Removed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDiff.Removed(childComplexity), true
+
+	case "PolicyDraft.author":
+		if e.ComplexityRoot.PolicyDraft.Author == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Author(childComplexity), true
+	case "PolicyDraft.base":
+		if e.ComplexityRoot.PolicyDraft.Base == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Base(childComplexity), true
+	case "PolicyDraft.changed":
+		if e.ComplexityRoot.PolicyDraft.Changed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Changed(childComplexity), true
+	case "PolicyDraft.checks":
+		if e.ComplexityRoot.PolicyDraft.Checks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Checks(childComplexity), true
+	case "PolicyDraft.comment":
+		if e.ComplexityRoot.PolicyDraft.Comment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Comment(childComplexity), true
+	case "PolicyDraft.csv":
+		if e.ComplexityRoot.PolicyDraft.Csv == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Csv(childComplexity), true
+	case "PolicyDraft.id":
+		if e.ComplexityRoot.PolicyDraft.Id == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Id(childComplexity), true
+	case "PolicyDraft.revision":
+		if e.ComplexityRoot.PolicyDraft.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyDraft.Revision(childComplexity), true
+
+	case "PolicyExplanation.allowed":
+		if e.ComplexityRoot.PolicyExplanation.Allowed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyExplanation.Allowed(childComplexity), true
+	case "PolicyExplanation.line":
+		if e.ComplexityRoot.PolicyExplanation.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyExplanation.Line(childComplexity), true
+	case "PolicyExplanation.nearMisses":
+		if e.ComplexityRoot.PolicyExplanation.NearMisses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyExplanation.NearMisses(childComplexity), true
+	case "PolicyExplanation.path":
+		if e.ComplexityRoot.PolicyExplanation.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyExplanation.Path(childComplexity), true
+	case "PolicyExplanation.reason":
+		if e.ComplexityRoot.PolicyExplanation.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyExplanation.Reason(childComplexity), true
+	case "PolicyExplanation.rule":
+		if e.ComplexityRoot.PolicyExplanation.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyExplanation.Rule(childComplexity), true
+
+	case "PolicyFailure.line":
+		if e.ComplexityRoot.PolicyFailure.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyFailure.Line(childComplexity), true
+	case "PolicyFailure.reason":
+		if e.ComplexityRoot.PolicyFailure.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyFailure.Reason(childComplexity), true
+	case "PolicyFailure.text":
+		if e.ComplexityRoot.PolicyFailure.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyFailure.Text(childComplexity), true
+
+	case "PolicyImpact.action":
+		if e.ComplexityRoot.PolicyImpact.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.Action(childComplexity), true
+	case "PolicyImpact.after":
+		if e.ComplexityRoot.PolicyImpact.After == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.After(childComplexity), true
+	case "PolicyImpact.afterRule":
+		if e.ComplexityRoot.PolicyImpact.AfterRule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.AfterRule(childComplexity), true
+	case "PolicyImpact.before":
+		if e.ComplexityRoot.PolicyImpact.Before == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.Before(childComplexity), true
+	case "PolicyImpact.beforeRule":
+		if e.ComplexityRoot.PolicyImpact.BeforeRule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.BeforeRule(childComplexity), true
+	case "PolicyImpact.calls":
+		if e.ComplexityRoot.PolicyImpact.Calls == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.Calls(childComplexity), true
+	case "PolicyImpact.examples":
+		if e.ComplexityRoot.PolicyImpact.Examples == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.Examples(childComplexity), true
+	case "PolicyImpact.last":
+		if e.ComplexityRoot.PolicyImpact.Last == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.Last(childComplexity), true
+	case "PolicyImpact.object":
+		if e.ComplexityRoot.PolicyImpact.Object == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.Object(childComplexity), true
+	case "PolicyImpact.principal":
+		if e.ComplexityRoot.PolicyImpact.Principal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.Principal(childComplexity), true
+	case "PolicyImpact.principalName":
+		if e.ComplexityRoot.PolicyImpact.PrincipalName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpact.PrincipalName(childComplexity), true
+
+	case "PolicyImpactReport.calls":
+		if e.ComplexityRoot.PolicyImpactReport.Calls == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpactReport.Calls(childComplexity), true
+	case "PolicyImpactReport.changed":
+		if e.ComplexityRoot.PolicyImpactReport.Changed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpactReport.Changed(childComplexity), true
+	case "PolicyImpactReport.changes":
+		if e.ComplexityRoot.PolicyImpactReport.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpactReport.Changes(childComplexity), true
+	case "PolicyImpactReport.truncated":
+		if e.ComplexityRoot.PolicyImpactReport.Truncated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpactReport.Truncated(childComplexity), true
+	case "PolicyImpactReport.undecided":
+		if e.ComplexityRoot.PolicyImpactReport.Undecided == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyImpactReport.Undecided(childComplexity), true
+
+	case "PolicyProblem.column":
+		if e.ComplexityRoot.PolicyProblem.Column == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyProblem.Column(childComplexity), true
+	case "PolicyProblem.hint":
+		if e.ComplexityRoot.PolicyProblem.Hint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyProblem.Hint(childComplexity), true
+	case "PolicyProblem.line":
+		if e.ComplexityRoot.PolicyProblem.Line == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyProblem.Line(childComplexity), true
+	case "PolicyProblem.message":
+		if e.ComplexityRoot.PolicyProblem.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyProblem.Message(childComplexity), true
+	case "PolicyProblem.warning":
+		if e.ComplexityRoot.PolicyProblem.Warning == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyProblem.Warning(childComplexity), true
+
+	case "PolicyTestResult.checks":
+		if e.ComplexityRoot.PolicyTestResult.Checks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTestResult.Checks(childComplexity), true
+	case "PolicyTestResult.failures":
+		if e.ComplexityRoot.PolicyTestResult.Failures == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTestResult.Failures(childComplexity), true
+	case "PolicyTestResult.problems":
+		if e.ComplexityRoot.PolicyTestResult.Problems == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTestResult.Problems(childComplexity), true
+
+	case "PolicyVersion.activated":
+		if e.ComplexityRoot.PolicyVersion.Activated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Activated(childComplexity), true
+	case "PolicyVersion.activatedBy":
+		if e.ComplexityRoot.PolicyVersion.ActivatedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.ActivatedBy(childComplexity), true
+	case "PolicyVersion.active":
+		if e.ComplexityRoot.PolicyVersion.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Active(childComplexity), true
+	case "PolicyVersion.author":
+		if e.ComplexityRoot.PolicyVersion.Author == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Author(childComplexity), true
+	case "PolicyVersion.checks":
+		if e.ComplexityRoot.PolicyVersion.Checks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Checks(childComplexity), true
+	case "PolicyVersion.comment":
+		if e.ComplexityRoot.PolicyVersion.Comment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Comment(childComplexity), true
+	case "PolicyVersion.csv":
+		if e.ComplexityRoot.PolicyVersion.Csv == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Csv(childComplexity), true
+	case "PolicyVersion.id":
+		if e.ComplexityRoot.PolicyVersion.Id == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Id(childComplexity), true
+	case "PolicyVersion.parent":
+		if e.ComplexityRoot.PolicyVersion.Parent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Parent(childComplexity), true
+	case "PolicyVersion.restores":
+		if e.ComplexityRoot.PolicyVersion.Restores == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Restores(childComplexity), true
+	case "PolicyVersion.sha256":
+		if e.ComplexityRoot.PolicyVersion.Sha256 == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersion.Sha256(childComplexity), true
+
+	case "PolicyVersionPage.endCursor":
+		if e.ComplexityRoot.PolicyVersionPage.EndCursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersionPage.EndCursor(childComplexity), true
+	case "PolicyVersionPage.nodes":
+		if e.ComplexityRoot.PolicyVersionPage.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyVersionPage.Nodes(childComplexity), true
 
 	case "Prompt.arguments":
 		if e.ComplexityRoot.Prompt.Arguments == nil {
@@ -539,6 +1652,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PromptResult.Raw(childComplexity), true
 
+	case "Query.admin":
+		if e.ComplexityRoot.Query.Admin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Admin(childComplexity), true
 	case "Query.complete":
 		if e.ComplexityRoot.Query.Complete == nil {
 			break
@@ -888,6 +2007,136 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ResourceUpdate.URI(childComplexity), true
 
+	case "RevokedCredentials.ended":
+		if e.ComplexityRoot.RevokedCredentials.Ended == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokedCredentials.Ended(childComplexity), true
+
+	case "SavedPolicyDraft.draft":
+		if e.ComplexityRoot.SavedPolicyDraft.Draft == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SavedPolicyDraft.Draft(childComplexity), true
+	case "SavedPolicyDraft.failures":
+		if e.ComplexityRoot.SavedPolicyDraft.Failures == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SavedPolicyDraft.Failures(childComplexity), true
+	case "SavedPolicyDraft.problems":
+		if e.ComplexityRoot.SavedPolicyDraft.Problems == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SavedPolicyDraft.Problems(childComplexity), true
+
+	case "Session.id":
+		if e.ComplexityRoot.Session.Id == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Id(childComplexity), true
+	case "Session.kind":
+		if e.ComplexityRoot.Session.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Kind(childComplexity), true
+	case "Session.node":
+		if e.ComplexityRoot.Session.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Node(childComplexity), true
+	case "Session.opened":
+		if e.ComplexityRoot.Session.Opened == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Opened(childComplexity), true
+	case "Session.principal":
+		if e.ComplexityRoot.Session.Principal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Principal(childComplexity), true
+	case "Session.principalName":
+		if e.ComplexityRoot.Session.PrincipalName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.PrincipalName(childComplexity), true
+	case "Session.via":
+		if e.ComplexityRoot.Session.Via == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Via(childComplexity), true
+
+	case "SessionList.nodes":
+		if e.ComplexityRoot.SessionList.Sessions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionList.Sessions(childComplexity), true
+	case "SessionList.totalCount":
+		if e.ComplexityRoot.SessionList.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionList.Total(childComplexity), true
+
+	case "SourceStatus.available":
+		if e.ComplexityRoot.SourceStatus.Available == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Available(childComplexity), true
+	case "SourceStatus.name":
+		if e.ComplexityRoot.SourceStatus.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Name(childComplexity), true
+	case "SourceStatus.problem":
+		if e.ComplexityRoot.SourceStatus.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Problem(childComplexity), true
+	case "SourceStatus.prompts":
+		if e.ComplexityRoot.SourceStatus.Prompts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Prompts(childComplexity), true
+	case "SourceStatus.resources":
+		if e.ComplexityRoot.SourceStatus.Resources == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Resources(childComplexity), true
+	case "SourceStatus.tools":
+		if e.ComplexityRoot.SourceStatus.Tools == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Tools(childComplexity), true
+
+	case "Subscription.auditRecords":
+		if e.ComplexityRoot.Subscription.AuditRecords == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_auditRecords_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.AuditRecords(childComplexity, args["filter"].(*AuditFilter)), true
 	case "Subscription.capabilitiesChanged":
 		if e.ComplexityRoot.Subscription.CapabilitiesChanged == nil {
 			break
@@ -1131,8 +2380,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalers := func() *graphql.InputUnmarshalerIndex {
 		return graphql.NewInputUnmarshalerIndex(
+			graphql.NewInputUnmarshaler("AuditFilter", ec.unmarshalInputAuditFilter),
 			graphql.NewInputUnmarshaler("CapabilityFilter", ec.unmarshalInputCapabilityFilter),
 			graphql.NewInputUnmarshaler("CompletionRef", ec.unmarshalInputCompletionRef),
+			graphql.NewInputUnmarshaler("PolicySubject", ec.unmarshalInputPolicySubject),
 			graphql.NewInputUnmarshaler("ToolFilter", ec.unmarshalInputToolFilter),
 		)
 	}
@@ -1227,6 +2478,638 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
+	{Name: "../../../schema/admin.graphqls", Input: `extend type Query {
+  """
+  What administrators see: the policy, keys, sessions, sources and the audit log. Each field asks for the right
+  to ` + "`" + `read` + "`" + ` its area, such as ` + "`" + `admin/policy` + "`" + `; without it the field is null, with a PERMISSION_DENIED error. Every
+  field is put on record, refused or not.
+  """
+  admin: Administration!
+}
+
+"What administrators see. A field is null, with an error, where it was refused or could not be answered."
+type Administration {
+  "The policy in force, with its text."
+  policy: PolicyVersion
+
+  "The policies that are or were in force, the newest first, without their text."
+  policyVersions(
+    "How many to return, 1 to 100."
+    first: Int = 50
+    "The cursor of the page before: the page starts after it."
+    after: String
+  ): PolicyVersionPage
+
+  "One version of the policy, with its text."
+  policyVersion(id: SafeInt!): PolicyVersion
+
+  "What differs between two policies, rule by rule."
+  diffPolicy(
+    "A version; leaving it out is the one in force."
+    from: SafeInt
+    "A version. Name this or a draft."
+    to: SafeInt
+    "The id of a draft."
+    draft: ID
+  ): PolicyDiff
+
+  "The drafts, the one changed last first, without their text."
+  policyDrafts: [PolicyDraft!]
+
+  "One draft, with its text."
+  policyDraft(id: ID!): PolicyDraft
+
+  "Finds mistakes in a policy, and what is probably one. Mistakes come first, then warnings."
+  lintPolicy(
+    "Casbin CSV. Name this or a draft."
+    csv: String
+    "The id of a draft."
+    draft: ID
+  ): [PolicyProblem!]
+
+  "Holds a policy against checks."
+  testPolicy(
+    "Casbin CSV. Name this or a draft."
+    csv: String
+    "The id of a draft."
+    draft: ID
+    """
+    Checks, one a line: subjects, action, object, and ` + "`" + `allow` + "`" + ` or ` + "`" + `deny` + "`" + `. Leaving them out takes those of the
+    draft, or without a draft those of the version in force.
+    """
+    checks: String
+  ): PolicyTestResult
+
+  """
+  Decides recorded calls by a policy and tells which of them it would decide otherwise than the policy in force.
+  It asks for the right to ` + "`" + `read` + "`" + ` ` + "`" + `admin/audit` + "`" + ` too.
+  """
+  policyImpact(
+    "Casbin CSV. Name this or a draft."
+    csv: String
+    "The id of a draft."
+    draft: ID
+    "How far to look back, 1 to 90."
+    days: Int = 7
+  ): PolicyImpactReport
+
+  "Says whether somebody may do something under the policy in force, and why."
+  explainPolicy(
+    "Who."
+    who: PolicySubject!
+    "What, as in rules, such as ` + "`" + `tool/github/create_issue` + "`" + `."
+    object: String!
+    "The action, as in rules; leaving it out is the one that makes the object visible."
+    action: String
+    "The arguments of a call, for rules with a condition: an object."
+    arguments: JSON
+    "The door, for rules with a condition: ` + "`" + `mcp` + "`" + `, ` + "`" + `graphql` + "`" + `, ` + "`" + `grpc` + "`" + ` or ` + "`" + `rest` + "`" + `."
+    via: String
+  ): PolicyExplanation
+
+  "What somebody may do with the capabilities that there are now, by object."
+  permissions(who: PolicySubject!): [Permission!]
+
+  "Who may do something: subjects and roles of the policy in force."
+  grantees(
+    "What, as in rules, such as ` + "`" + `tool/github/create_issue` + "`" + `."
+    object: String!
+    "The action, as in rules; leaving it out is the one that makes the object visible."
+    action: String
+  ): GranteeList
+
+  "The API keys, without their secrets, by when they were made."
+  keys: [ApiKey!]
+
+  "The streams, sockets and sessions that are open on the node that answers, the oldest first."
+  sessions(
+    "The id of a principal; leaving it out is everybody."
+    principal: String
+  ): SessionList
+
+  "The sources of capabilities, by name."
+  sources: [SourceStatus!]
+
+  "Records of the audit log of the node that answers, the newest first."
+  auditRecords(
+    "How many to return, 1 to 100."
+    first: Int = 50
+    "The cursor of the page before: the page starts after it."
+    after: String
+    "Leaves out what does not match."
+    filter: AuditFilter
+    "Whether the oldest come first."
+    oldestFirst: Boolean! = false
+  ): AuditRecordPage
+
+  "Proves that a record stands in the log that the latest signed checkpoint describes."
+  auditProof(
+    "The record's number."
+    seq: SafeInt!
+  ): AuditProof
+
+  "Reads the whole audit log of the node that answers and checks its chain, its tree and its checkpoints."
+  verifyAuditLog: AuditVerification
+}
+
+extend type Mutation {
+  """
+  Begins a draft with the text of the policy in force. Like all changes of the policy it asks for the right to
+  ` + "`" + `admin` + "`" + ` ` + "`" + `admin/policy` + "`" + `.
+  """
+  createPolicyDraft(
+    "Why."
+    comment: String
+  ): PolicyDraft
+
+  """
+  Changes a draft. What is not given stays. A draft with mistakes is kept, too. It fails with ABORTED where
+  somebody else has changed the draft since it was read.
+  """
+  savePolicyDraft(
+    "Of the draft."
+    id: ID!
+    "The revision that you have read."
+    revision: SafeInt!
+    "The rules as Casbin CSV."
+    csv: String
+    "Checks, one a line: subjects, action, object, and ` + "`" + `allow` + "`" + ` or ` + "`" + `deny` + "`" + `."
+    checks: String
+    "Why."
+    comment: String
+    "Whether the draft is to replace the version in force, whichever it was made from."
+    rebase: Boolean! = false
+  ): SavedPolicyDraft
+
+  "Deletes a draft and returns its id."
+  discardPolicyDraft(
+    "Of the draft."
+    id: ID!
+    "The revision that you have read."
+    revision: SafeInt!
+  ): ID
+
+  """
+  Puts a draft in force, on every node, where it has no mistake, its checks hold and it leaves an administrator.
+  What it does not allow any more ends at once. It fails with ABORTED where the draft was changed since you read
+  it, or was made from another version than is in force now. The version comes without its text.
+  """
+  activatePolicy(
+    "Of the draft."
+    id: ID!
+    "The revision that you have read."
+    revision: SafeInt!
+  ): PolicyVersion
+
+  "Puts an earlier version in force again, as a version of its own, which comes without its text."
+  rollbackPolicy(
+    "The version to return to."
+    to: SafeInt!
+    "The version that you believe to be in force. It fails with ABORTED where another one is."
+    active: SafeInt!
+  ): PolicyVersion
+
+  """
+  Makes an API key. Its secret is in the answer and never shown again. Nobody can give a key a right that they do
+  not have: groups and roles must be among yours, unless you may change the policy. Like all changes of keys it
+  asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/keys` + "`" + `.
+  """
+  createKey(
+    "Whose it is: the subject of the principal."
+    subject: String!
+    "For how long it is good, in seconds."
+    ttlSeconds: SafeInt!
+    "What it is for, in words."
+    label: String
+    "The groups of its principal."
+    groups: [String!]
+    "The roles of its principal."
+    roles: [String!]
+    "The bound of what it may do; leaving it out is no bound."
+    scopes: [String!]
+    "Leave it out where there is only one."
+    tenant: String
+  ): CreatedKey
+
+  "Revokes an API key on every node, ends what was opened with it, and returns its id."
+  revokeKey(id: ID!): ID
+
+  """
+  Ends a session of the node that answers and returns its id. Its client may connect again: to prevent that, revoke
+  its credentials. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sessions` + "`" + `.
+  """
+  endSession(id: ID!): ID
+
+  """
+  Makes the gateway refuse the credentials of a principal that were issued until now, or one token, on every node,
+  and ends what was opened with them. Name exactly one of the two. It asks for the right to ` + "`" + `admin` + "`" + `
+  ` + "`" + `admin/sessions` + "`" + `.
+  """
+  revokeCredentials(
+    "The id of a principal, all of whose credentials are revoked."
+    principal: String
+    "The id of a token: its claim ` + "`" + `jti` + "`" + `."
+    tokenId: String
+    "With a token: who issued it, its claim ` + "`" + `iss` + "`" + `."
+    issuer: String
+    "Why, for the audit log."
+    reason: String
+  ): RevokedCredentials
+}
+
+extend type Subscription {
+  """
+  Follows the audit log of the node that answers: each record as it is written. It asks for the right to ` + "`" + `read` + "`" + `
+  ` + "`" + `admin/audit` + "`" + `.
+  """
+  auditRecords(
+    "Leaves out what does not match."
+    filter: AuditFilter
+  ): AuditRecordEvent!
+}
+
+"An integer that JavaScript holds exactly: from -9007199254740991 to 9007199254740991."
+scalar SafeInt @specifiedBy(url: "https://the-guild.dev/graphql/scalars/docs/scalars/safe-int")
+
+"A policy that is or was in force."
+type PolicyVersion {
+  "Numbers grow by one."
+  id: SafeInt!
+  "The version that it replaced; 0 for the first."
+  parent: SafeInt!
+  "Of the text, in hex."
+  sha256: String!
+  "Who wrote it: the id of a principal, or the file that it was read from."
+  author: String!
+  "Why, in the author's words."
+  comment: String!
+  "When it was put in force."
+  activated: Time
+  "Who put it in force: the id of a principal, or the file that it was read from."
+  activatedBy: String!
+  "Whether it is in force now."
+  active: Boolean!
+  "The rules as Casbin CSV. Empty in lists."
+  csv: String!
+  "The checks that are saved with it. Empty in lists."
+  checks: String!
+  "The version whose text it brought back; 0 for none."
+  restores: SafeInt!
+}
+
+"A page of versions of the policy."
+type PolicyVersionPage {
+  "The page's items."
+  nodes: [PolicyVersion!]!
+  "For ` + "`" + `after` + "`" + `; null on the last page."
+  endCursor: String
+}
+
+"A policy that is being written."
+type PolicyDraft {
+  "Names the draft in every other field."
+  id: ID!
+  "Changes with each save. Give it with the next change."
+  revision: SafeInt!
+  "The version that it was made from, which it replaces and no other."
+  base: SafeInt!
+  "The rules as Casbin CSV. Empty in lists."
+  csv: String!
+  "Checks, one a line: subjects, action, object, and ` + "`" + `allow` + "`" + ` or ` + "`" + `deny` + "`" + `. Empty in lists."
+  checks: String!
+  "Who began it: the id of a principal."
+  author: String!
+  "Why, in the author's words."
+  comment: String!
+  "When it was changed last."
+  changed: Time
+}
+
+"A draft that was saved, and what is wrong with it."
+type SavedPolicyDraft {
+  "The draft as it is now, without its text."
+  draft: PolicyDraft!
+  "What is wrong with it."
+  problems: [PolicyProblem!]!
+  "Checks that it does not hold."
+  failures: [PolicyFailure!]!
+}
+
+"Something wrong with a policy, and where."
+type PolicyProblem {
+  "From 1; 0 where the problem has no place."
+  line: Int!
+  "From 1, in characters; 0 where the whole line is meant."
+  column: Int!
+  "What is wrong."
+  message: String!
+  "What to do about it; may be empty."
+  hint: String!
+  "Whether the policy can be put in force all the same."
+  warning: Boolean!
+}
+
+"A check that a policy does not hold."
+type PolicyFailure {
+  "The line in the checks, from 1."
+  line: Int!
+  "The check as it was written."
+  text: String!
+  "How the policy decides, with the rule."
+  reason: String!
+}
+
+"What became of the checks of a policy."
+type PolicyTestResult {
+  "The checks that do not hold, at most 100."
+  failures: [PolicyFailure!]!
+  "How many were tried."
+  checks: Int!
+  "Why there is nothing to test."
+  problems: [PolicyProblem!]!
+}
+
+"What differs between two policies."
+type PolicyDiff {
+  "Rules of the second policy alone, as they are written."
+  added: [String!]!
+  "Rules of the first policy alone."
+  removed: [String!]!
+}
+
+"What a policy would have decided otherwise."
+type PolicyImpactReport {
+  "What changes, grouped by who and what: the most frequent first, at most 1000."
+  changes: [PolicyImpact!]!
+  "How many recorded calls were looked at."
+  calls: SafeInt!
+  "How many of them would be decided otherwise."
+  changed: SafeInt!
+  "How many could not be decided, because a condition asks for what the log does not hold."
+  undecided: SafeInt!
+  "Whether the log held more calls than are looked at."
+  truncated: Boolean!
+}
+
+"A group of recorded calls that a policy would decide otherwise."
+type PolicyImpact {
+  "Who made them: the id of a principal."
+  principal: String!
+  "For people to read."
+  principalName: String!
+  "What they asked for, as in rules."
+  object: String!
+  "What they wanted done with it."
+  action: String!
+  "How the policy in force decides: ` + "`" + `allowed` + "`" + `, ` + "`" + `denied` + "`" + ` or ` + "`" + `undecidable` + "`" + `."
+  before: String!
+  "How the other policy decides."
+  after: String!
+  "The rule of the policy in force that decides; empty where none does."
+  beforeRule: String!
+  "The rule of the other policy that decides; empty where none does."
+  afterRule: String!
+  "How many calls."
+  calls: SafeInt!
+  "When the last one was."
+  last: Time
+  "The ids of some of the calls."
+  examples: [String!]!
+}
+
+"Whoever a question is about: a principal, by its id, or whoever the words of rules name."
+input PolicySubject {
+  "As the audit log names a principal: ` + "`" + `issuer|kind|subject` + "`" + `."
+  principal: String
+  "Words of rules, such as ` + "`" + `user:https://id.example.com|alice` + "`" + `, ` + "`" + `group:eng` + "`" + ` or ` + "`" + `role:admin` + "`" + `."
+  subjects: [String!]
+  "Leave it out where there is only one."
+  tenant: String
+}
+
+"Whether something is allowed, and why."
+type PolicyExplanation {
+  "Whether it is allowed."
+  allowed: Boolean!
+  "In one sentence."
+  reason: String!
+  "The rule that decided; empty where none did."
+  rule: String!
+  "Its line, from 1."
+  line: Int!
+  "How the subject comes to the rule: subject, role, role of the role."
+  path: [String!]!
+  "On a denial without a rule: rules that nearly applied."
+  nearMisses: [NearMiss!]!
+}
+
+"A rule that would have allowed something if one thing were different."
+type NearMiss {
+  "The rule as it is written."
+  rule: String!
+  "Its line, from 1."
+  line: Int!
+  "What is different: ` + "`" + `condition` + "`" + `, ` + "`" + `tenant` + "`" + `, ` + "`" + `action` + "`" + ` or ` + "`" + `subject` + "`" + `."
+  difference: String!
+}
+
+"An action that may be taken on one capability, or area of administration."
+type Permission {
+  "As in rules."
+  object: String!
+  "As in rules."
+  action: String!
+  "The rule that allows it."
+  rule: String!
+  "Its line, from 1."
+  line: Int!
+  "How the principal comes to the rule."
+  path: [String!]!
+  "Whether a condition is asked at each call."
+  conditional: Boolean!
+}
+
+"Who may do something."
+type GranteeList {
+  "At most 1000."
+  nodes: [Grantee!]!
+  "Whether there are more."
+  truncated: Boolean!
+}
+
+"A subject of rules that may do something."
+type Grantee {
+  "Such as ` + "`" + `group:eng` + "`" + ` or ` + "`" + `role:admin` + "`" + `."
+  subject: String!
+  "The only tenant in which it may; empty is everywhere."
+  tenant: String!
+  "The rule that allows it."
+  rule: String!
+  "Its line, from 1."
+  line: Int!
+  "Whether a condition is asked at each call."
+  conditional: Boolean!
+  "How the subject comes to the rule."
+  path: [String!]!
+}
+
+"An API key without its secret."
+type ApiKey {
+  "Part of the key itself."
+  id: ID!
+  "Whose it is: the subject of the principal."
+  subject: String!
+  "What it is for, in words."
+  label: String!
+  "The groups of its principal."
+  groups: [String!]!
+  "The roles of its principal."
+  roles: [String!]!
+  "The bound of what it may do; empty is no bound."
+  scopes: [String!]!
+  "Empty where there is only one."
+  tenant: String!
+  "Who made it: the id of a principal."
+  createdBy: String!
+  "When it was made."
+  created: Time
+  "When it ends."
+  expires: Time
+  "When it was used last, to some minutes; null where it never was."
+  lastUsed: Time
+  "When it was revoked; null where it was not."
+  revoked: Time
+}
+
+"A new API key."
+type CreatedKey {
+  "The key."
+  key: ApiKey!
+  "What the caller sends. It is shown this once."
+  secret: String!
+}
+
+"What is open on a node."
+type SessionList {
+  "The oldest first, at most 10,000."
+  nodes: [Session!]!
+  "How many there are."
+  totalCount: SafeInt!
+}
+
+"What a caller holds open."
+type Session {
+  "Of this node. It gives no access."
+  id: ID!
+  "The node that holds it."
+  node: String!
+  "The door: ` + "`" + `mcp` + "`" + `, ` + "`" + `graphql` + "`" + `, ` + "`" + `grpc` + "`" + ` or ` + "`" + `rest` + "`" + `."
+  via: String!
+  "What it is in the door's terms."
+  kind: String!
+  "Who opened it: the id of a principal."
+  principal: String!
+  "For people to read."
+  principalName: String!
+  "When it was opened."
+  opened: Time
+}
+
+"What ended because credentials were revoked."
+type RevokedCredentials {
+  "Sessions and calls that ended on the node that answers."
+  ended: SafeInt!
+}
+
+"A source of capabilities."
+type SourceStatus {
+  "As it is configured."
+  name: String!
+  "Whether it can be called."
+  available: Boolean!
+  "Why it cannot, or what it offers that was left out; may be empty."
+  problem: String!
+  "How many tools are registered."
+  tools: Int!
+  "How many resources and templates are registered."
+  resources: Int!
+  "How many prompts are registered."
+  prompts: Int!
+}
+
+"""
+Lets through the records that match all that is given. In patterns ` + "`" + `*` + "`" + ` stands for any text, slashes too, and ` + "`" + `?` + "`" + ` for
+one character.
+"""
+input AuditFilter {
+  "Not before."
+  from: Time
+  "Before."
+  to: Time
+  "A pattern: the id of a principal, or its name."
+  principal: String
+  "A pattern: the object, as in rules."
+  object: String
+  "` + "`" + `call` + "`" + `, ` + "`" + `read` + "`" + `, ` + "`" + `get` + "`" + `, ` + "`" + `complete` + "`" + `, ` + "`" + `subscribe` + "`" + `, ` + "`" + `list` + "`" + ` or ` + "`" + `admin` + "`" + `."
+  op: String
+  "The door: ` + "`" + `mcp` + "`" + `, ` + "`" + `graphql` + "`" + `, ` + "`" + `grpc` + "`" + ` or ` + "`" + `rest` + "`" + `."
+  via: String
+  "` + "`" + `OK` + "`" + `, or the code of a failure."
+  code: String
+  "A pattern: who refused, such as ` + "`" + `policy` + "`" + ` or ` + "`" + `upstream/*` + "`" + `."
+  by: String
+  "The type of the record: ` + "`" + `call` + "`" + `, ` + "`" + `door` + "`" + ` and so on."
+  type: String
+  "The identifier of a trace."
+  trace: String
+  "The identifier of a call."
+  id: String
+  "A pattern: the rule that refused."
+  rule: String
+  "The tenant of the principal."
+  tenant: String
+}
+
+"A page of audit records."
+type AuditRecordPage {
+  "The page's items: each an object as the description of the audit log has it."
+  nodes: [JSON!]!
+  "For ` + "`" + `after` + "`" + `; null on the last page."
+  endCursor: String
+}
+
+"An audit record that was written."
+type AuditRecordEvent {
+  "An object as the description of the audit log has it."
+  record: JSON!
+  "How many records were left out so far because the connection did not take them in time."
+  dropped: Int!
+}
+
+"A proof of inclusion, as RFC 6962 has it."
+type AuditProof {
+  "The record as it stands in the log, byte for byte."
+  record: String!
+  "The checkpoint, a signed note."
+  checkpoint: String!
+  "Where the record stands in the tree, from 0."
+  index: SafeInt!
+  "How many records the tree has."
+  size: SafeInt!
+  "The hashes on the way to the root, in Base64."
+  hashes: [String!]!
+}
+
+"What reading the whole audit log has found."
+type AuditVerification {
+  "Whether everything is as it was written."
+  ok: Boolean!
+  "How many records were read."
+  records: SafeInt!
+  "The first bad record or checkpoint, and what is wrong with it; empty where all is well."
+  problem: String!
+}
+`, BuiltIn: false},
 	{Name: "../../../schema/mutation.graphqls", Input: `"What acts. Fields of one mutation run one after the other, in the order in which you wrote them."
 type Mutation {
   """
@@ -1759,6 +3642,126 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_Administration(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_Administration_policy(ctx, field)
+	case "policyVersions":
+		return ec.fieldContext_Administration_policyVersions(ctx, field)
+	case "policyVersion":
+		return ec.fieldContext_Administration_policyVersion(ctx, field)
+	case "diffPolicy":
+		return ec.fieldContext_Administration_diffPolicy(ctx, field)
+	case "policyDrafts":
+		return ec.fieldContext_Administration_policyDrafts(ctx, field)
+	case "policyDraft":
+		return ec.fieldContext_Administration_policyDraft(ctx, field)
+	case "lintPolicy":
+		return ec.fieldContext_Administration_lintPolicy(ctx, field)
+	case "testPolicy":
+		return ec.fieldContext_Administration_testPolicy(ctx, field)
+	case "policyImpact":
+		return ec.fieldContext_Administration_policyImpact(ctx, field)
+	case "explainPolicy":
+		return ec.fieldContext_Administration_explainPolicy(ctx, field)
+	case "permissions":
+		return ec.fieldContext_Administration_permissions(ctx, field)
+	case "grantees":
+		return ec.fieldContext_Administration_grantees(ctx, field)
+	case "keys":
+		return ec.fieldContext_Administration_keys(ctx, field)
+	case "sessions":
+		return ec.fieldContext_Administration_sessions(ctx, field)
+	case "sources":
+		return ec.fieldContext_Administration_sources(ctx, field)
+	case "auditRecords":
+		return ec.fieldContext_Administration_auditRecords(ctx, field)
+	case "auditProof":
+		return ec.fieldContext_Administration_auditProof(ctx, field)
+	case "verifyAuditLog":
+		return ec.fieldContext_Administration_verifyAuditLog(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Administration", field.Name)
+}
+
+func (ec *executionContext) childFields_ApiKey(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_ApiKey_id(ctx, field)
+	case "subject":
+		return ec.fieldContext_ApiKey_subject(ctx, field)
+	case "label":
+		return ec.fieldContext_ApiKey_label(ctx, field)
+	case "groups":
+		return ec.fieldContext_ApiKey_groups(ctx, field)
+	case "roles":
+		return ec.fieldContext_ApiKey_roles(ctx, field)
+	case "scopes":
+		return ec.fieldContext_ApiKey_scopes(ctx, field)
+	case "tenant":
+		return ec.fieldContext_ApiKey_tenant(ctx, field)
+	case "createdBy":
+		return ec.fieldContext_ApiKey_createdBy(ctx, field)
+	case "created":
+		return ec.fieldContext_ApiKey_created(ctx, field)
+	case "expires":
+		return ec.fieldContext_ApiKey_expires(ctx, field)
+	case "lastUsed":
+		return ec.fieldContext_ApiKey_lastUsed(ctx, field)
+	case "revoked":
+		return ec.fieldContext_ApiKey_revoked(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApiKey", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditProof(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "record":
+		return ec.fieldContext_AuditProof_record(ctx, field)
+	case "checkpoint":
+		return ec.fieldContext_AuditProof_checkpoint(ctx, field)
+	case "index":
+		return ec.fieldContext_AuditProof_index(ctx, field)
+	case "size":
+		return ec.fieldContext_AuditProof_size(ctx, field)
+	case "hashes":
+		return ec.fieldContext_AuditProof_hashes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditProof", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditRecordEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "record":
+		return ec.fieldContext_AuditRecordEvent_record(ctx, field)
+	case "dropped":
+		return ec.fieldContext_AuditRecordEvent_dropped(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditRecordEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditRecordPage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_AuditRecordPage_nodes(ctx, field)
+	case "endCursor":
+		return ec.fieldContext_AuditRecordPage_endCursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditRecordPage", field.Name)
+}
+
+func (ec *executionContext) childFields_AuditVerification(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ok":
+		return ec.fieldContext_AuditVerification_ok(ctx, field)
+	case "records":
+		return ec.fieldContext_AuditVerification_records(ctx, field)
+	case "problem":
+		return ec.fieldContext_AuditVerification_problem(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AuditVerification", field.Name)
+}
+
 func (ec *executionContext) childFields_CallResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "content":
@@ -1815,6 +3818,56 @@ func (ec *executionContext) childFields_ContentBlock(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type ContentBlock", field.Name)
 }
 
+func (ec *executionContext) childFields_CreatedKey(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_CreatedKey_key(ctx, field)
+	case "secret":
+		return ec.fieldContext_CreatedKey_secret(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreatedKey", field.Name)
+}
+
+func (ec *executionContext) childFields_Grantee(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subject":
+		return ec.fieldContext_Grantee_subject(ctx, field)
+	case "tenant":
+		return ec.fieldContext_Grantee_tenant(ctx, field)
+	case "rule":
+		return ec.fieldContext_Grantee_rule(ctx, field)
+	case "line":
+		return ec.fieldContext_Grantee_line(ctx, field)
+	case "conditional":
+		return ec.fieldContext_Grantee_conditional(ctx, field)
+	case "path":
+		return ec.fieldContext_Grantee_path(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Grantee", field.Name)
+}
+
+func (ec *executionContext) childFields_GranteeList(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_GranteeList_nodes(ctx, field)
+	case "truncated":
+		return ec.fieldContext_GranteeList_truncated(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GranteeList", field.Name)
+}
+
+func (ec *executionContext) childFields_NearMiss(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rule":
+		return ec.fieldContext_NearMiss_rule(ctx, field)
+	case "line":
+		return ec.fieldContext_NearMiss_line(ctx, field)
+	case "difference":
+		return ec.fieldContext_NearMiss_difference(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NearMiss", field.Name)
+}
+
 func (ec *executionContext) childFields_PageInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "hasNextPage":
@@ -1827,6 +3880,196 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_Permission(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "object":
+		return ec.fieldContext_Permission_object(ctx, field)
+	case "action":
+		return ec.fieldContext_Permission_action(ctx, field)
+	case "rule":
+		return ec.fieldContext_Permission_rule(ctx, field)
+	case "line":
+		return ec.fieldContext_Permission_line(ctx, field)
+	case "path":
+		return ec.fieldContext_Permission_path(ctx, field)
+	case "conditional":
+		return ec.fieldContext_Permission_conditional(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Permission", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "added":
+		return ec.fieldContext_PolicyDiff_added(ctx, field)
+	case "removed":
+		return ec.fieldContext_PolicyDiff_removed(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyDiff", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyDraft(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_PolicyDraft_id(ctx, field)
+	case "revision":
+		return ec.fieldContext_PolicyDraft_revision(ctx, field)
+	case "base":
+		return ec.fieldContext_PolicyDraft_base(ctx, field)
+	case "csv":
+		return ec.fieldContext_PolicyDraft_csv(ctx, field)
+	case "checks":
+		return ec.fieldContext_PolicyDraft_checks(ctx, field)
+	case "author":
+		return ec.fieldContext_PolicyDraft_author(ctx, field)
+	case "comment":
+		return ec.fieldContext_PolicyDraft_comment(ctx, field)
+	case "changed":
+		return ec.fieldContext_PolicyDraft_changed(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyDraft", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyExplanation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "allowed":
+		return ec.fieldContext_PolicyExplanation_allowed(ctx, field)
+	case "reason":
+		return ec.fieldContext_PolicyExplanation_reason(ctx, field)
+	case "rule":
+		return ec.fieldContext_PolicyExplanation_rule(ctx, field)
+	case "line":
+		return ec.fieldContext_PolicyExplanation_line(ctx, field)
+	case "path":
+		return ec.fieldContext_PolicyExplanation_path(ctx, field)
+	case "nearMisses":
+		return ec.fieldContext_PolicyExplanation_nearMisses(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyExplanation", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyFailure(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "line":
+		return ec.fieldContext_PolicyFailure_line(ctx, field)
+	case "text":
+		return ec.fieldContext_PolicyFailure_text(ctx, field)
+	case "reason":
+		return ec.fieldContext_PolicyFailure_reason(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyFailure", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyImpact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "principal":
+		return ec.fieldContext_PolicyImpact_principal(ctx, field)
+	case "principalName":
+		return ec.fieldContext_PolicyImpact_principalName(ctx, field)
+	case "object":
+		return ec.fieldContext_PolicyImpact_object(ctx, field)
+	case "action":
+		return ec.fieldContext_PolicyImpact_action(ctx, field)
+	case "before":
+		return ec.fieldContext_PolicyImpact_before(ctx, field)
+	case "after":
+		return ec.fieldContext_PolicyImpact_after(ctx, field)
+	case "beforeRule":
+		return ec.fieldContext_PolicyImpact_beforeRule(ctx, field)
+	case "afterRule":
+		return ec.fieldContext_PolicyImpact_afterRule(ctx, field)
+	case "calls":
+		return ec.fieldContext_PolicyImpact_calls(ctx, field)
+	case "last":
+		return ec.fieldContext_PolicyImpact_last(ctx, field)
+	case "examples":
+		return ec.fieldContext_PolicyImpact_examples(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyImpact", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyImpactReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "changes":
+		return ec.fieldContext_PolicyImpactReport_changes(ctx, field)
+	case "calls":
+		return ec.fieldContext_PolicyImpactReport_calls(ctx, field)
+	case "changed":
+		return ec.fieldContext_PolicyImpactReport_changed(ctx, field)
+	case "undecided":
+		return ec.fieldContext_PolicyImpactReport_undecided(ctx, field)
+	case "truncated":
+		return ec.fieldContext_PolicyImpactReport_truncated(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyImpactReport", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyProblem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "line":
+		return ec.fieldContext_PolicyProblem_line(ctx, field)
+	case "column":
+		return ec.fieldContext_PolicyProblem_column(ctx, field)
+	case "message":
+		return ec.fieldContext_PolicyProblem_message(ctx, field)
+	case "hint":
+		return ec.fieldContext_PolicyProblem_hint(ctx, field)
+	case "warning":
+		return ec.fieldContext_PolicyProblem_warning(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyProblem", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyTestResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "failures":
+		return ec.fieldContext_PolicyTestResult_failures(ctx, field)
+	case "checks":
+		return ec.fieldContext_PolicyTestResult_checks(ctx, field)
+	case "problems":
+		return ec.fieldContext_PolicyTestResult_problems(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyTestResult", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyVersion(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_PolicyVersion_id(ctx, field)
+	case "parent":
+		return ec.fieldContext_PolicyVersion_parent(ctx, field)
+	case "sha256":
+		return ec.fieldContext_PolicyVersion_sha256(ctx, field)
+	case "author":
+		return ec.fieldContext_PolicyVersion_author(ctx, field)
+	case "comment":
+		return ec.fieldContext_PolicyVersion_comment(ctx, field)
+	case "activated":
+		return ec.fieldContext_PolicyVersion_activated(ctx, field)
+	case "activatedBy":
+		return ec.fieldContext_PolicyVersion_activatedBy(ctx, field)
+	case "active":
+		return ec.fieldContext_PolicyVersion_active(ctx, field)
+	case "csv":
+		return ec.fieldContext_PolicyVersion_csv(ctx, field)
+	case "checks":
+		return ec.fieldContext_PolicyVersion_checks(ctx, field)
+	case "restores":
+		return ec.fieldContext_PolicyVersion_restores(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyVersion", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyVersionPage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_PolicyVersionPage_nodes(ctx, field)
+	case "endCursor":
+		return ec.fieldContext_PolicyVersionPage_endCursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyVersionPage", field.Name)
 }
 
 func (ec *executionContext) childFields_Prompt(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2035,6 +4278,74 @@ func (ec *executionContext) childFields_ResourceUpdate(ctx context.Context, fiel
 		return ec.fieldContext_ResourceUpdate_uri(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ResourceUpdate", field.Name)
+}
+
+func (ec *executionContext) childFields_RevokedCredentials(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ended":
+		return ec.fieldContext_RevokedCredentials_ended(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokedCredentials", field.Name)
+}
+
+func (ec *executionContext) childFields_SavedPolicyDraft(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "draft":
+		return ec.fieldContext_SavedPolicyDraft_draft(ctx, field)
+	case "problems":
+		return ec.fieldContext_SavedPolicyDraft_problems(ctx, field)
+	case "failures":
+		return ec.fieldContext_SavedPolicyDraft_failures(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SavedPolicyDraft", field.Name)
+}
+
+func (ec *executionContext) childFields_Session(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Session_id(ctx, field)
+	case "node":
+		return ec.fieldContext_Session_node(ctx, field)
+	case "via":
+		return ec.fieldContext_Session_via(ctx, field)
+	case "kind":
+		return ec.fieldContext_Session_kind(ctx, field)
+	case "principal":
+		return ec.fieldContext_Session_principal(ctx, field)
+	case "principalName":
+		return ec.fieldContext_Session_principalName(ctx, field)
+	case "opened":
+		return ec.fieldContext_Session_opened(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Session", field.Name)
+}
+
+func (ec *executionContext) childFields_SessionList(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_SessionList_nodes(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_SessionList_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SessionList", field.Name)
+}
+
+func (ec *executionContext) childFields_SourceStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_SourceStatus_name(ctx, field)
+	case "available":
+		return ec.fieldContext_SourceStatus_available(ctx, field)
+	case "problem":
+		return ec.fieldContext_SourceStatus_problem(ctx, field)
+	case "tools":
+		return ec.fieldContext_SourceStatus_tools(ctx, field)
+	case "resources":
+		return ec.fieldContext_SourceStatus_resources(ctx, field)
+	case "prompts":
+		return ec.fieldContext_SourceStatus_prompts(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SourceStatus", field.Name)
 }
 
 func (ec *executionContext) childFields_Tool(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -21,11 +21,26 @@ type SubscriptionResolver interface {
 	ToolCall(ctx context.Context, name string, arguments json.RawMessage) (<-chan ToolCallEvent, error)
 	ResourceUpdated(ctx context.Context, uri string) (<-chan *ResourceUpdate, error)
 	CapabilitiesChanged(ctx context.Context) (<-chan *CapabilitiesChange, error)
+	AuditRecords(ctx context.Context, filter *AuditFilter) (<-chan *AuditRecordEvent, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
 
 // region    ***************************** args.gotpl *****************************
+
+func (ec *executionContext) field_Subscription_auditRecords_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*AuditFilter, error) {
+			return ec.unmarshalOAuditFilter2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐAuditFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg0
+	return args, nil
+}
 
 func (ec *executionContext) field_Subscription_resourceUpdated_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
@@ -275,6 +290,50 @@ func (ec *executionContext) fieldContext_Subscription_capabilitiesChanged(_ cont
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_CapabilitiesChange(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_auditRecords(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_auditRecords(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().AuditRecords(ctx, fc.Args["filter"].(*AuditFilter))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *AuditRecordEvent) graphql.Marshaler {
+			return ec.marshalNAuditRecordEvent2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐAuditRecordEvent(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_auditRecords(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AuditRecordEvent(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_auditRecords_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -659,6 +718,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_resourceUpdated(ctx, fields[0])
 	case "capabilitiesChanged":
 		return ec._Subscription_capabilitiesChanged(ctx, fields[0])
+	case "auditRecords":
+		return ec._Subscription_auditRecords(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}

@@ -1,0 +1,96 @@
+package graphql
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
+)
+
+// errNotJSON keeps what is no JSON out of a response, which would not be JSON either.
+var errNotJSON = errors.New("an audit record is not JSON")
+
+// AuditRecords returns a page of the audit log.
+func (a administration) AuditRecords(ctx context.Context, _ *generated.Administration, first *int32, after *string, filter *generated.AuditFilter, oldestFirst bool) (*generated.AuditRecordPage, error) {
+	size, err := pageSize(first)
+	if err != nil {
+		return nil, err
+	}
+	res := &adminv1.ListRecordsResponse{}
+	if err := a.administer(ctx, "audit.ListRecords", &adminv1.ListRecordsRequest{
+		Filter: toRecordFilter(filter), OldestFirst: oldestFirst, PageSize: size, PageToken: value(after),
+	}, res); err != nil {
+		return nil, err
+	}
+	page := &generated.AuditRecordPage{EndCursor: optional(res.GetNextPageToken())}
+	for _, record := range res.GetRecordsJson() {
+		if !jsontext.Value(record).IsValid() {
+			return nil, errNotJSON
+		}
+		page.Nodes = append(page.Nodes, json.RawMessage(record))
+	}
+	return page, nil
+}
+
+// AuditProof proves that a record stands in the log.
+func (a administration) AuditProof(ctx context.Context, _ *generated.Administration, seq int64) (*adminv1.GetProofResponse, error) {
+	res := &adminv1.GetProofResponse{}
+	return res, a.administer(ctx, "audit.GetProof", &adminv1.GetProofRequest{Seq: seq}, res)
+}
+
+// VerifyAuditLog checks the whole log.
+func (a administration) VerifyAuditLog(ctx context.Context, _ *generated.Administration) (*adminv1.VerifyLogResponse, error) {
+	res := &adminv1.VerifyLogResponse{}
+	return res, a.administer(ctx, "audit.VerifyLog", &adminv1.VerifyLogRequest{}, res)
+}
+
+// AuditRecords follows the audit log: each record is a log line of the running call. It never fails itself: see
+// fail.
+func (s subscription) AuditRecords(ctx context.Context, filter *generated.AuditFilter) (<-chan *generated.AuditRecordEvent, error) {
+	q := newQueue[*generated.AuditRecordEvent](s.o.QueueLength)
+	s.work.Go(func() {
+		defer q.close()
+		s.fail(ctx, s.tail(ctx, q, filter))
+	})
+	return q.events, nil
+}
+
+func (s subscription) tail(ctx context.Context, q *queue[*generated.AuditRecordEvent], filter *generated.AuditFilter) error {
+	call, err := s.adminCall(ctx, "audit.TailRecords", &adminv1.TailRecordsRequest{Filter: toRecordFilter(filter)})
+	if err != nil {
+		return err
+	}
+	call.Log = func(line gateway.LogMessage) {
+		if !jsontext.Value(line.Data).IsValid() {
+			return // It cannot be shown.
+		}
+		q.put(func(dropped int32) *generated.AuditRecordEvent {
+			return &generated.AuditRecordEvent{Record: line.Data, Dropped: dropped}
+		})
+	}
+	_, err = s.o.Admin.Do(ctx, call)
+	return err
+}
+
+func toRecordFilter(f *generated.AuditFilter) *adminv1.RecordFilter {
+	if f == nil {
+		return nil
+	}
+	out := &adminv1.RecordFilter{
+		Principal: value(f.Principal), Object: value(f.Object), Op: value(f.Op), Via: value(f.Via), Code: value(f.Code), By: value(f.By),
+		Type: value(f.Type), Trace: value(f.Trace), Id: value(f.ID), Rule: value(f.Rule), Tenant: value(f.Tenant),
+	}
+	if f.From != nil {
+		out.From = timestamppb.New(*f.From)
+	}
+	if f.To != nil {
+		out.To = timestamppb.New(*f.To)
+	}
+	return out
+}
