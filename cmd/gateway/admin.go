@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,6 +97,15 @@ func (a *app) answer(raw json.RawMessage, head []string, rows [][]string) error 
 	return a.table(head, rows)
 }
 
+// message prints a message of administration as JSON.
+func (a *app) message(m proto.Message) error {
+	raw, err := protojson.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return a.indent(raw)
+}
+
 // when is a time for people to read, "" for none.
 func when(t *timestamppb.Timestamp) string {
 	if !t.IsValid() {
@@ -179,9 +190,12 @@ func newSources(a *app) *cobra.Command {
 				if !s.GetAvailable() {
 					state = "away"
 				}
-				rows = append(rows, []string{s.GetName(), state, fmt.Sprint(s.GetTools()), fmt.Sprint(s.GetResources()), fmt.Sprint(s.GetPrompts()), s.GetProblem()})
+				rows = append(rows, []string{
+					s.GetName(), state, fmt.Sprint(s.GetTools()), fmt.Sprint(s.GetResources()), fmt.Sprint(s.GetPrompts()), fmt.Sprint(s.GetQuarantined()),
+					strings.Join(slices.DeleteFunc(append([]string{s.GetProblem()}, s.GetHidden()...), func(p string) bool { return p == "" }), ", "),
+				})
 			}
-			return a.answer(raw, []string{"NAME", "STATE", "TOOLS", "RESOURCES", "PROMPTS", "PROBLEM"}, rows)
+			return a.answer(raw, []string{"NAME", "STATE", "TOOLS", "RESOURCES", "PROMPTS", "QUARANTINED", "PROBLEM"}, rows)
 		},
 	})
 	return cmd

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -148,7 +147,7 @@ func (e *edit) tryDraft(ctx context.Context, draft *adminv1.PolicyDraft, csv str
 		return err
 	}
 	if !e.yes {
-		if ok, err := e.agreed(ctx); err != nil || !ok {
+		if ok, err := e.agreed(ctx, "Put it in force?"); err != nil || !ok {
 			return cmp.Or(err, errNotAgreed)
 		}
 	}
@@ -158,22 +157,4 @@ func (e *edit) tryDraft(ctx context.Context, draft *adminv1.PolicyDraft, csv str
 		return err
 	}
 	return e.printf("version %d is in force\n", res.GetPolicy().GetId())
-}
-
-// agreed asks the person at the terminal.
-func (e *edit) agreed(ctx context.Context) (bool, error) {
-	if err := e.printf("Put it in force? [y/N] "); err != nil {
-		return false, err
-	}
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(e.std.in).ReadString('\n') // The end of input is no.
-		answer <- line
-	}()
-	select {
-	case line := <-answer:
-		return strings.EqualFold(strings.TrimSpace(line), "y"), nil
-	case <-ctx.Done():
-		return false, errInterrupted
-	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
+	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
@@ -32,6 +33,7 @@ type Options struct {
 	Node     string // the name of this node
 	Registry *gateway.Registry
 	Sessions *gateway.Sessions
+	Pins     *pin.Store
 
 	Policies *policy.Store
 	Enforcer *policy.Enforcer // required
@@ -50,6 +52,9 @@ func New(o Options) (*gateway.Funcs, error) {
 	var methods []method
 	if o.Registry != nil {
 		methods = append(methods, s.sourceMethods()...)
+	}
+	if o.Pins != nil {
+		methods = append(methods, s.pinMethods()...)
 	}
 	if o.Sessions != nil {
 		methods = append(methods, s.sessionMethods()...)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"math"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -18,6 +19,10 @@ func (s *service) listSources(context.Context, *gateway.Call, *adminv1.ListSourc
 		source := &adminv1.Source{Name: name, Available: problem == nil}
 		if problem != nil {
 			source.Problem = problem.Error() // The operator may see the cause.
+		}
+		if s.Pins != nil {
+			hidden, waiting := s.Pins.Findings(name)
+			source.Hidden, source.Quarantined = hidden, int32(min(waiting, math.MaxInt32)) //nolint:gosec // It is bounded.
 		}
 		byName[name] = source
 		res.Sources = append(res.Sources, source)

@@ -18,6 +18,12 @@ type Source struct {
 	// Tags of everything that this source offers, by which toolsets select.
 	Tags []string `yaml:"tags" format:"name" max:"16"`
 
+	// What becomes of tools, resources and prompts whose definitions nobody has
+	// approved, because they are new or are not what they were: `require` keeps
+	// them back until an administrator approves them, `warn` offers them and
+	// reports, `off` approves of everything.
+	Pin string `yaml:"pin" default:"off" enum:"off warn require"`
+
 	// An MCP server.
 	MCP *MCP `yaml:"mcp" oneof:"kind"`
 

@@ -13,7 +13,7 @@ import (
 // which no list shows, behind the observers and gates of every call.
 func (s *Server) administration(ctx context.Context, cfg *config.Config) (*gateway.Gateway, error) {
 	methods, err := admin.New(admin.Options{
-		Node: s.state.Name(), Registry: s.registry, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
+		Node: s.state.Name(), Registry: s.registry, Pins: s.pins, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
 		Keys: s.keys, Revocations: s.revocations, Audit: s.audit, AuditDir: cfg.AuditDir(),
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/auth/policy"
+	"github.com/trilith-gateway/trilith/gateway/pin"
 )
 
 // Revoke revokes a token or a principal, as another node would.
@@ -51,3 +52,6 @@ func Routes(s *Server) (patterns []string) {
 
 // GRPC returns the services that the gRPC door serves.
 func GRPC(s *Server) map[string]grpc.ServiceInfo { return s.grpcS.GetServiceInfo() }
+
+// Pins are the approvals of a server.
+func Pins(s *Server) *pin.Store { return s.pins }

@@ -24,6 +24,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
 	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/state"
 	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
 	grpcdoor "github.com/trilith-gateway/trilith/protocols/grpc"
@@ -94,6 +95,7 @@ type Server struct {
 	http     *http.Server
 	cutOff   context.CancelCauseFunc // ends the calls of http
 	grpcS    *grpc.Server
+	pins     *pin.Store
 	sources  *sources
 	toolsets *toolsets // nil in local mode
 	cluster  *cluster  // nil where this node has a state of its own
@@ -131,6 +133,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Server, err err
 		{"load policy", s.loadPolicy},
 		{"join the road", s.joinRoad},
 		{"open identity", s.openIdentity},
+		{"open pins", s.openPins},
 		{"open doors", s.openDoors},
 		{"load sources", s.loadSources},
 	} {

@@ -16,6 +16,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/demo"
 	"github.com/trilith-gateway/trilith/gateway/guard"
+	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -95,7 +96,7 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if c.Prefix {
 			o.Prefix = c.Name + "."
 		}
-		r := newRunning(c, guard.Deadline(up, cfg.Limits.CallTimeout), o)
+		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), guard.Deadline(up, cfg.Limits.CallTimeout)), o)
 		r.secrets = have.digest()
 		if u, ok := up.(*mcp.Upstream); ok {
 			r.stats = u.Stats

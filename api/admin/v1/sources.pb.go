@@ -10,6 +10,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -36,7 +37,12 @@ type Source struct {
 	// How many resources and templates are registered.
 	Resources int32 `protobuf:"varint,5,opt,name=resources,proto3" json:"resources,omitempty"`
 	// How many prompts are registered.
-	Prompts       int32 `protobuf:"varint,6,opt,name=prompts,proto3" json:"prompts,omitempty"`
+	Prompts int32 `protobuf:"varint,6,opt,name=prompts,proto3" json:"prompts,omitempty"`
+	// How many definitions nobody has approved, so that they are not registered.
+	Quarantined int32 `protobuf:"varint,7,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// Text in its definitions that people do not see and models read, such as "tool echo: description has U+200B"; at
+	// most ten lines.
+	Hidden        []string `protobuf:"bytes,8,rep,name=hidden,proto3" json:"hidden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -111,6 +117,20 @@ func (x *Source) GetPrompts() int32 {
 		return x.Prompts
 	}
 	return 0
+}
+
+func (x *Source) GetQuarantined() int32 {
+	if x != nil {
+		return x.Quarantined
+	}
+	return 0
+}
+
+func (x *Source) GetHidden() []string {
+	if x != nil {
+		return x.Hidden
+	}
+	return nil
 }
 
 // ListSourcesRequest asks for all sources.
@@ -196,23 +216,735 @@ func (x *ListSourcesResponse) GetSources() []*Source {
 	return nil
 }
 
+// A Pin is the definition of one capability of a source: what was approved and what is offered.
+type Pin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stands for source, kind and name.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The source.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// tool, resource, template or prompt.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What the source calls it: its name, URI or URI template.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// approved: what is offered was approved. quarantined: nothing of that name was. changed: something else was.
+	// rejected: an administrator does not want what is offered.
+	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	// Whether it is registered, so that it can be called.
+	Served bool `protobuf:"varint,6,opt,name=served,proto3" json:"served,omitempty"`
+	// The SHA-256 of the definition that is offered; empty where none is.
+	Hash string `protobuf:"bytes,7,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The SHA-256 of the definition that was approved; empty where none was.
+	ApprovedHash string `protobuf:"bytes,8,opt,name=approved_hash,json=approvedHash,proto3" json:"approved_hash,omitempty"`
+	// When the node that answers first saw what is offered now.
+	Since *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=since,proto3" json:"since,omitempty"`
+	// Who approved or rejected last: the id of a principal.
+	DecidedBy string `protobuf:"bytes,10,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	// When that was.
+	Decided *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=decided,proto3" json:"decided,omitempty"`
+	// Text in what is offered that people do not see and models read.
+	Hidden []string `protobuf:"bytes,12,rep,name=hidden,proto3" json:"hidden,omitempty"`
+	// How what is offered differs from what was approved; only of GetPin, and of ListPins with diff.
+	Changes []*PinChange `protobuf:"bytes,13,rep,name=changes,proto3" json:"changes,omitempty"`
+	// The definition that is offered, as the source wrote it; only of GetPin, and empty where it is longer than 1 MiB.
+	DefinitionJson string `protobuf:"bytes,14,opt,name=definition_json,json=definitionJson,proto3" json:"definition_json,omitempty"`
+	// The definition that was approved; only of GetPin, and empty where it was too long to be kept.
+	ApprovedJson  string `protobuf:"bytes,15,opt,name=approved_json,json=approvedJson,proto3" json:"approved_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pin) Reset() {
+	*x = Pin{}
+	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pin) ProtoMessage() {}
+
+func (x *Pin) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pin.ProtoReflect.Descriptor instead.
+func (*Pin) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Pin) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Pin) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Pin) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Pin) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Pin) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Pin) GetServed() bool {
+	if x != nil {
+		return x.Served
+	}
+	return false
+}
+
+func (x *Pin) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *Pin) GetApprovedHash() string {
+	if x != nil {
+		return x.ApprovedHash
+	}
+	return ""
+}
+
+func (x *Pin) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Pin) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+func (x *Pin) GetDecided() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Decided
+	}
+	return nil
+}
+
+func (x *Pin) GetHidden() []string {
+	if x != nil {
+		return x.Hidden
+	}
+	return nil
+}
+
+func (x *Pin) GetChanges() []*PinChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *Pin) GetDefinitionJson() string {
+	if x != nil {
+		return x.DefinitionJson
+	}
+	return ""
+}
+
+func (x *Pin) GetApprovedJson() string {
+	if x != nil {
+		return x.ApprovedJson
+	}
+	return ""
+}
+
+// A PinChange is a member in which two definitions differ. Characters that are not seen are spelt out, such as
+// \u{200b}, and what is very long is cut.
+type PinChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as "inputSchema.properties.city.description".
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// The approved value; empty where the member is new.
+	Old string `protobuf:"bytes,2,opt,name=old,proto3" json:"old,omitempty"`
+	// The offered value; empty where the member is gone.
+	New           string `protobuf:"bytes,3,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinChange) Reset() {
+	*x = PinChange{}
+	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinChange) ProtoMessage() {}
+
+func (x *PinChange) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinChange.ProtoReflect.Descriptor instead.
+func (*PinChange) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PinChange) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *PinChange) GetOld() string {
+	if x != nil {
+		return x.Old
+	}
+	return ""
+}
+
+func (x *PinChange) GetNew() string {
+	if x != nil {
+		return x.New
+	}
+	return ""
+}
+
+// ListPinsRequest asks for pins.
+type ListPinsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those of one source.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// Only those in one state.
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// With the changes of each.
+	Diff bool `protobuf:"varint,3,opt,name=diff,proto3" json:"diff,omitempty"`
+	// At most so many; 0 means 100, at most 1000.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// What the page before gave.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinsRequest) Reset() {
+	*x = ListPinsRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinsRequest) ProtoMessage() {}
+
+func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinsRequest.ProtoReflect.Descriptor instead.
+func (*ListPinsRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListPinsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListPinsRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ListPinsRequest) GetDiff() bool {
+	if x != nil {
+		return x.Diff
+	}
+	return false
+}
+
+func (x *ListPinsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPinsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListPinsResponse is a page of pins.
+type ListPinsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By source, kind and name.
+	Pins []*Pin `protobuf:"bytes,1,rep,name=pins,proto3" json:"pins,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinsResponse) Reset() {
+	*x = ListPinsResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinsResponse) ProtoMessage() {}
+
+func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinsResponse.ProtoReflect.Descriptor instead.
+func (*ListPinsResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListPinsResponse) GetPins() []*Pin {
+	if x != nil {
+		return x.Pins
+	}
+	return nil
+}
+
+func (x *ListPinsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetPinRequest names a pin.
+type GetPinRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPinRequest) Reset() {
+	*x = GetPinRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPinRequest) ProtoMessage() {}
+
+func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPinRequest.ProtoReflect.Descriptor instead.
+func (*GetPinRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetPinRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// GetPinResponse is the pin.
+type GetPinResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its definitions and changes.
+	Pin           *Pin `protobuf:"bytes,1,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPinResponse) Reset() {
+	*x = GetPinResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPinResponse) ProtoMessage() {}
+
+func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPinResponse.ProtoReflect.Descriptor instead.
+func (*GetPinResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetPinResponse) GetPin() *Pin {
+	if x != nil {
+		return x.Pin
+	}
+	return nil
+}
+
+// ApprovePinRequest says what is approved.
+type ApprovePinRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pin's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The hash of the definition that was looked at.
+	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Approve it although it hides text.
+	AllowHidden   bool `protobuf:"varint,3,opt,name=allow_hidden,json=allowHidden,proto3" json:"allow_hidden,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovePinRequest) Reset() {
+	*x = ApprovePinRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovePinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovePinRequest) ProtoMessage() {}
+
+func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovePinRequest.ProtoReflect.Descriptor instead.
+func (*ApprovePinRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ApprovePinRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ApprovePinRequest) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *ApprovePinRequest) GetAllowHidden() bool {
+	if x != nil {
+		return x.AllowHidden
+	}
+	return false
+}
+
+// ApprovePinResponse is empty.
+type ApprovePinResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApprovePinResponse) Reset() {
+	*x = ApprovePinResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApprovePinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApprovePinResponse) ProtoMessage() {}
+
+func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApprovePinResponse.ProtoReflect.Descriptor instead.
+func (*ApprovePinResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
+}
+
+// RejectPinRequest says what is rejected.
+type RejectPinRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pin's id.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The hash of the definition.
+	Hash          string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectPinRequest) Reset() {
+	*x = RejectPinRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectPinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectPinRequest) ProtoMessage() {}
+
+func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectPinRequest.ProtoReflect.Descriptor instead.
+func (*RejectPinRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RejectPinRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RejectPinRequest) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+// RejectPinResponse is empty.
+type RejectPinResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectPinResponse) Reset() {
+	*x = RejectPinResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectPinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectPinResponse) ProtoMessage() {}
+
+func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectPinResponse.ProtoReflect.Descriptor instead.
+func (*RejectPinResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
+}
+
 var File_admin_v1_sources_proto protoreflect.FileDescriptor
 
 const file_admin_v1_sources_proto_rawDesc = "" +
 	"\n" +
-	"\x16admin/v1/sources.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\"\xa2\x01\n" +
+	"\x16admin/v1/sources.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n" +
 	"\x06Source\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\bR\tavailable\x12\x18\n" +
 	"\aproblem\x18\x03 \x01(\tR\aproblem\x12\x14\n" +
 	"\x05tools\x18\x04 \x01(\x05R\x05tools\x12\x1c\n" +
 	"\tresources\x18\x05 \x01(\x05R\tresources\x12\x18\n" +
-	"\aprompts\x18\x06 \x01(\x05R\aprompts\"\x14\n" +
+	"\aprompts\x18\x06 \x01(\x05R\aprompts\x12 \n" +
+	"\vquarantined\x18\a \x01(\x05R\vquarantined\x12\x16\n" +
+	"\x06hidden\x18\b \x03(\tR\x06hidden\"\x14\n" +
 	"\x12ListSourcesRequest\"A\n" +
 	"\x13ListSourcesResponse\x12*\n" +
-	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources2v\n" +
+	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources\"\xd8\x03\n" +
+	"\x03Pin\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x16\n" +
+	"\x06served\x18\x06 \x01(\bR\x06served\x12\x12\n" +
+	"\x04hash\x18\a \x01(\tR\x04hash\x12#\n" +
+	"\rapproved_hash\x18\b \x01(\tR\fapprovedHash\x120\n" +
+	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1d\n" +
+	"\n" +
+	"decided_by\x18\n" +
+	" \x01(\tR\tdecidedBy\x124\n" +
+	"\adecided\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\adecided\x12\x16\n" +
+	"\x06hidden\x18\f \x03(\tR\x06hidden\x12-\n" +
+	"\achanges\x18\r \x03(\v2\x13.admin.v1.PinChangeR\achanges\x12'\n" +
+	"\x0fdefinition_json\x18\x0e \x01(\tR\x0edefinitionJson\x12#\n" +
+	"\rapproved_json\x18\x0f \x01(\tR\fapprovedJson\"C\n" +
+	"\tPinChange\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
+	"\x03old\x18\x02 \x01(\tR\x03old\x12\x10\n" +
+	"\x03new\x18\x03 \x01(\tR\x03new\"\x8f\x01\n" +
+	"\x0fListPinsRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
+	"\x04diff\x18\x03 \x01(\bR\x04diff\x12\x1b\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\"]\n" +
+	"\x10ListPinsResponse\x12!\n" +
+	"\x04pins\x18\x01 \x03(\v2\r.admin.v1.PinR\x04pins\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x1f\n" +
+	"\rGetPinRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"1\n" +
+	"\x0eGetPinResponse\x12\x1f\n" +
+	"\x03pin\x18\x01 \x01(\v2\r.admin.v1.PinR\x03pin\"Z\n" +
+	"\x11ApprovePinRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\x12!\n" +
+	"\fallow_hidden\x18\x03 \x01(\bR\vallowHidden\"\x14\n" +
+	"\x12ApprovePinResponse\"6\n" +
+	"\x10RejectPinRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\"\x13\n" +
+	"\x11RejectPinResponse2\x89\x04\n" +
 	"\rSourceService\x12e\n" +
-	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sourcesB9Z7github.com/trilith-gateway/trilith/api/admin/v1;adminv1b\x06proto3"
+	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sources\x12Y\n" +
+	"\bListPins\x12\x19.admin.v1.ListPinsRequest\x1a\x1a.admin.v1.ListPinsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/admin/v1/pins\x12X\n" +
+	"\x06GetPin\x12\x17.admin.v1.GetPinRequest\x1a\x18.admin.v1.GetPinResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/admin/v1/pins/{id}\x12o\n" +
+	"\n" +
+	"ApprovePin\x12\x1b.admin.v1.ApprovePinRequest\x1a\x1c.admin.v1.ApprovePinResponse\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/admin/v1/pins/{id}:approve\x12k\n" +
+	"\tRejectPin\x12\x1a.admin.v1.RejectPinRequest\x1a\x1b.admin.v1.RejectPinResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/admin/v1/pins/{id}:rejectB9Z7github.com/trilith-gateway/trilith/api/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_admin_v1_sources_proto_rawDescOnce sync.Once
@@ -226,21 +958,45 @@ func file_admin_v1_sources_proto_rawDescGZIP() []byte {
 	return file_admin_v1_sources_proto_rawDescData
 }
 
-var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_admin_v1_sources_proto_goTypes = []any{
-	(*Source)(nil),              // 0: admin.v1.Source
-	(*ListSourcesRequest)(nil),  // 1: admin.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil), // 2: admin.v1.ListSourcesResponse
+	(*Source)(nil),                // 0: admin.v1.Source
+	(*ListSourcesRequest)(nil),    // 1: admin.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),   // 2: admin.v1.ListSourcesResponse
+	(*Pin)(nil),                   // 3: admin.v1.Pin
+	(*PinChange)(nil),             // 4: admin.v1.PinChange
+	(*ListPinsRequest)(nil),       // 5: admin.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),      // 6: admin.v1.ListPinsResponse
+	(*GetPinRequest)(nil),         // 7: admin.v1.GetPinRequest
+	(*GetPinResponse)(nil),        // 8: admin.v1.GetPinResponse
+	(*ApprovePinRequest)(nil),     // 9: admin.v1.ApprovePinRequest
+	(*ApprovePinResponse)(nil),    // 10: admin.v1.ApprovePinResponse
+	(*RejectPinRequest)(nil),      // 11: admin.v1.RejectPinRequest
+	(*RejectPinResponse)(nil),     // 12: admin.v1.RejectPinResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_admin_v1_sources_proto_depIdxs = []int32{
-	0, // 0: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
-	1, // 1: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
-	2, // 2: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0,  // 0: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
+	13, // 1: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
+	13, // 2: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
+	4,  // 3: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
+	3,  // 4: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
+	3,  // 5: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
+	1,  // 6: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
+	5,  // 7: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
+	7,  // 8: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
+	9,  // 9: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
+	11, // 10: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
+	2,  // 11: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
+	6,  // 12: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
+	8,  // 13: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
+	10, // 14: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
+	12, // 15: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_sources_proto_init() }
@@ -254,7 +1010,7 @@ func file_admin_v1_sources_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_sources_proto_rawDesc), len(file_admin_v1_sources_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

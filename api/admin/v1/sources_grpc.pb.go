@@ -20,16 +20,33 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	SourceService_ListSources_FullMethodName = "/admin.v1.SourceService/ListSources"
+	SourceService_ListPins_FullMethodName    = "/admin.v1.SourceService/ListPins"
+	SourceService_GetPin_FullMethodName      = "/admin.v1.SourceService/GetPin"
+	SourceService_ApprovePin_FullMethodName  = "/admin.v1.SourceService/ApprovePin"
+	SourceService_RejectPin_FullMethodName   = "/admin.v1.SourceService/RejectPin"
 )
 
 // SourceServiceClient is the client API for SourceService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SourceService shows the sources of capabilities. Its area is admin/sources.
+// SourceService shows the sources of capabilities, and holds what they offer to what was approved. Its area is
+// admin/sources.
 type SourceServiceClient interface {
 	// ListSources lists the sources by name.
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
+	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
+	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.
+	ListPins(ctx context.Context, in *ListPinsRequest, opts ...grpc.CallOption) (*ListPinsResponse, error)
+	// GetPin returns one of them, with both definitions and how they differ.
+	GetPin(ctx context.Context, in *GetPinRequest, opts ...grpc.CallOption) (*GetPinResponse, error)
+	// ApprovePin approves the definition that the source offers now, in place of what was approved before. On every node
+	// it is registered within moments. Fails with ABORTED where the source offers another definition meanwhile, and with
+	// FAILED_PRECONDITION where the definition hides text and allow_hidden is not set.
+	ApprovePin(ctx context.Context, in *ApprovePinRequest, opts ...grpc.CallOption) (*ApprovePinResponse, error)
+	// RejectPin says that a definition is not wanted, be it the one that is offered or the one that was approved. It is
+	// not registered, also where pin is warn. Fails with ABORTED where it is neither.
+	RejectPin(ctx context.Context, in *RejectPinRequest, opts ...grpc.CallOption) (*RejectPinResponse, error)
 }
 
 type sourceServiceClient struct {
@@ -50,14 +67,67 @@ func (c *sourceServiceClient) ListSources(ctx context.Context, in *ListSourcesRe
 	return out, nil
 }
 
+func (c *sourceServiceClient) ListPins(ctx context.Context, in *ListPinsRequest, opts ...grpc.CallOption) (*ListPinsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPinsResponse)
+	err := c.cc.Invoke(ctx, SourceService_ListPins_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) GetPin(ctx context.Context, in *GetPinRequest, opts ...grpc.CallOption) (*GetPinResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPinResponse)
+	err := c.cc.Invoke(ctx, SourceService_GetPin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) ApprovePin(ctx context.Context, in *ApprovePinRequest, opts ...grpc.CallOption) (*ApprovePinResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApprovePinResponse)
+	err := c.cc.Invoke(ctx, SourceService_ApprovePin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) RejectPin(ctx context.Context, in *RejectPinRequest, opts ...grpc.CallOption) (*RejectPinResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RejectPinResponse)
+	err := c.cc.Invoke(ctx, SourceService_RejectPin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SourceServiceServer is the server API for SourceService service.
 // All implementations must embed UnimplementedSourceServiceServer
 // for forward compatibility.
 //
-// SourceService shows the sources of capabilities. Its area is admin/sources.
+// SourceService shows the sources of capabilities, and holds what they offer to what was approved. Its area is
+// admin/sources.
 type SourceServiceServer interface {
 	// ListSources lists the sources by name.
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
+	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
+	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.
+	ListPins(context.Context, *ListPinsRequest) (*ListPinsResponse, error)
+	// GetPin returns one of them, with both definitions and how they differ.
+	GetPin(context.Context, *GetPinRequest) (*GetPinResponse, error)
+	// ApprovePin approves the definition that the source offers now, in place of what was approved before. On every node
+	// it is registered within moments. Fails with ABORTED where the source offers another definition meanwhile, and with
+	// FAILED_PRECONDITION where the definition hides text and allow_hidden is not set.
+	ApprovePin(context.Context, *ApprovePinRequest) (*ApprovePinResponse, error)
+	// RejectPin says that a definition is not wanted, be it the one that is offered or the one that was approved. It is
+	// not registered, also where pin is warn. Fails with ABORTED where it is neither.
+	RejectPin(context.Context, *RejectPinRequest) (*RejectPinResponse, error)
 	mustEmbedUnimplementedSourceServiceServer()
 }
 
@@ -70,6 +140,18 @@ type UnimplementedSourceServiceServer struct{}
 
 func (UnimplementedSourceServiceServer) ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSources not implemented")
+}
+func (UnimplementedSourceServiceServer) ListPins(context.Context, *ListPinsRequest) (*ListPinsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPins not implemented")
+}
+func (UnimplementedSourceServiceServer) GetPin(context.Context, *GetPinRequest) (*GetPinResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPin not implemented")
+}
+func (UnimplementedSourceServiceServer) ApprovePin(context.Context, *ApprovePinRequest) (*ApprovePinResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ApprovePin not implemented")
+}
+func (UnimplementedSourceServiceServer) RejectPin(context.Context, *RejectPinRequest) (*RejectPinResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RejectPin not implemented")
 }
 func (UnimplementedSourceServiceServer) mustEmbedUnimplementedSourceServiceServer() {}
 func (UnimplementedSourceServiceServer) testEmbeddedByValue()                       {}
@@ -110,6 +192,78 @@ func _SourceService_ListSources_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SourceService_ListPins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPinsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).ListPins(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_ListPins_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).ListPins(ctx, req.(*ListPinsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_GetPin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPinRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).GetPin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_GetPin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).GetPin(ctx, req.(*GetPinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_ApprovePin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApprovePinRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).ApprovePin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_ApprovePin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).ApprovePin(ctx, req.(*ApprovePinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_RejectPin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RejectPinRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).RejectPin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_RejectPin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).RejectPin(ctx, req.(*RejectPinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SourceService_ServiceDesc is the grpc.ServiceDesc for SourceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -120,6 +274,22 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSources",
 			Handler:    _SourceService_ListSources_Handler,
+		},
+		{
+			MethodName: "ListPins",
+			Handler:    _SourceService_ListPins_Handler,
+		},
+		{
+			MethodName: "GetPin",
+			Handler:    _SourceService_GetPin_Handler,
+		},
+		{
+			MethodName: "ApprovePin",
+			Handler:    _SourceService_ApprovePin_Handler,
+		},
+		{
+			MethodName: "RejectPin",
+			Handler:    _SourceService_RejectPin_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
