@@ -24,16 +24,27 @@ var errFollowLost = errors.New("a followed resource is no longer watched")
 // A follow is one resource that is watched for a feed, by a call that runs for
 // as long.
 type follow struct {
-	uri     string
-	cancel  context.CancelFunc
-	expired bool // legacy: ended with its credential; the next stream takes it up again
+	uri    string
+	cancel context.CancelFunc
+	over   <-chan struct{} // closed when it has ended, such as with its credential; nil before it begins
+}
+
+// waits reports whether a follow that has not been forgotten is for the next
+// stream to take up.
+func (fl *follow) waits() bool {
+	select {
+	case <-fl.over:
+		return true
+	default:
+		return fl.over == nil
+	}
 }
 
 // follow begins to watch a resource and returns when its upstream does. It
 // takes the road of every call, so what may not be subscribed is not.
 func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *gateway.Error {
 	d.mu.Lock()
-	if fl := d.follows[uri]; fl != nil && !fl.expired {
+	if fl := d.follows[uri]; fl != nil && !fl.waits() {
 		d.mu.Unlock()
 		return nil
 	}
@@ -44,7 +55,7 @@ func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *ga
 	}
 	// The call outlives the request that asked for it, not its credential.
 	long, cancel := auth.Until(context.WithoutCancel(ctx), p)
-	fl := &follow{uri: uri, cancel: cancel}
+	fl := &follow{uri: uri, cancel: cancel, over: long.Done()}
 	if d.follows == nil {
 		d.follows = map[string]*follow{}
 	}
@@ -100,7 +111,7 @@ func (d *feed) expect(uri string) {
 		d.follows = map[string]*follow{}
 	}
 	if d.follows[uri] == nil {
-		d.follows[uri] = &follow{uri: uri, cancel: func() {}, expired: true}
+		d.follows[uri] = &follow{uri: uri, cancel: func() {}}
 	}
 }
 
@@ -109,7 +120,7 @@ func (d *feed) rest() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for uri, fl := range d.follows {
-		d.follows[uri] = &follow{uri: uri, cancel: func() {}, expired: true}
+		d.follows[uri] = &follow{uri: uri, cancel: func() {}}
 		fl.cancel()
 	}
 }
@@ -135,17 +146,11 @@ func (d *feed) forget(fl *follow) {
 	d.told = slices.DeleteFunc(d.told, func(u update) bool { return u.by == fl })
 }
 
-// ended deals with a follow that had begun. Where neither the client nor the
-// credential ended it, the client is told: a legacy one by an update, since
-// reading the resource will show what is wrong, a modern one by the end of its
-// stream.
+// ended deals with a follow that had begun. One that ended with its credential
+// waits for the next stream. Where neither that nor the client ended it, the
+// client is told: a legacy one by an update, since reading the resource will show
+// what is wrong, a modern one by the end of its stream.
 func (d *feed) ended(ctx context.Context, fl *follow) {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		d.mu.Lock()
-		fl.expired = true
-		d.mu.Unlock()
-		return
-	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -167,7 +172,7 @@ func (d *feed) resume(ctx context.Context, p *gateway.Principal) {
 	d.mu.Lock()
 	var again []*follow
 	for _, fl := range d.follows {
-		if fl.expired {
+		if fl.waits() {
 			again = append(again, fl)
 		}
 	}
