@@ -192,7 +192,9 @@ func (s *Server) Run(ctx context.Context) error {
 			close(s.ready)
 		}
 	})
-	s.event(ctx, "start", "version "+s.options.Version)
+	first, recorded := context.WithTimeout(life, drain) // Who stops the gateway at once reads that it started, too.
+	s.event(first, "start", "version "+s.options.Version)
+	recorded()
 
 	var err error
 	select {
