@@ -217,13 +217,12 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	if s.options.Local {
 		return nil
 	}
-	administration, err := s.administration(ctx, cfg)
-	if err != nil {
+	if s.admin, err = s.administration(ctx, cfg); err != nil {
 		return err
 	}
 	s.graphql, err = graphqldoor.NewFrontend(s.gateway, graphqldoor.Options{
 		Authenticate: s.door.Authenticate, Bounds: bounds, Introspection: true, Logger: s.log,
-		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: administration,
+		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: s.admin,
 	})
 	if err != nil {
 		return err
@@ -231,7 +230,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	s.onClose(s.graphql.Close)
 	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
 		Bounds: bounds, Challenge: s.stepUp, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
-		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions, Admin: administration,
+		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions, Admin: s.admin,
 	}); err != nil {
 		return err
 	}

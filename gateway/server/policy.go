@@ -32,9 +32,15 @@ func (s *Server) setPolicy(ctx context.Context, p *policy.Policy, sets policy.To
 	s.publishPolicy(ctx, p.Version())
 }
 
-// recheck ends the running calls that are no longer allowed, and returns how
-// many.
-func (s *Server) recheck() int { return s.gateway.Recheck() + s.toolsets.recheck() }
+// recheck ends the running calls that are no longer allowed, those of
+// administration too, and returns how many.
+func (s *Server) recheck() int {
+	ended := s.gateway.Recheck() + s.toolsets.recheck()
+	if s.admin != nil {
+		ended += s.admin.Recheck()
+	}
+	return ended
+}
 
 // watchPolicy reloads the policy whenever its file changes, or follows the
 // versions in the shared state where there is no file, and follows the

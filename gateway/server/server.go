@@ -73,6 +73,7 @@ type Server struct {
 	rewatch  atomic.Pointer[context.CancelFunc] // lets watchPolicy look where the policy is now
 	registry *gateway.Registry
 	gateway  *gateway.Gateway
+	admin    *gateway.Gateway // of administration; nil where there are no doors
 	sessions gateway.Sessions
 	issuer   *issuer.Issuer // only in development mode
 	oidc     *auth.OIDC     // nil without issuers
