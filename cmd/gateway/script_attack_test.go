@@ -142,3 +142,36 @@ func asker() {
 		}
 	}
 }
+
+// shop is an MCP server behind its standard input, of the session era. Its tools
+// are what the file tools.json says each time that it is asked, all of them
+// answer the same, and with every call it says that they may have changed.
+func shop() {
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		var m struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
+		}
+		if json.Unmarshal(in.Bytes(), &m) != nil {
+			return
+		}
+		switch m.Method {
+		case "initialize":
+			fmt.Printf(`{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"shop","version":"1"}}}`+"\n", m.ID)
+		case "tools/list":
+			tools, err := os.ReadFile("tools.json")
+			if err != nil {
+				return
+			}
+			fmt.Printf(`{"jsonrpc":"2.0","id":%s,"result":{"tools":%s}}`+"\n", m.ID, strings.Join(strings.Fields(string(tools)), " "))
+		case "tools/call":
+			fmt.Printf(`{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"three coins"}]}}`+"\n", m.ID)
+			fmt.Println(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}`)
+		default:
+			if m.ID != nil {
+				fmt.Printf(`{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no such method"}}`+"\n", m.ID)
+			}
+		}
+	}
+}

@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gateway": main, "asker": asker})
+	testscript.Main(m, map[string]func(){"gateway": main, "asker": asker, "shop": shop})
 }
 
 // TestScripts runs testdata/script: stories of people, and of attackers, with
