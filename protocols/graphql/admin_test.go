@@ -93,7 +93,9 @@ const (
  grantees(object:"tool/a/b",action:"call"){nodes{subject tenant rule line conditional path} truncated}
  keys{id subject label groups roles scopes tenant createdBy created expires lastUsed revoked}
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount}
- sources{name available problem tools resources prompts}
+ sources{name available problem tools resources prompts quarantined hidden}
+ pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
+ pin(id:"i"){id changes{path old new} definition approvedDefinition}
  auditRecords(first:2,after:"p",filter:{from:"2026-01-02T00:00:00Z",to:"2026-01-03T00:00:00.5Z",principal:"a",object:"b",op:"c",via:"d",code:"e",by:"f",type:"g",trace:"h",id:"i",rule:"j",tenant:"k"},oldestFirst:true){nodes endCursor}
  auditProof(seq:4294967296){record checkpoint index size hashes}
  verifyAuditLog{ok records problem}
@@ -107,6 +109,8 @@ const (
  createKey(subject:"s",ttlSeconds:3600,label:"l",groups:["g"],roles:["r"],scopes:["x"],tenant:"t"){key{id} secret}
  revokeKey(id:"k")
  endSession(id:"s")
+ approvePin(id:"i",hash:"h",allowHidden:true)
+ rejectPin(id:"i",hash:"h")
  revokeCredentials(tokenId:"j",issuer:"i",reason:"r"){ended}
 }`
 	adminSubscription = `subscription{auditRecords(filter:{via:"mcp"}){record dropped}}`
@@ -126,6 +130,8 @@ func TestAdministration(t *testing.T) {
 		"keys.CreateKey":            `{"key":{"id":"k"},"secret":"s"}`,
 		"keys.ListKeys":             `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
 		"sessions.ListSessions":     `{"sessions":[{"id":"s"}],"total":"1"}`,
+		"sources.ListPins":          `{"pins":[{"id":"i","hash":"h","served":true,"hidden":["x"]}],"nextPageToken":"i"}`,
+		"sources.GetPin":            `{"pin":{"id":"i","changes":[{"path":"title","new":"T"}],"definitionJson":"{}"}}`,
 		"audit.ListRecords":         `{"recordsJson":["{\"seq\":12345678901234567890}"]}`,
 		"audit.GetProof":            `{"recordJson":"{\"seq\":1}","index":"4294967295","hashes":["aGk="]}`,
 		"audit.VerifyLog":           `{"ok":true,"records":"7"}`,
@@ -166,6 +172,9 @@ func TestAdministration(t *testing.T) {
 		"savePolicyDraft":   `{"draft":{"id":"d","revision":8},"problems":[{"message":"m"}],"failures":[]}`,
 		"createKey":         `{"key":{"id":"k"},"secret":"s"}`,
 		"revokeKey":         `"k"`,
+		"approvePin":        `"i"`,
+		"pins":              `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
+		"pin":               `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,
 		"revokeCredentials": `{"ended":0}`,
 	} {
 		if diff := cmp.Diff(want, string(got[field])); diff != "" {
@@ -201,6 +210,10 @@ func TestAdministration(t *testing.T) {
 		"sessions.EndSession":        `{"id":"s"}`,
 		"sessions.RevokeCredentials": `{"tokenId":"j","issuer":"i","reason":"r"}`,
 		"sources.ListSources":        `{}`,
+		"sources.ListPins":           `{"source":"s","state":"changed","pageSize":4,"pageToken":"p"}`,
+		"sources.GetPin":             `{"id":"i"}`,
+		"sources.ApprovePin":         `{"id":"i","hash":"h","allowHidden":true}`,
+		"sources.RejectPin":          `{"id":"i","hash":"h"}`,
 		"audit.ListRecords":          `{"filter":{"from":"2026-01-02T00:00:00Z","to":"2026-01-03T00:00:00.500Z","principal":"a","object":"b","op":"c","via":"d","code":"e","by":"f","type":"g","trace":"h","id":"i","rule":"j","tenant":"k"},"oldestFirst":true,"pageSize":2,"pageToken":"p"}`,
 		"audit.TailRecords":          `{"filter":{"via":"mcp"}}`,
 		"audit.GetProof":             `{"seq":"4294967296"}`,

@@ -146,6 +146,14 @@ type PageInfo struct {
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
+// A page of pins.
+type PinPage struct {
+	// The page's items.
+	Nodes []*adminv1.Pin `json:"nodes"`
+	// For `after`; null on the last page.
+	EndCursor *string `json:"endCursor,omitempty"`
+}
+
 // Whoever a question is about: a principal, by its id, or whoever the words of rules name.
 type PolicySubject struct {
 	// As the audit log names a principal: `issuer|kind|subject`.

@@ -42,6 +42,8 @@ type ComplexityRoot struct {
 		Keys           func(childComplexity int) int
 		LintPolicy     func(childComplexity int, csv *string, draft *string) int
 		Permissions    func(childComplexity int, who PolicySubject) int
+		Pin            func(childComplexity int, id string) int
+		Pins           func(childComplexity int, first *int32, after *string, source *string, state *string) int
 		Policy         func(childComplexity int) int
 		PolicyDraft    func(childComplexity int, id string) int
 		PolicyDrafts   func(childComplexity int) int
@@ -142,11 +144,13 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		ActivatePolicy     func(childComplexity int, id string, revision int64) int
+		ApprovePin         func(childComplexity int, id string, hash string, allowHidden bool) int
 		CallTool           func(childComplexity int, name string, arguments json.RawMessage) int
 		CreateKey          func(childComplexity int, subject string, ttlSeconds int64, label *string, groups []string, roles []string, scopes []string, tenant *string) int
 		CreatePolicyDraft  func(childComplexity int, comment *string) int
 		DiscardPolicyDraft func(childComplexity int, id string, revision int64) int
 		EndSession         func(childComplexity int, id string) int
+		RejectPin          func(childComplexity int, id string, hash string) int
 		RevokeCredentials  func(childComplexity int, principal *string, tokenID *string, issuer *string, reason *string) int
 		RevokeKey          func(childComplexity int, id string) int
 		RollbackPolicy     func(childComplexity int, to int64, active int64) int
@@ -173,6 +177,35 @@ type ComplexityRoot struct {
 		Object      func(childComplexity int) int
 		Path        func(childComplexity int) int
 		Rule        func(childComplexity int) int
+	}
+
+	Pin struct {
+		ApprovedHash   func(childComplexity int) int
+		ApprovedJson   func(childComplexity int) int
+		Changes        func(childComplexity int) int
+		Decided        func(childComplexity int) int
+		DecidedBy      func(childComplexity int) int
+		DefinitionJson func(childComplexity int) int
+		Hash           func(childComplexity int) int
+		Hidden         func(childComplexity int) int
+		Id             func(childComplexity int) int
+		Kind           func(childComplexity int) int
+		Name           func(childComplexity int) int
+		Served         func(childComplexity int) int
+		Since          func(childComplexity int) int
+		Source         func(childComplexity int) int
+		State          func(childComplexity int) int
+	}
+
+	PinChange struct {
+		New  func(childComplexity int) int
+		Old  func(childComplexity int) int
+		Path func(childComplexity int) int
+	}
+
+	PinPage struct {
+		EndCursor func(childComplexity int) int
+		Nodes     func(childComplexity int) int
 	}
 
 	PolicyDiff struct {
@@ -406,12 +439,14 @@ type ComplexityRoot struct {
 	}
 
 	SourceStatus struct {
-		Available func(childComplexity int) int
-		Name      func(childComplexity int) int
-		Problem   func(childComplexity int) int
-		Prompts   func(childComplexity int) int
-		Resources func(childComplexity int) int
-		Tools     func(childComplexity int) int
+		Available   func(childComplexity int) int
+		Hidden      func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Problem     func(childComplexity int) int
+		Prompts     func(childComplexity int) int
+		Quarantined func(childComplexity int) int
+		Resources   func(childComplexity int) int
+		Tools       func(childComplexity int) int
 	}
 
 	Subscription struct {
@@ -573,6 +608,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Administration.Permissions(childComplexity, args["who"].(PolicySubject)), true
+	case "Administration.pin":
+		if e.ComplexityRoot.Administration.Pin == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_pin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Pin(childComplexity, args["id"].(string)), true
+	case "Administration.pins":
+		if e.ComplexityRoot.Administration.Pins == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_pins_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Pins(childComplexity, args["first"].(*int32), args["after"].(*string), args["source"].(*string), args["state"].(*string)), true
 	case "Administration.policy":
 		if e.ComplexityRoot.Administration.Policy == nil {
 			break
@@ -987,6 +1044,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ActivatePolicy(childComplexity, args["id"].(string), args["revision"].(int64)), true
+	case "Mutation.approvePin":
+		if e.ComplexityRoot.Mutation.ApprovePin == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_approvePin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ApprovePin(childComplexity, args["id"].(string), args["hash"].(string), args["allowHidden"].(bool)), true
 	case "Mutation.callTool":
 		if e.ComplexityRoot.Mutation.CallTool == nil {
 			break
@@ -1042,6 +1110,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EndSession(childComplexity, args["id"].(string)), true
+	case "Mutation.rejectPin":
+		if e.ComplexityRoot.Mutation.RejectPin == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_rejectPin_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RejectPin(childComplexity, args["id"].(string), args["hash"].(string)), true
 	case "Mutation.revokeCredentials":
 		if e.ComplexityRoot.Mutation.RevokeCredentials == nil {
 			break
@@ -1167,6 +1246,129 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Permission.Rule(childComplexity), true
+
+	case "Pin.approvedHash":
+		if e.ComplexityRoot.Pin.ApprovedHash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.ApprovedHash(childComplexity), true
+	case "Pin.approvedDefinition":
+		if e.ComplexityRoot.Pin.ApprovedJson == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.ApprovedJson(childComplexity), true
+	case "Pin.changes":
+		if e.ComplexityRoot.Pin.Changes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Changes(childComplexity), true
+	case "Pin.decided":
+		if e.ComplexityRoot.Pin.Decided == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Decided(childComplexity), true
+	case "Pin.decidedBy":
+		if e.ComplexityRoot.Pin.DecidedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.DecidedBy(childComplexity), true
+	case "Pin.definition":
+		if e.ComplexityRoot.Pin.DefinitionJson == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.DefinitionJson(childComplexity), true
+	case "Pin.hash":
+		if e.ComplexityRoot.Pin.Hash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Hash(childComplexity), true
+	case "Pin.hidden":
+		if e.ComplexityRoot.Pin.Hidden == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Hidden(childComplexity), true
+	case "Pin.id":
+		if e.ComplexityRoot.Pin.Id == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Id(childComplexity), true
+	case "Pin.kind":
+		if e.ComplexityRoot.Pin.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Kind(childComplexity), true
+	case "Pin.name":
+		if e.ComplexityRoot.Pin.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Name(childComplexity), true
+	case "Pin.served":
+		if e.ComplexityRoot.Pin.Served == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Served(childComplexity), true
+	case "Pin.since":
+		if e.ComplexityRoot.Pin.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Since(childComplexity), true
+	case "Pin.source":
+		if e.ComplexityRoot.Pin.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.Source(childComplexity), true
+	case "Pin.state":
+		if e.ComplexityRoot.Pin.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Pin.State(childComplexity), true
+
+	case "PinChange.new":
+		if e.ComplexityRoot.PinChange.New == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PinChange.New(childComplexity), true
+	case "PinChange.old":
+		if e.ComplexityRoot.PinChange.Old == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PinChange.Old(childComplexity), true
+	case "PinChange.path":
+		if e.ComplexityRoot.PinChange.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PinChange.Path(childComplexity), true
+
+	case "PinPage.endCursor":
+		if e.ComplexityRoot.PinPage.EndCursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PinPage.EndCursor(childComplexity), true
+	case "PinPage.nodes":
+		if e.ComplexityRoot.PinPage.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PinPage.Nodes(childComplexity), true
 
 	case "PolicyDiff.added":
 		if e.ComplexityRoot.PolicyDiff.Added == nil {
@@ -2095,6 +2297,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SourceStatus.Available(childComplexity), true
+	case "SourceStatus.hidden":
+		if e.ComplexityRoot.SourceStatus.Hidden == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Hidden(childComplexity), true
 	case "SourceStatus.name":
 		if e.ComplexityRoot.SourceStatus.Name == nil {
 			break
@@ -2113,6 +2321,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SourceStatus.Prompts(childComplexity), true
+	case "SourceStatus.quarantined":
+		if e.ComplexityRoot.SourceStatus.Quarantined == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Quarantined(childComplexity), true
 	case "SourceStatus.resources":
 		if e.ComplexityRoot.SourceStatus.Resources == nil {
 			break
@@ -2590,6 +2804,24 @@ type Administration {
   "The sources of capabilities, by name."
   sources: [SourceStatus!]
 
+  """
+  The definitions of the sources that have ` + "`" + `pin` + "`" + ` set to ` + "`" + `warn` + "`" + ` or ` + "`" + `require` + "`" + `, as far as the node that answers knows, by
+  source, kind and name, without their text.
+  """
+  pins(
+    "How many to return, 1 to 100."
+    first: Int = 50
+    "The cursor of the page before: the page starts after it."
+    after: String
+    "Only those of one source."
+    source: String
+    "Only those that are ` + "`" + `approved` + "`" + `, ` + "`" + `quarantined` + "`" + `, ` + "`" + `changed` + "`" + ` or ` + "`" + `rejected` + "`" + `."
+    state: String
+  ): PinPage
+
+  "One of them, with both definitions and how they differ."
+  pin(id: ID!): Pin
+
   "Records of the audit log of the node that answers, the newest first."
   auditRecords(
     "How many to return, 1 to 100."
@@ -2699,6 +2931,31 @@ extend type Mutation {
   its credentials. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sessions` + "`" + `.
   """
   endSession(id: ID!): ID
+
+  """
+  Approves the definition that a source offers now, in place of what was approved before, and returns the pin's id. It
+  is registered on every node within moments. It fails with ABORTED where the source offers another definition
+  meanwhile. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
+  """
+  approvePin(
+    "Of the pin."
+    id: ID!
+    "The hash of the definition that you have looked at."
+    hash: String!
+    "Approve it although it hides text."
+    allowHidden: Boolean! = false
+  ): ID
+
+  """
+  Says that a definition is not wanted, be it the one that is offered or the one that was approved, and returns the
+  pin's id. It fails with ABORTED where it is neither. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
+  """
+  rejectPin(
+    "Of the pin."
+    id: ID!
+    "The hash of the definition."
+    hash: String!
+  ): ID
 
   """
   Makes the gateway refuse the credentials of a principal that were issued until now, or one token, on every node,
@@ -3035,6 +3292,64 @@ type SourceStatus {
   resources: Int!
   "How many prompts are registered."
   prompts: Int!
+  "How many definitions nobody has approved, so that they are not registered."
+  quarantined: Int!
+  "Text in its definitions that people do not see and models read; at most ten lines."
+  hidden: [String!]!
+}
+
+"A page of pins."
+type PinPage {
+  "The page's items."
+  nodes: [Pin!]!
+  "For ` + "`" + `after` + "`" + `; null on the last page."
+  endCursor: String
+}
+
+"The definition of one capability of a source: what was approved and what is offered."
+type Pin {
+  "Stands for source, kind and name."
+  id: ID!
+  "The source."
+  source: String!
+  "` + "`" + `tool` + "`" + `, ` + "`" + `resource` + "`" + `, ` + "`" + `template` + "`" + ` or ` + "`" + `prompt` + "`" + `."
+  kind: String!
+  "What the source calls it: its name, URI or URI template."
+  name: String!
+  "` + "`" + `approved` + "`" + `, ` + "`" + `quarantined` + "`" + ` (nothing of that name was), ` + "`" + `changed` + "`" + ` (something else was) or ` + "`" + `rejected` + "`" + `."
+  state: String!
+  "Whether it is registered, so that it can be called."
+  served: Boolean!
+  "The SHA-256 of the definition that is offered; empty where none is."
+  hash: String!
+  "The SHA-256 of the definition that was approved; empty where none was."
+  approvedHash: String!
+  "When the node that answers first saw what is offered now."
+  since: Time
+  "Who approved or rejected last: the id of a principal."
+  decidedBy: String!
+  "When that was."
+  decided: Time
+  "Text in what is offered that people do not see and models read."
+  hidden: [String!]!
+  "How what is offered differs from what was approved; of one pin, not in a list."
+  changes: [PinChange!]!
+  "The definition that is offered, as the source wrote it; of one pin, not in a list."
+  definition: String!
+  "The definition that was approved; of one pin, not in a list."
+  approvedDefinition: String!
+}
+
+"""
+A member in which two definitions differ. Characters that are not seen are spelt out, and what is very long is cut.
+"""
+type PinChange {
+  "Such as ` + "`" + `inputSchema.properties.city.description` + "`" + `."
+  path: String!
+  "The approved value; empty where the member is new."
+  old: String!
+  "The offered value; empty where the member is gone."
+  new: String!
 }
 
 """
@@ -3674,6 +3989,10 @@ func (ec *executionContext) childFields_Administration(ctx context.Context, fiel
 		return ec.fieldContext_Administration_sessions(ctx, field)
 	case "sources":
 		return ec.fieldContext_Administration_sources(ctx, field)
+	case "pins":
+		return ec.fieldContext_Administration_pins(ctx, field)
+	case "pin":
+		return ec.fieldContext_Administration_pin(ctx, field)
 	case "auditRecords":
 		return ec.fieldContext_Administration_auditRecords(ctx, field)
 	case "auditProof":
@@ -3898,6 +4217,64 @@ func (ec *executionContext) childFields_Permission(ctx context.Context, field gr
 		return ec.fieldContext_Permission_conditional(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Permission", field.Name)
+}
+
+func (ec *executionContext) childFields_Pin(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Pin_id(ctx, field)
+	case "source":
+		return ec.fieldContext_Pin_source(ctx, field)
+	case "kind":
+		return ec.fieldContext_Pin_kind(ctx, field)
+	case "name":
+		return ec.fieldContext_Pin_name(ctx, field)
+	case "state":
+		return ec.fieldContext_Pin_state(ctx, field)
+	case "served":
+		return ec.fieldContext_Pin_served(ctx, field)
+	case "hash":
+		return ec.fieldContext_Pin_hash(ctx, field)
+	case "approvedHash":
+		return ec.fieldContext_Pin_approvedHash(ctx, field)
+	case "since":
+		return ec.fieldContext_Pin_since(ctx, field)
+	case "decidedBy":
+		return ec.fieldContext_Pin_decidedBy(ctx, field)
+	case "decided":
+		return ec.fieldContext_Pin_decided(ctx, field)
+	case "hidden":
+		return ec.fieldContext_Pin_hidden(ctx, field)
+	case "changes":
+		return ec.fieldContext_Pin_changes(ctx, field)
+	case "definition":
+		return ec.fieldContext_Pin_definition(ctx, field)
+	case "approvedDefinition":
+		return ec.fieldContext_Pin_approvedDefinition(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Pin", field.Name)
+}
+
+func (ec *executionContext) childFields_PinChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "path":
+		return ec.fieldContext_PinChange_path(ctx, field)
+	case "old":
+		return ec.fieldContext_PinChange_old(ctx, field)
+	case "new":
+		return ec.fieldContext_PinChange_new(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PinChange", field.Name)
+}
+
+func (ec *executionContext) childFields_PinPage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_PinPage_nodes(ctx, field)
+	case "endCursor":
+		return ec.fieldContext_PinPage_endCursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PinPage", field.Name)
 }
 
 func (ec *executionContext) childFields_PolicyDiff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4344,6 +4721,10 @@ func (ec *executionContext) childFields_SourceStatus(ctx context.Context, field 
 		return ec.fieldContext_SourceStatus_resources(ctx, field)
 	case "prompts":
 		return ec.fieldContext_SourceStatus_prompts(ctx, field)
+	case "quarantined":
+		return ec.fieldContext_SourceStatus_quarantined(ctx, field)
+	case "hidden":
+		return ec.fieldContext_SourceStatus_hidden(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SourceStatus", field.Name)
 }
