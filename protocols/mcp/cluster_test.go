@@ -128,6 +128,7 @@ func questionIn(t testing.TB, event string) string {
 // that has nothing to do with it. A call that has let its connection go ends with
 // the session too.
 func TestSessionEndsEverywhere(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	a, b, _ := pair(t)
 	srvA, srvB := a.serve(t), b.serve(t)
 	h := open(t, srvA, "alice", "2025-11-25", `{}`)
@@ -155,6 +156,7 @@ func TestSessionEndsEverywhere(t *testing.T) {
 
 // TestDeleteEndsDetachedCalls: on one node too.
 func TestDeleteEndsDetachedCalls(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	f, _ := newAsking(t, mcp.FrontendOptions{})
 	srv := f.serve(t)
 	h := open(t, srv, "alice", "2025-11-25", `{}`)

@@ -176,6 +176,7 @@ func TestResume(t *testing.T) {
 // TestQuietCallsBecomeStreams: a call that says nothing for long can be resumed
 // too, and one that answers soon is not a stream.
 func TestQuietCallsBecomeStreams(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	f := newFixture(t, mcp.FrontendOptions{})
 	srv := f.serve(t)
 	h := begin(t, srv, "bob")

@@ -368,6 +368,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 
 // TestSessionsWithCallsDoNotExpire: a session is no idle one while a call runs.
 func TestSessionsWithCallsDoNotExpire(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	f := newFixture(t, mcp.FrontendOptions{IdleTimeout: 20 * time.Millisecond})
 	srv := f.serve(t)
 	h := begin(t, srv, "alice")

@@ -71,6 +71,8 @@ type UpstreamOptions struct {
 	Grace      time.Duration // for a program to end once asked, twice; 2 seconds
 
 	Logger *slog.Logger // for the operator; nil discards
+
+	listEvery time.Duration // at most, however often the server's lists change; a second
 }
 
 func (o *UpstreamOptions) setDefaults() {
@@ -84,6 +86,7 @@ func (o *UpstreamOptions) setDefaults() {
 	orTime(&o.MaxBackoff, 30*time.Second)
 	orTime(&o.Grace, 2*time.Second)
 	orTime(&o.Idle, 5*time.Minute)
+	orTime(&o.listEvery, time.Second)
 	if o.MaxSessions <= 0 {
 		o.MaxSessions = 64
 	}

@@ -35,6 +35,7 @@ func growingServer() *sdk.Server {
 // TestUpstreamHearsOn checks that changes of the lists of a program are heard
 // after somebody has ceased to follow a resource of it.
 func TestUpstreamHearsOn(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	u := openUpstream(t, program(t, "growing"))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -123,7 +123,7 @@ func openUpstream(t testing.TB, o mcp.UpstreamOptions) *mcp.Upstream {
 	if o.Grace == 0 {
 		o.Grace = 500 * time.Millisecond
 	}
-	u, err := mcp.NewUpstream(o)
+	u, err := mcp.NewUpstream(mcp.ListingOften(o))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -204,6 +204,7 @@ func TestQuestionWithdrawn(t *testing.T) {
 // TestQuestionPatience checks that the time that a caller takes for an answer is
 // not the server's.
 func TestQuestionPatience(t *testing.T) {
+	t.Parallel() // It waits most of the time.
 	const most = 200 * time.Millisecond
 	s := serveRude(t, func(s *rude, r *received) {
 		r.event("data: " + fmt.Sprintf(rootsQuestion, "1"))

@@ -192,6 +192,7 @@ func (s *taskServer) serveResult(r *received) {
 func eras(t *testing.T, run func(t *testing.T, s *taskServer, u *mcp.Upstream)) {
 	for name, legacy := range map[string]bool{"2025-11-25": true, "2026-07-28": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // They wait most of the time.
 			s := newTaskServer(t, legacy)
 			run(t, s, openUpstream(t, mcp.UpstreamOptions{URL: s.url(), Timeout: 5 * time.Second}))
 		})

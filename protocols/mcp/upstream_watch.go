@@ -27,7 +27,6 @@ const (
 
 const (
 	settleTime = 100 * time.Millisecond // changes of lists come in bursts
-	listEvery  = time.Second            // at most, however often they change
 	// refreshEvery is how often a server behind HTTP is listed anew, since it
 	// may have been replaced without a word.
 	refreshEvery = 5 * time.Minute
@@ -149,7 +148,7 @@ func (c *client) untilChanged(ctx context.Context, listed time.Time) error {
 		case <-due:
 			return nil
 		case <-c.changes:
-			err := sleep(ctx, max(settleTime, listEvery-time.Since(listed)))
+			err := sleep(ctx, max(settleTime, c.u.o.listEvery-time.Since(listed)))
 			select {
 			case <-c.changes: // The same burst.
 			default:
