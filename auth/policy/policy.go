@@ -103,6 +103,12 @@ func (p *Policy) Version() string { return p.version }
 // Rules returns how many different rules the policy has.
 func (p *Policy) Rules() int { return len(p.byText) }
 
+// Names reports whether a rule or a link is about a subject, such as
+// "client:key|ci", itself.
+func (p *Policy) Names(subject string) bool {
+	return len(p.rules[subject]) > 0 || len(p.links[subject]) > 0
+}
+
 // Unknown returns a problem for each rule that names a toolset which is none of
 // these. Such a rule allows nothing, or denies everything.
 func (p *Policy) Unknown(sets Toolsets) Problems {

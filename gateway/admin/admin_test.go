@@ -14,7 +14,8 @@ import (
 // A desk is a gateway of administration without policy.
 type desk struct {
 	*testing.T
-	gw *gateway.Gateway
+	gw     *gateway.Gateway
+	scopes []string // of the caller
 }
 
 func newDesk(t *testing.T, o admin.Options) desk {
@@ -37,7 +38,7 @@ func newDesk(t *testing.T, o admin.Options) desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return desk{t, gw}
+	return desk{T: t, gw: gw}
 }
 
 // ask calls a method as root and returns the answer without white space, or the
@@ -46,7 +47,7 @@ func (d desk) ask(method, args string) string {
 	d.Helper()
 	res, err := d.gw.Do(d.Context(), &gateway.Call{
 		Op: gateway.OpAdmin, Name: method, Args: json.RawMessage(args), Via: "grpc",
-		Principal: &gateway.Principal{ID: "test|user|root", Name: "Root"},
+		Principal: &gateway.Principal{ID: "test|user|root", Name: "Root", Scopes: d.scopes},
 	})
 	if e, ok := errors.AsType[*gateway.Error](err); ok {
 		return e.Code.String() + " " + e.Msg

@@ -53,14 +53,32 @@ func (s *service) createKey(ctx context.Context, call *gateway.Call, req *adminv
 }
 
 // mayGrant refuses a key with more than its maker has, unless the maker may
-// change the policy and so give everybody everything.
+// change the policy and so give everybody everything. Nobody can give away
+// scopes that their own credential lacks: no policy would lift that bound.
 func (s *service) mayGrant(ctx context.Context, call *gateway.Call, req *adminv1.CreateKeyRequest) error {
 	p := call.Principal
-	has := func(all []string) func(string) bool { return func(x string) bool { return !slices.Contains(all, x) } }
-	if !slices.ContainsFunc(req.GetRoles(), has(p.Roles)) && !slices.ContainsFunc(req.GetGroups(), has(p.Groups)) && p.Tenant == req.GetTenant() {
+	if p.Scopes != nil && (len(req.GetScopes()) == 0 || !within(req.GetScopes(), p.Scopes)) {
+		return &gateway.Error{Code: gateway.PermissionDenied, By: by, Msg: "your own credential is bounded by scopes: name some of them as those of the key"}
+	}
+	if within(req.GetRoles(), p.Roles) && within(req.GetGroups(), p.Groups) && p.Tenant == req.GetTenant() && s.isFree(p, req.GetSubject()) {
 		return nil
 	}
 	return s.Enforcer.Check(ctx, policy.Request{Principal: p, Object: "admin/" + policy.AreaPolicy, Action: "admin", Via: call.Via})
+}
+
+func within(some, all []string) bool {
+	return !slices.ContainsFunc(some, func(x string) bool { return !slices.Contains(all, x) })
+}
+
+// isFree reports whether a key that speaks for a subject speaks for nobody else
+// than its maker: neither has the policy rules about the subject, nor has it
+// another key.
+func (s *service) isFree(maker *gateway.Principal, subject string) bool {
+	if subject == "" || maker.Issuer == auth.KeyIssuer && maker.Subject == subject {
+		return true
+	}
+	return !s.Enforcer.Policy().Names("client:"+auth.KeyIssuer+"|"+subject) &&
+		!slices.ContainsFunc(s.Keys.List(), func(k auth.Key) bool { return k.Subject == subject })
 }
 
 func (s *service) revokeKey(ctx context.Context, call *gateway.Call, req *adminv1.RevokeKeyRequest) (*adminv1.RevokeKeyResponse, error) {

@@ -38,7 +38,8 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDesk(t, admin.Options{Keys: keys, Enforcer: newEnforcer(t, "p, role:keys, *, admin/keys, *, allow\n")})
+	d := newDesk(t, admin.Options{Keys: keys, Enforcer: newEnforcer(t,
+		"p, role:keys, *, admin/keys, *, allow\np, client:key|named, *, tool/x/y, call, allow\ng, client:key|linked, role:keys, *\n")})
 	var made struct {
 		Key    struct{ ID, Subject, CreatedBy string }
 		Secret string
@@ -61,6 +62,12 @@ func TestKeys(t *testing.T) {
 			t.Errorf("a key with %s: %s", more, got)
 		}
 	}
+	// Nor can they speak for somebody else.
+	for _, other := range []string{"ci", "named", "linked"} {
+		if got := d.ask("keys.CreateKey", `{"subject":"`+other+`","ttlSeconds":"60"}`); !strings.HasPrefix(got, "PERMISSION_DENIED") {
+			t.Errorf("a key that speaks for %s: %s", other, got)
+		}
+	}
 	for _, bad := range []string{`{"subject":"x"}`, `{"subject":"x","ttlSeconds":"-1"}`, `{"subject":"x","ttlSeconds":"999999999"}`, `{"subject":"x\n","ttlSeconds":"60"}`} {
 		if got := d.ask("keys.CreateKey", bad); !strings.HasPrefix(got, "INVALID_ARGUMENT") {
 			t.Errorf("%s: %s", bad, got)
@@ -74,6 +81,22 @@ func TestKeys(t *testing.T) {
 	}
 	if _, err := keys.Authenticate(t.Context(), auth.Credential{Token: made.Secret}); err == nil {
 		t.Error("a revoked key lets in")
+	}
+}
+
+// TestKeyScopes makes keys by a credential that is bounded by scopes: whatever
+// its policy allows, a key is bounded by some of them.
+func TestKeyScopes(t *testing.T) {
+	keys, err := auth.OpenKeys(t.Context(), newState(t), auth.KeysOptions{Secret: [32]byte{1}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, admin.Options{Keys: keys, Enforcer: newEnforcer(t, "p, anyone, *, admin/**, *, allow\n")})
+	d.scopes = []string{"a", "b"}
+	for scopes, want := range map[string]string{``: "PERMISSION_DENIED", `,"scopes":[]`: "PERMISSION_DENIED", `,"scopes":["a","c"]`: "PERMISSION_DENIED", `,"scopes":["a"]`: "{"} {
+		if got := d.ask("keys.CreateKey", `{"ttlSeconds":"60","label":"x"`+scopes+`}`); !strings.HasPrefix(got, want) {
+			t.Errorf("a key with %q: %s, want %s", scopes, got, want)
+		}
 	}
 }
 
