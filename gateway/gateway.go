@@ -131,7 +131,7 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rechecks := g.rechecks.Load()
+	rechecks, caller := g.rechecks.Load(), ctx
 	for _, gate := range g.gates {
 		if err := gate.Admit(ctx, call); err != nil {
 			return nil, err
@@ -149,6 +149,9 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	}
 	if res, err = up.Do(ctx, call); err == nil && res == nil {
 		err = errors.New("upstream returned neither a result nor an error")
+	}
+	if err == nil && ctx.Err() != nil && caller.Err() == nil { // Recheck has ended it, which the upstream took for the end.
+		return nil, context.Cause(ctx)
 	}
 	return res, err
 }

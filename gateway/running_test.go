@@ -161,3 +161,31 @@ func TestRecheckBetweenGates(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestRecheckWithholdsAnswers ends a call whose upstream takes the end of its
+// context for the end of its work, as subscriptions do: the caller is refused
+// all the same.
+func TestRecheckWithholdsAnswers(t *testing.T) {
+	began := make(chan struct{})
+	r := one(t, func(ctx context.Context, _ *gateway.Call) (*gateway.Result, error) {
+		close(began)
+		<-ctx.Done()
+		return gateway.TextResult("done"), nil
+	})
+	gate := &switchable{out: map[string]bool{}}
+	g, err := gateway.New(r, nil, []gateway.Gate{gate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := g.Do(t.Context(), &gateway.Call{Op: gateway.OpCall, Name: "demo.tool", Args: []byte(`{"a":1}`), Principal: &gateway.Principal{ID: "alice"}})
+		ended <- err
+	}()
+	<-began
+	gate.shut("alice")
+	g.Recheck()
+	if e, ok := errors.AsType[*gateway.Error](<-ended); !ok || e.Code != gateway.PermissionDenied {
+		t.Errorf("the call ended with %v", e)
+	}
+}

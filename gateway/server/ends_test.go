@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
@@ -141,7 +142,7 @@ func (n *nodes) hold(t *testing.T, r *rig, name, key string) held {
 	}
 }
 
-// holders are what can be held open, with the end that revocation has for it.
+// holders are what can be held open.
 func holders() map[string]func(n *nodes, t *testing.T, r *rig, key string, open chan<- struct{}) string {
 	const listen = `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` + modernMeta + `}}`
 	const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow.wait",` + modernMeta + `}}`
@@ -272,46 +273,129 @@ func drained[T any](s grpc.ServerStreamingClient[T], err error, open chan<- stru
 	return status.Code(err).String() + " " + status.Convert(err).Message()
 }
 
-// TestX prints.
-func TestRevocationEndsWhatIsHeld(t *testing.T) {
+// An ending is what a client is told when what it holds ends: when its
+// credential is revoked, and when a policy takes away what it does. "-" is
+// nothing at all, "stays" no end.
+type ending struct{ revoked, refused string }
+
+func endings() map[string]ending {
+	const rest = `"status":401,"code":"UNAUTHENTICATED","detail":"the credential was revoked"`
+	const mcpCall, gone = `401 {"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"the credential was revoked"`, `"code":-32602,"message":"no tool named`
+	return map[string]ending{
+		"mcp call":         {mcpCall, gone},
+		"mcp toolset call": {mcpCall, gone},
+		"mcp session call": {mcpCall, gone},
+		"mcp listen":       {`"resultType":"complete"`, "stays"}, // What it tells is only ever what its reader sees.
+		"mcp sse":          {"-", "stays"},                       // Streams of sessions have no way to say why.
+		"mcp get":          {"-", "stays"},
+		"mcp socket":       {"StatusPolicyViolation and reason = \"the credential was revoked\"", "stays"},
+		"graphql call":     {`"code":"UNAUTHENTICATED"`, `"code":"NOT_FOUND"`},
+		"graphql events":   {`"code":"UNAUTHENTICATED"`, "stays"},
+		"graphql resource": {`"code":"UNAUTHENTICATED"`, `"code":"NOT_FOUND"`},
+		"graphql socket":   {"StatusCode(4403) and reason = \"the credential was revoked\"", "stays"},
+		"grpc call":        {"Unauthenticated desc = the credential was revoked", "NotFound desc = no tool"},
+		"grpc watch":       {"Unauthenticated the credential was revoked", "stays"},
+		"grpc resource":    {"Unauthenticated the credential was revoked", "NotFound no resource"},
+		"grpc tail":        {"Unauthenticated the credential was revoked", "PermissionDenied "},
+		"rest call":        {rest, `"status":404,"code":"NOT_FOUND"`},
+		"rest watch":       {rest, "stays"},
+		"rest resource":    {rest, `"status":404,"code":"NOT_FOUND"`},
+		"rest tail":        {rest, `"status":403,"code":"PERMISSION_DENIED"`},
+	}
+}
+
+// TestRightsEndWhatIsHeld opens everything that can be held open, on the node
+// that answers the administrator and on another, then takes the credential or
+// the rights away: within a second all of it has ended in its protocol's words,
+// and a revoked credential opens nothing more.
+func TestRightsEndWhatIsHeld(t *testing.T) {
 	n := startNodes(t)
-	for what, revoke := range map[string]func(id string) error{
-		"credentials": func(string) error {
+	for _, c := range []struct {
+		name  string
+		take  func(t *testing.T, id string) error
+		after func(ending) string
+	}{
+		{"credentials", func(t *testing.T, _ string) error {
 			_, err := adminv1.NewSessionServiceClient(n.all[0].grpc).RevokeCredentials(n.as(t), &adminv1.RevokeCredentialsRequest{Principal: "key|client|credentials"})
 			return err
-		},
-		"key": func(id string) error {
+		}, func(e ending) string { return e.revoked }},
+		{"key", func(t *testing.T, id string) error {
 			_, err := adminv1.NewKeyServiceClient(n.all[0].grpc).RevokeKey(n.as(t), &adminv1.RevokeKeyRequest{Id: id})
 			return err
-		},
-		"activation": func(string) error {
+		}, func(e ending) string { return e.revoked }},
+		{"activation", func(t *testing.T, _ string) error {
 			n.activate(t, "p, client:key|first, *, admin/**, *, allow\n")
 			return nil
-		},
+		}, func(e ending) string { return e.refused }},
 	} {
-		t.Run(what, func(t *testing.T) {
-			key, id := n.key(t, what, "dev", "auditor")
+		t.Run(c.name, func(t *testing.T) {
+			key, id := n.key(t, c.name, "dev", "auditor")
 			var all []held
-			for i, r := range n.all {
+			for _, r := range n.all {
 				for name := range holders() {
-					h := n.hold(t, r, name, key)
-					h.name = fmt.Sprintf("node %d: %s", i, name)
-					all = append(all, h)
+					all = append(all, n.hold(t, r, name, key))
 				}
 			}
-			if err := revoke(id); err != nil {
+			if err := c.take(t, id); err != nil {
 				t.Fatal(err)
 			}
-			late := time.After(time.Second)
+			late, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			stay := 0
 			for _, h := range all {
-				select {
-				case end := <-h.ended:
-					t.Logf("%s ended with …%s", h.name, end[max(0, len(end)-260):])
-				case <-late:
-					late = time.After(0)
-					t.Errorf("%s goes on", h.name)
+				want := c.after(endings()[h.name])
+				if want == "stays" {
+					stay++
+					continue
 				}
+				h.endsWith(t, late, want)
 			}
+			if stay > 0 {
+				for _, h := range all {
+					if c.after(endings()[h.name]) == "stays" && len(h.ended) > 0 {
+						t.Errorf("%s did not stay: %s", h.name, <-h.ended)
+					}
+				}
+				return
+			}
+			n.shutOut(t, key)
 		})
+	}
+}
+
+// endsWith waits for the end and compares what the client was told last.
+func (h held) endsWith(t *testing.T, late context.Context, want string) {
+	t.Helper()
+	var end string
+	select {
+	case end = <-h.ended:
+	case <-late.Done():
+		select {
+		case end = <-h.ended:
+		default:
+			t.Errorf("%s goes on", h.name)
+			return
+		}
+	}
+	switch {
+	case want == "":
+		t.Errorf("nobody has said how %s ends: %s", h.name, end)
+	case want != "-" && !strings.Contains(end, want):
+		t.Errorf("%s ended with %s, want %s", h.name, end, want)
+	}
+}
+
+// shutOut sends requests with a credential that was revoked to every door.
+func (n *nodes) shutOut(t *testing.T, key string) {
+	t.Helper()
+	for i, r := range n.all {
+		for path, body := range map[string]string{"/mcp": forbidden, "/mcp/all": forbidden, "/graphql": `{"query":"{viewer{id}}"}`, "/v1/tools/slow.wait:call": "{}", "/messages": forbidden} {
+			if code, _, answer := r.post(t, path, key, body); code != http.StatusUnauthorized {
+				t.Errorf("node %d, %s: %d %s", i, path, code, answer)
+			}
+		}
+		if _, err := gatewayv1.NewGatewayServiceClient(r.grpc).ListTools(outgoing(t.Context(), key), &gatewayv1.ListToolsRequest{}); status.Code(err) != codes.Unauthenticated {
+			t.Errorf("node %d, gRPC: %v", i, err)
+		}
 	}
 }
