@@ -150,10 +150,16 @@ func (g *Gateway) Do(ctx context.Context, call *Call) (res *Result, err error) {
 	if res, err = up.Do(ctx, call); err == nil && res == nil {
 		err = errors.New("upstream returned neither a result nor an error")
 	}
-	if err == nil && ctx.Err() != nil && caller.Err() == nil { // Recheck has ended it, which the upstream took for the end.
-		return nil, context.Cause(ctx)
+	return res, endOf(ctx, caller, err)
+}
+
+// endOf returns why Recheck has ended the context of a call whose caller has
+// not, where the upstream took that for the end of its work; otherwise err.
+func endOf(ctx, caller context.Context, err error) error {
+	if err == nil && ctx.Err() != nil && caller.Err() == nil {
+		return context.Cause(ctx)
 	}
-	return res, err
+	return err
 }
 
 // errorOf is AsError for a call with that context: where the call was cancelled

@@ -348,7 +348,7 @@ func TestRightsEndWhatIsHeld(t *testing.T) {
 					stay++
 					continue
 				}
-				h.endsWith(t, late, want)
+				h.endsWith(late, t, want)
 			}
 			if stay > 0 {
 				for _, h := range all {
@@ -364,7 +364,7 @@ func TestRightsEndWhatIsHeld(t *testing.T) {
 }
 
 // endsWith waits for the end and compares what the client was told last.
-func (h held) endsWith(t *testing.T, late context.Context, want string) {
+func (h held) endsWith(late context.Context, t *testing.T, want string) {
 	t.Helper()
 	var end string
 	select {
