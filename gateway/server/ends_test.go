@@ -174,6 +174,7 @@ func holders() map[string]func(n *nodes, t *testing.T, r *rig, key string, open 
 		"graphql call":     request(http.MethodPost, "/graphql", `{"query":"mutation{callTool(name:\"slow.wait\"){isError}}"}`),
 		"graphql events":   request(http.MethodPost, "/graphql", `{"query":"subscription{capabilitiesChanged{tools}}"}`, events...),
 		"graphql resource": request(http.MethodPost, "/graphql", `{"query":"subscription{resourceUpdated(uri:\"slow://news\"){uri}}"}`, events...),
+		"graphql tail":     request(http.MethodPost, "/graphql", `{"query":"subscription{auditRecords{__typename}}"}`, events...),
 		"graphql socket": func(_ *nodes, t *testing.T, r *rig, key string, open chan<- struct{}) string {
 			return r.socket(t, "/graphql", "graphql-transport-ws", key, open, `{"type":"connection_init"}`)
 		},
@@ -292,6 +293,7 @@ func endings() map[string]ending {
 		"graphql call":     {`"code":"UNAUTHENTICATED"`, `"code":"NOT_FOUND"`},
 		"graphql events":   {`"code":"UNAUTHENTICATED"`, "stays"},
 		"graphql resource": {`"code":"UNAUTHENTICATED"`, `"code":"NOT_FOUND"`},
+		"graphql tail":     {`"code":"UNAUTHENTICATED"`, `"code":"PERMISSION_DENIED"`},
 		"graphql socket":   {"StatusCode(4403) and reason = \"the credential was revoked\"", "stays"},
 		"grpc call":        {"Unauthenticated desc = the credential was revoked", "NotFound desc = no tool"},
 		"grpc watch":       {"Unauthenticated the credential was revoked", "stays"},
