@@ -50,21 +50,12 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 		if events.retry > 0 {
 			retry = min(events.retry, mostRetry)
 		}
-		if err := t.pause(ctx, r, retry); err != nil {
-			if ctx.Err() == nil && t.c.ctx.Err() != nil {
-				err = t.over(r)
-			}
-			return message{}, err
-		}
-		again, err := t.get(ctx, &outgoing{by: r.by, life: r.life}, events.lastID)
-		if err != nil {
-			if errors.Is(err, errSessionEnded) {
-				return message{}, t.over(r)
-			}
-			if _, ok := errors.AsType[*statusError](err); ok {
-				return message{}, err
-			}
+		again, passes, err := t.takeUp(ctx, r, events.lastID, retry)
+		switch {
+		case passes:
 			continue
+		case err != nil:
+			return message{}, err
 		}
 		_ = res.Close() // As above.
 		res = again
@@ -72,6 +63,20 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 		next.lastID, next.retry = events.lastID, events.retry
 		events = next
 	}
+}
+
+// takeUp asks for what came after an event, after a while. Where that fails,
+// passes reports whether asking again may help.
+func (t *httpTransport) takeUp(ctx context.Context, r *outgoing, last string, wait time.Duration) (res *http1.Response, passes bool, err error) {
+	if err = t.pause(ctx, r, wait); err == nil {
+		res, err = t.get(ctx, &outgoing{by: r.by, life: r.life}, last)
+		_, refused := errors.AsType[*statusError](err)
+		passes = err != nil && !refused
+	}
+	if err != nil && ctx.Err() == nil && t.c.ctx.Err() != nil {
+		return nil, false, t.over(r)
+	}
+	return res, passes, err
 }
 
 // final reports whether reading on would not help.

@@ -60,8 +60,10 @@ func TestPrincipalsArriveAsTheyAre(t *testing.T) {
 	for _, p := range []*gateway.Principal{
 		{ID: "unbounded"},
 		{ID: "bounded by nothing", Scopes: []string{}, Groups: []string{}, Roles: []string{}},
-		{ID: "full", Issuer: "i", Subject: "s", Kind: "user", Name: "N", Groups: []string{"g"}, Roles: []string{"r"}, Scopes: []string{"a", "b"}, Tenant: "t",
-			Expiry: time.Unix(2e9, 5).UTC(), Credential: "c", Session: "sid", Issued: time.Unix(1e9, 0).UTC()},
+		{
+			ID: "full", Issuer: "i", Subject: "s", Kind: "user", Name: "N", Groups: []string{"g"}, Roles: []string{"r"}, Scopes: []string{"a", "b"},
+			Tenant: "t", Expiry: time.Unix(2e9, 5).UTC(), Credential: "c", Session: "sid", Issued: time.Unix(1e9, 0).UTC(),
+		},
 	} {
 		if _, err := door.at(t.Context(), "b", &peerRequest{Op: peerMessage, Principal: p}); err != nil {
 			t.Fatal(err)
