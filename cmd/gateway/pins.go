@@ -19,8 +19,8 @@ func newPins(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pins", Short: "Approve what sources offer, and see what they have changed",
 		Long: `See and decide which definitions of tools, resources and prompts are offered, of the sources that
-have "pin" in their configuration. A definition is approved as it was seen: by its hash, of which
-at least 16 digits are given. If the source has changed it meanwhile, the approval is refused.`,
+have "pin" in their configuration. A definition is approved as it was seen: by its hash. If the
+source has changed it meanwhile, the approval is refused.`,
 	}
 	cmd.AddCommand(newPinsList(a), newPinsShow(a), newPinsApprove(a), newPinsReject(a))
 	return cmd
@@ -69,7 +69,7 @@ func newPinsList(a *app) *cobra.Command {
 				if p.GetServed() {
 					served = "offered"
 				}
-				rows = append(rows, []string{p.GetId(), p.GetState(), served, p.GetSource(), p.GetKind(), p.GetName(), short(p.GetHash()), strings.Join(p.GetHidden(), ", ")})
+				rows = append(rows, []string{p.GetId(), p.GetState(), served, p.GetSource(), p.GetKind(), p.GetName(), p.GetHash(), strings.Join(p.GetHidden(), ", ")})
 			}
 			return a.table([]string{"ID", "STATE", "", "SOURCE", "KIND", "NAME", "HASH", "HIDDEN"}, rows)
 		},
@@ -78,13 +78,6 @@ func newPinsList(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&state, "state", "", "only those that are approved, quarantined, changed or rejected")
 	return cmd
 }
-
-// minHash is how much of a hash has to be given: nobody can make two definitions
-// that agree in so much of it.
-const minHash = 16
-
-// short is what a list shows of a hash.
-func short(hash string) string { return hash[:min(len(hash), 2*minHash)] }
 
 func (a *app) pin(ctx context.Context, id string) (*adminv1.Pin, error) {
 	var res adminv1.GetPinResponse
@@ -113,7 +106,11 @@ func (a *app) showPin(p *adminv1.Pin) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s of %s: %s\n", p.GetKind(), cut(p.GetName(), 200), p.GetSource(), p.GetState())
 	for _, line := range [][2]string{
-		{"id", p.GetId()}, {"hash", p.GetHash()}, {"approved", p.GetApprovedHash()}, {"decided", when(p.GetDecided())}, {"by", p.GetDecidedBy()},
+		{"id", p.GetId()},
+		{"hash", p.GetHash()},
+		{"approved", p.GetApprovedHash()},
+		{"decided", when(p.GetDecided())},
+		{"by", p.GetDecidedBy()},
 		{"hides", strings.Join(p.GetHidden(), ", ")},
 	} {
 		if line[1] != "" {
@@ -152,34 +149,13 @@ shown, and approved after a question, or with --yes without one.`,
 			if source != "" {
 				return a.approveAll(cmd.Context(), source, hidden, yes)
 			}
-			hash, err := a.wholeHash(cmd.Context(), args[0], args[1])
-			if err != nil {
-				return err
-			}
-			return a.approve(cmd.Context(), args[0], hash, hidden)
+			return a.approve(cmd.Context(), args[0], args[1], hidden)
 		},
 	}
 	cmd.Flags().StringVar(&source, "source", "", "all that wait of this source")
 	cmd.Flags().BoolVar(&hidden, "allow-hidden", false, "also where a definition hides text")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
-}
-
-// wholeHash returns the hash that begins with what the person gave.
-func (a *app) wholeHash(ctx context.Context, id, given string) (string, error) {
-	if len(given) < minHash {
-		return "", usageError{fmt.Errorf("give at least %d digits of the hash", minHash)}
-	}
-	p, err := a.pin(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	for _, hash := range []string{p.GetHash(), p.GetApprovedHash()} {
-		if strings.HasPrefix(hash, given) {
-			return hash, nil
-		}
-	}
-	return given, nil // The gateway refuses it.
 }
 
 func (a *app) approve(ctx context.Context, id, hash string, hidden bool) error {
@@ -223,11 +199,8 @@ func newPinsReject(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "reject ID HASH", Short: "Refuse a definition, also one that was approved", Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			hash, err := a.wholeHash(cmd.Context(), args[0], args[1])
-			if err != nil {
-				return err
-			}
-			_, err = a.administer(cmd.Context(), http.MethodPost, "pins/"+url.PathEscape(args[0])+":reject", nil, &adminv1.RejectPinRequest{Hash: hash}, nil)
+			req := &adminv1.RejectPinRequest{Hash: args[1]}
+			_, err := a.administer(cmd.Context(), http.MethodPost, "pins/"+url.PathEscape(args[0])+":reject", nil, req, nil)
 			return err
 		},
 	}

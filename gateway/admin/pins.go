@@ -8,6 +8,7 @@ import (
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/audit"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 )
 
@@ -71,17 +72,36 @@ func (s *service) getPin(_ context.Context, _ *gateway.Call, req *adminv1.GetPin
 }
 
 func (s *service) approvePin(ctx context.Context, call *gateway.Call, req *adminv1.ApprovePinRequest) (*adminv1.ApprovePinResponse, error) {
+	p, _ := s.Pins.Get(req.GetId())
 	if err := s.Pins.Approve(ctx, req.GetId(), req.GetHash(), call.Principal.ID, req.GetAllowHidden()); err != nil {
 		return nil, pinError(err)
 	}
-	return &adminv1.ApprovePinResponse{}, nil
+	return &adminv1.ApprovePinResponse{}, s.recordPin(ctx, call, &p, pin.Approved, req.GetHash())
 }
 
 func (s *service) rejectPin(ctx context.Context, call *gateway.Call, req *adminv1.RejectPinRequest) (*adminv1.RejectPinResponse, error) {
+	p, _ := s.Pins.Get(req.GetId())
 	if err := s.Pins.Reject(ctx, req.GetId(), req.GetHash(), call.Principal.ID); err != nil {
 		return nil, pinError(err)
 	}
-	return &adminv1.RejectPinResponse{}, nil
+	return &adminv1.RejectPinResponse{}, s.recordPin(ctx, call, &p, pin.Rejected, req.GetHash())
+}
+
+// recordPin puts on record which definition was decided on: the call's own
+// record has no arguments by default.
+func (s *service) recordPin(ctx context.Context, call *gateway.Call, p *pin.Pin, decision pin.State, hash string) error {
+	if s.Audit == nil {
+		return nil
+	}
+	return s.Audit.Event(ctx, audit.Event{
+		Type: "pin", Principal: call.Principal, Via: call.Via, Outcome: "OK",
+		Object: p.Kind.String() + "/" + p.Source + "/" + pinName(p), Detail: string(decision) + ", sha256 " + hash,
+	})
+}
+
+// pinName is what the source calls a capability, in what messages can have.
+func pinName(p *pin.Pin) string {
+	return strings.ToValidUTF8(p.Origin[:min(len(p.Origin), maxPinName)], "")
 }
 
 func pinError(err error) error {
@@ -98,7 +118,7 @@ func pinError(err error) error {
 
 func pinOf(p *pin.Pin) *adminv1.Pin {
 	return &adminv1.Pin{
-		Id: p.ID, Source: p.Source, Kind: p.Kind.String(), Name: strings.ToValidUTF8(p.Origin[:min(len(p.Origin), maxPinName)], ""),
+		Id: p.ID, Source: p.Source, Kind: p.Kind.String(), Name: pinName(p),
 		State: string(p.State), Served: p.Served, Hash: p.OfferedHash, ApprovedHash: p.ApprovedHash, Since: stamp(p.Since),
 		DecidedBy: p.By, Decided: stamp(p.At), Hidden: p.Hidden,
 	}

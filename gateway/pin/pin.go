@@ -120,7 +120,7 @@ type Options struct {
 type Report struct {
 	Source string
 	Kind   gateway.Kind // 0 where More is set
-	Origin string // spelt out and cut to 200 bytes
+	Origin string       // spelt out and cut to 200 bytes
 	State  State
 	Hash   string
 	Served bool     // whether it is registered all the same
@@ -245,9 +245,9 @@ func (s *Store) Get(id string) (Pin, bool) {
 
 // Approve approves the definition of that hash, which the source must offer
 // now, in place of what was approved before. When it returns nil the approval is
-// durable and in force on this node, on the others moments later. A definition
-// with hidden text is approved only where hidden says so. By is a principal's
-// ID.
+// durable and known to this node, and to the others moments later; each registers
+// the definition as soon as it knows. A definition with hidden text is approved
+// only where hidden says so. By is a principal's ID.
 //
 // It fails with [ErrNoPin], [ErrChanged], [ErrHidden] and the errors of
 // gateway/state, ErrConflict among them where somebody else was faster.
@@ -324,7 +324,7 @@ func (s *Store) edit(ctx context.Context, p *Pin, change func(*stored)) error {
 	return s.await(ctx, k, rev)
 }
 
-// await returns once a write is in force on this node.
+// await returns once a write is known to this node.
 func (s *Store) await(ctx context.Context, key string, rev uint64) error {
 	for {
 		changed := s.mirror.Changed()
@@ -334,7 +334,7 @@ func (s *Store) await(ctx context.Context, key string, rev uint64) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("the pin is stored, but not in force here yet: %w", context.Cause(ctx))
+			return fmt.Errorf("the pin is stored, but not known here yet: %w", context.Cause(ctx))
 		}
 	}
 }
