@@ -96,6 +96,7 @@ func TestAdminMethods(t *testing.T) {
 
 	server := httptest.NewServer(withPrincipal(f.REST()))
 	defer server.Close()
+	checker := newChecker(t, adminAPI)
 	for _, c := range []struct{ method, path, body, status, want, args string }{
 		{"POST", "/admin/v1/policy:explain", `{"object":"tool/a/b","arguments":{"n":12345678901234567890}}`, "200", `{"allowed":true,"path":["group:eng"],"nearMisses":[]}`, `rest {"object":"tool/a/b","argumentsJson":"{\"n\":12345678901234567890}"}`},
 		{"POST", "/admin/v1/policy:explain", `{"object":"a","object":"b"}`, "400", `occurs twice`, ""},
@@ -127,6 +128,7 @@ func TestAdminMethods(t *testing.T) {
 		if err != nil || !strings.HasPrefix(res.Status, c.status) || !strings.Contains(string(body), c.want) || args != c.args {
 			t.Errorf("%s %s: %s %s, called with %s (%v)", c.method, c.path, res.Status, body, args, err)
 		}
+		checker.check(t, req, res, body)
 		if c.status == "405" && res.Header.Get("Allow") != "GET" {
 			t.Errorf("%s %s: Allow is %q", c.method, c.path, res.Header.Get("Allow"))
 		}

@@ -127,7 +127,7 @@ func TestExternalNode(t *testing.T) {
 
 // TestExternalOpenAPI validates the document against OpenAPI's own schema.
 func TestExternalOpenAPI(t *testing.T) {
-	doc, err := openAPI(gatewayv1.OpenAPI())
+	doc, err := gatewayAPI()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,29 +6,48 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 )
 
-// openAPI shapes the generated OpenAPI document into what REST speaks: JSON in
-// place of texts that hold JSON (see codec), the streams as Server-Sent Events,
-// problem documents, and the bearer token.
-func openAPI(generated string) ([]byte, error) {
-	var doc object
-	if err := json.Unmarshal([]byte(generated), &doc); err != nil {
-		return nil, err
+// gatewayAPI describes the routes of gateway.v1.
+func gatewayAPI() ([]byte, error) {
+	return openAPI("Trilith gateway", "The registry of capabilities: every tool, resource and prompt that the caller may use. "+
+		"A request may set a deadline with the header Grpc-Timeout, such as 5S or 500m.", gatewayv1.OpenAPI())
+}
+
+// adminAPI describes the routes of admin.v1.
+func adminAPI() ([]byte, error) {
+	return openAPI("Trilith administration", "The policy, API keys, sessions, sources and the audit log. "+
+		"Each operation asks for the right to read or to admin its area, such as admin/policy.", adminv1.OpenAPI()...)
+}
+
+// openAPI shapes generated OpenAPI documents into one of what REST speaks: JSON
+// in place of texts that hold JSON (see codec), the streams as Server-Sent
+// Events, problem documents, and the bearer token.
+func openAPI(title, description string, generated ...string) ([]byte, error) {
+	paths, schemas := object{}, object{}
+	for _, text := range generated {
+		var doc struct {
+			Paths      object
+			Components struct{ Schemas object }
+		}
+		if err := json.Unmarshal([]byte(text), &doc); err != nil {
+			return nil, err
+		}
+		maps.Copy(paths, doc.Paths)
+		maps.Copy(schemas, doc.Components.Schemas)
 	}
-	paths, _ := doc["paths"].(object)
-	components, _ := doc["components"].(object)
-	schemas, _ := components["schemas"].(object)
 	if len(paths) == 0 || len(schemas) == 0 {
 		return nil, errors.New("no paths or no schemas")
 	}
-	doc["info"] = object{
-		"title": "Trilith gateway", "version": "1.0.0",
-		"description": "The registry of capabilities: every tool, resource and prompt that the caller may use. " +
-			"A request may set a deadline with the header Grpc-Timeout, such as 5S or 500m.",
+	doc := object{
+		"openapi": "3.1.0",
+		"info":    object{"title": title, "version": "1.0.0", "description": description},
+		"paths":   paths, "security": list{object{"bearer": list{}}},
+		"components": object{"schemas": schemas, "securitySchemes": object{"bearer": object{"type": "http", "scheme": "bearer"}}},
 	}
-	doc["security"] = list{object{"bearer": list{}}}
-	components["securitySchemes"] = object{"bearer": object{"type": "http", "scheme": "bearer"}}
 	for _, s := range schemas {
 		shape(s)
 	}
@@ -65,9 +84,13 @@ func payloads(id string) (request, response object) {
 
 // operation shapes one operation.
 func operation(path string, op object) {
-	id, _ := strings.CutPrefix(op["operationId"].(string), "GatewayService_") //nolint:forcetypeassert // As in openAPI.
+	_, id, _ := strings.Cut(op["operationId"].(string), "_") //nolint:forcetypeassert // As in openAPI.
 	op["operationId"] = id
-	op["tags"] = list{strings.Trim(strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == ':' })[1], "{}")}
+	pkg, route := "gateway.v1.", path
+	if below, admin := strings.CutPrefix(path, "/admin"); admin {
+		pkg, route = "admin.v1.", below
+	}
+	op["tags"] = list{strings.Trim(strings.FieldsFunc(route, func(r rune) bool { return r == '/' || r == ':' })[1], "{}")}
 	parameters, _ := op["parameters"].(list)
 	for _, p := range parameters {
 		shape(p)
@@ -91,8 +114,8 @@ func operation(path string, op object) {
 		ok["description"] = "What the tool answered; isError says that it ran and failed. As text/event-stream: the events " +
 			"progress, log, dropped (how many of those were left out), then result or error, each with JSON."
 		content["text/event-stream"] = stream
-	case strings.HasSuffix(path, ":watch"):
-		stream["x-event-data"] = ref("gateway.v1." + id + "Response") // OpenAPI 3.1 has no word for it.
+	case strings.HasSuffix(path, ":watch"), strings.HasSuffix(path, ":tail"):
+		stream["x-event-data"] = ref(pkg + id + "Response") // OpenAPI 3.1 has no word for it.
 		ok["content"] = object{"text/event-stream": stream}
 		ok["description"] = "An event for each message, whose data is a " + id + "Response; at the end an event named error, with a problem."
 	}
@@ -119,9 +142,11 @@ func shape(v any) {
 				if short, is := strings.CutSuffix(name, "Json"); is {
 					props[short] = props[name]
 					delete(props, name)
-					if p, ok := props[short].(object); ok {
-						delete(p, "type")
+					p, _ := props[short].(object)
+					if items, ok := p["items"].(object); ok {
+						p = items
 					}
+					delete(p, "type")
 				}
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -42,9 +44,9 @@ type checker struct {
 	schemas map[string]*schema.Schema // by operation, status and media type
 }
 
-func newChecker(t *testing.T) *checker {
+func newChecker(t *testing.T, describe func() ([]byte, error)) *checker {
 	t.Helper()
-	raw, err := openAPI(gatewayv1.OpenAPI())
+	raw, err := describe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +120,8 @@ func (c *checker) operation(r *http.Request) *describe {
 	var best *describe
 	longest := -1
 	for path, methods := range c.doc.Paths {
-		before, after, _ := strings.Cut(path, "{name}")
+		before, after, _ := strings.Cut(path, "{")
+		_, after, _ = strings.Cut(after, "}")
 		got := r.URL.Path
 		if before == path && got != path || !strings.HasPrefix(got, before) || !strings.HasSuffix(got, after) {
 			continue
@@ -133,29 +136,11 @@ func (c *checker) operation(r *http.Request) *describe {
 // TestOpenAPI holds the document's operations against the rules in the
 // service's definition, and demands that everything in it is used.
 func TestOpenAPI(t *testing.T) {
-	c := newChecker(t)
+	c := newChecker(t, gatewayAPI)
 	if c.doc.OpenAPI != "3.1.0" {
 		t.Errorf("version %s", c.doc.OpenAPI)
 	}
-	want := map[string]string{}
-	methods := gatewayv1.File_gateway_v1_gateway_proto.Services().Get(0).Methods()
-	for i := range methods.Len() {
-		if route := routeOf(methods.Get(i)); route != "" {
-			want[route] = string(methods.Get(i).Name())
-		}
-	}
-	got := map[string]string{}
-	for path, methods := range c.doc.Paths {
-		for method, op := range methods {
-			got[method+" "+path] = op.OperationID
-			if _, ok := op.Responses["default"]; !ok {
-				t.Errorf("%s does not say how it fails", op.OperationID)
-			}
-		}
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("routes (-proto +document)\n%s", d)
-	}
+	c.routes(t, gatewayv1.File_gateway_v1_gateway_proto.Services().Get(0))
 	names := slices.Sorted(maps.Keys(c.doc.Components.Schemas))
 	if d := cmp.Diff([]string{
 		"CallToolResult", "GetPromptResult", "Problem", "ReadResourceResult",
@@ -178,8 +163,79 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("a tool's members (-want +got)\n%s", d)
 	}
 	for _, broken := range []string{"", "{}", `{"paths":{},"components":{}}`} {
-		if _, err := openAPI(broken); err == nil {
+		if _, err := openAPI("", "", broken); err == nil {
 			t.Errorf("%q is shaped", broken)
+		}
+	}
+}
+
+// routes holds the document's operations against the rules of services.
+func (c *checker) routes(t *testing.T, services ...protoreflect.ServiceDescriptor) {
+	t.Helper()
+	want := map[string]string{}
+	for _, s := range services {
+		for i := range s.Methods().Len() {
+			if route := routeOf(s.Methods().Get(i)); route != "" {
+				want[route] = string(s.Methods().Get(i).Name())
+			}
+		}
+	}
+	got := map[string]string{}
+	for path, methods := range c.doc.Paths {
+		for method, op := range methods {
+			got[method+" "+path] = op.OperationID
+			if _, ok := op.Responses["default"]; !ok {
+				t.Errorf("%s does not say how it fails", op.OperationID)
+			}
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("routes (-proto +document)\n%s", d)
+	}
+}
+
+// TestAdminOpenAPI holds the description of administration against its services,
+// and looks at what the generator does not know: JSON in place and streams.
+func TestAdminOpenAPI(t *testing.T) {
+	c := newChecker(t, adminAPI)
+	c.routes(t, adminv1.Services()...)
+	for name, want := range map[string]string{
+		"ListRecordsResponse":  `{"nextPageToken":{"type":"string","description":"Empty on the last page."},"records":{"type":"array","items":{},"description":"Each one JSON object."}}`,
+		"TailRecordsResponse":  `{"dropped":{"type":"integer","description":"How many were left out before it.","format":"int64"},"record":{"description":"One JSON object."}}`,
+		"ListSessionsResponse": `{"sessions":{"type":"array","items":{"$ref":"#/components/schemas/admin.v1.Session"},"description":"The oldest first, at most 10,000."},"total":{"type":"integer","description":"How many there are.","format":"int64"}}`,
+	} {
+		var s struct{ Properties any }
+		if err := json.Unmarshal(c.doc.Components.Schemas["admin.v1."+name], &s); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var properties any
+		if err := json.Unmarshal([]byte(want), &properties); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(properties, s.Properties); d != "" {
+			t.Errorf("%s (-want +got)\n%s", name, d)
+		}
+	}
+	tail := c.doc.Paths["/admin/v1/audit/records:tail"]["get"]
+	if _, ok := tail.Responses["200"].Content["text/event-stream"]; !ok || len(tail.Responses["200"].Content) != 1 || !slices.Equal(tail.Tags, []string{"audit"}) {
+		t.Errorf("the tail is described as %+v", tail)
+	}
+	f := frontend(t, newWorld(t), Options{Admin: newAdministration(t, nil)})
+	none := frontend(t, newWorld(t), Options{})
+	for _, c := range []struct {
+		f            *Frontend
+		method, path string
+		want         int
+	}{
+		{f, "GET", "/openapi.json", 200}, {f, "GET", "/admin/v1/openapi.json", 200}, {f, "POST", "/admin/v1/openapi.json", 405},
+		{none, "GET", "/openapi.json", 200}, {none, "GET", "/admin/v1/openapi.json", 404},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), c.method, c.path, nil)
+		r.Header.Set("Who", "alice")
+		w := httptest.NewRecorder()
+		withPrincipal(c.f.REST()).ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%s %s: %d, want %d", c.method, c.path, w.Code, c.want)
 		}
 	}
 }
@@ -190,6 +246,12 @@ func routeOf(m protoreflect.MethodDescriptor) string {
 	method, path := "get", rule.GetGet()
 	if path == "" {
 		method, path = "post", rule.GetPost()
+	}
+	if path == "" {
+		method, path = "put", rule.GetPut()
+	}
+	if path == "" {
+		method, path = "delete", rule.GetDelete()
 	}
 	if path == "" {
 		return ""

@@ -25,15 +25,15 @@ type rest struct {
 	service *service
 	admin   *administration // nil without administration
 	mux     *runtime.ServeMux
-	openAPI []byte
+	openAPI map[string][]byte // the documents, by path
 }
 
 func newREST(f *Frontend) (http.Handler, error) {
-	doc, err := openAPI(gatewayv1.OpenAPI())
+	doc, err := gatewayAPI()
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)
 	}
-	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}, openAPI: doc}
+	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}, openAPI: map[string][]byte{"/openapi.json": doc}}
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, codec{f.options.Bounds}),
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
@@ -52,6 +52,9 @@ func newREST(f *Frontend) (http.Handler, error) {
 	ctx := context.Background() //nolint:forbidigo // It is for connections, of which there are none.
 	if f.options.Admin != nil {
 		h.admin = &administration{Frontend: f, via: "rest"}
+		if h.openAPI[adminPath+"openapi.json"], err = adminAPI(); err != nil {
+			return nil, fmt.Errorf("OpenAPI document of administration: %w", err)
+		}
 		if err := h.adminRoutes(ctx, h.mux); err != nil {
 			return nil, err
 		}
@@ -71,8 +74,8 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// end that could be waited for.
 		r.Method = http.MethodGet
 	}
-	if r.URL.Path == "/openapi.json" {
-		h.describe(w, r)
+	if doc := h.openAPI[r.URL.Path]; doc != nil {
+		h.describe(w, r, doc)
 		return
 	}
 	if err := knownQuery(r); err != nil {
@@ -238,12 +241,13 @@ func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, error) {
 	return body, nil
 }
 
-// describe serves the OpenAPI document.
-func (h *rest) describe(w http.ResponseWriter, r *http.Request) {
+// describe serves an OpenAPI document.
+func (h *rest) describe(w http.ResponseWriter, r *http.Request, doc []byte) {
 	if r.Method != http.MethodGet {
-		h.fail(w, r, noRoute(w, r, http.StatusMethodNotAllowed))
+		w.Header().Set("Allow", "GET, HEAD")
+		h.fail(w, r, refuseHTTP(http.StatusMethodNotAllowed, gateway.Unimplemented, "the method is not allowed here"))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(h.openAPI) // The client went away.
+	_, _ = w.Write(doc) // The client went away.
 }

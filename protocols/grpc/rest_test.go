@@ -31,7 +31,7 @@ func TestREST(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d transcripts: %v", len(files), err)
 	}
-	checker := newChecker(t)
+	checker := newChecker(t, gatewayAPI)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			archive, err := txtar.ParseFile(file)
