@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -113,6 +114,41 @@ func (r *rig) eavesdrop(t *testing.T, persona, revision string) {
 		}
 		if text, ok := res.Content[0].(*sdk.TextContent); !ok || text.Text != want {
 			t.Errorf("%s was answered %+v, want %s", persona, res.Content, want)
+		}
+	}
+}
+
+// TestAttackTokenCache lets a token in, so that it is remembered, and then comes
+// with others that begin like it (LiteLLM CVE-2026-35030).
+func TestAttackTokenCache(t *testing.T) {
+	r := start(t, nil, nil)
+	good := r.token(t, "admin")
+	list := func(token string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.URL()+"/v1/tools", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		code, _, _ := roundTrip(t, req)
+		return code
+	}
+	for range 2 {
+		if code := list(good); code != http.StatusOK {
+			t.Fatalf("the token itself: %d", code)
+		}
+	}
+	forged := []string{good + "x", good + ".x", good[:len(good)-4], good[:20], good[:strings.LastIndexByte(good, '.')+1]}
+	for _, at := range []int{len(good) - 3, len(good) - 40, len(good) / 2, 30, 2} {
+		other := byte('A')
+		if good[at] == other {
+			other = 'B'
+		}
+		forged = append(forged, good[:at]+string(other)+good[at+1:])
+	}
+	for _, token := range forged {
+		if code := list(token); code != http.StatusUnauthorized {
+			t.Errorf("%d for %q after %q", code, token, good)
 		}
 	}
 }
