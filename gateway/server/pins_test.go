@@ -74,7 +74,7 @@ func TestDefinitionChangesUnderWay(t *testing.T) {
 			events = append(events, fmt.Sprintf("%s %s %s", rec.Object, rec.Code, strings.ReplaceAll(rec.Detail, p.OfferedHash, "HASH")))
 		}
 	}
-	if len(events) != 2 || events[1] != "tool/third/weather.forecast PERMISSION_DENIED changed, sha256 HASH, differs in description" {
+	if len(events) != 3 || events[2] != "tool/third/weather.forecast PERMISSION_DENIED changed, sha256 HASH, differs in description" {
 		t.Errorf("events %q", events)
 	}
 
