@@ -63,6 +63,22 @@ func (d *Door) Guard(next http.Handler) http.Handler {
 	})
 }
 
+// Browser is Guard for pages that know a browser by a cookie of their own. Other
+// credentials do not pass.
+func (d *Door) Browser(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !d.guard(w, r) {
+			return
+		}
+		cookies := r.Header["Cookie"]
+		d.strip(r.Header)
+		if cookies != nil {
+			r.Header["Cookie"] = cookies
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // Sockets is Handler for an endpoint that serves WebSockets too. Browsers cannot
 // send a token with a handshake (RFC 6455), so one without a credential passes
 // as through Guard: without a principal. The protocol must then bring the token

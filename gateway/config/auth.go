@@ -77,6 +77,10 @@ type Issuer struct {
 	// issuer only can have this: nobody can tell from such a token whose it is.
 	Introspection *Introspection `yaml:"introspection"`
 
+	// How its users sign in with a browser, to connect sources that act for them.
+	// By default they cannot.
+	Login *Login `yaml:"login"`
+
 	// Take a token that does not speak of scopes for one that has none. Switch it
 	// off only for an issuer whose tokens never do: they are then bounded by the
 	// policy alone. It matters only with `scopes`.
@@ -108,6 +112,18 @@ type Introspection struct {
 
 	// Secret of the gateway at the issuer, as a reference to where it is.
 	ClientSecret Secret `yaml:"client_secret" required:"true"`
+}
+
+// Login is a client of the gateway's at an issuer, for the authorization code
+// flow of OpenID Connect with PKCE. Its redirect URI is `/connect/login` below
+// `public_url`.
+type Login struct {
+	// What the gateway is called at the issuer.
+	ClientID string `yaml:"client_id" required:"true"`
+
+	// Secret of the gateway at the issuer, as a reference to where it is. Without
+	// it the client is public.
+	ClientSecret Secret `yaml:"client_secret"`
 }
 
 // ScopeRule says what scopes open.

@@ -138,8 +138,8 @@ func (r *report) checkOAuth(path string, m *MCP) {
 	}
 	o := m.OAuth
 	r.checkClient(path+".oauth", o)
-	if o.TokenExchange != nil && m.MinSessions > 0 {
-		r.add(path+".min_sessions", "no sessions are kept for callers to come with token_exchange", "leave min_sessions out")
+	if (o.TokenExchange != nil || o.Users) && m.MinSessions > 0 {
+		r.add(path+".min_sessions", "no sessions are kept for callers to come with token_exchange or users", "leave min_sessions out")
 	}
 	type address struct{ key, value string }
 	urls := []address{{"url", m.URL}, {"oauth.issuer", o.Issuer}, {"oauth.token_url", o.TokenURL}}
@@ -164,6 +164,14 @@ func (r *report) checkClient(path string, o *OAuth) {
 	}
 	exclude(path, o.ClientSecret, o.PrivateKey)
 	idp := o.IdentityProvider
+	if o.Users {
+		if o.Assertion != "" || idp != nil || o.TokenExchange != nil || o.TokenURL != "" || o.DPoP == "always" {
+			r.add(path+".users", "users goes with none of assertion, identity_provider, token_exchange, token_url, dpop: always", "")
+		}
+		if o.Issuer == "" {
+			r.add(path+".issuer", "issuer is required with users", "the MCP server's word is not taken for where users consent")
+		}
+	}
 	if o.TokenExchange != nil {
 		if o.Assertion != "" || idp != nil {
 			r.add(path+".token_exchange", "token_exchange needs client_secret or private_key, not assertion or identity_provider", "")
@@ -173,7 +181,7 @@ func (r *report) checkClient(path string, o *OAuth) {
 		}
 	}
 	if idp == nil {
-		if o.Assertion == "" && o.ClientSecret == "" && o.PrivateKey == "" {
+		if o.Assertion == "" && o.ClientSecret == "" && o.PrivateKey == "" && !o.Users {
 			r.add(path, "one of client_secret, private_key, assertion, identity_provider is required", "")
 		}
 		return

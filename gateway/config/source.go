@@ -124,6 +124,15 @@ type OAuth struct {
 	// refused. It needs `issuer` or `token_url`, and implies `sessions: principal`.
 	TokenExchange *TokenExchange `yaml:"token_exchange"`
 
+	// Call the server with tokens of the callers' own, to which each of them
+	// consents once in a browser: a call of one who has not is answered with the
+	// address to visit, below `public_url` at `/connect/`. The redirect URI to
+	// register for the client is `/connect/done`. Who is to connect signs in at an
+	// issuer with `login`. The gateway's own token is as with `token_exchange`;
+	// without `client_secret` and `private_key` there is none. It needs `issuer`,
+	// and implies `sessions: principal`.
+	Users bool `yaml:"users"`
+
 	// Scopes to ask for, and no others. By default those that the server names.
 	Scopes []string `yaml:"scopes" max:"64"`
 

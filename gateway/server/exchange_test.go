@@ -62,6 +62,7 @@ func newExchange(t *testing.T) *exchange {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"resource": self + "/mcp", "authorization_servers": []string{self}, "issuer": self, "token_endpoint": self + "/token",
+			"authorization_endpoint": self + "/authorize", "code_challenge_methods_supported": []string{"S256"},
 		})
 	})
 	mux.HandleFunc("POST /token", e.token)
@@ -104,6 +105,15 @@ func (e *exchange) token(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.FormValue("grant_type") == "client_credentials" {
 		reply(200, map[string]any{"access_token": "for-gateway", "token_type": "Bearer", "expires_in": 60})
+		return
+	}
+	if r.FormValue("grant_type") == "authorization_code" {
+		asked, who, ok := readCode(r)
+		if !ok || asked.Get("client_id") != "gateway" {
+			reply(400, map[string]any{"error": "invalid_grant"})
+			return
+		}
+		reply(200, map[string]any{"access_token": "for-" + who, "token_type": "Bearer", "expires_in": 60, "refresh_token": "refresh-" + who})
 		return
 	}
 	e.mu.Lock()

@@ -53,6 +53,9 @@ func (s *Server) routes() []route {
 	if s.issuer != nil {
 		routes = append(routes, route{issuerPath + "/", public, http.StripPrefix(issuerPath, s.issuer.Handler())})
 	}
+	if s.connections != nil {
+		routes = append(routes, route{"/connect/", s.door.Browser, s.connections.Handler()})
+	}
 	return routes
 }
 

@@ -69,6 +69,9 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	if door.Auth == nil && door.Anonymous == nil && door.Certificates == nil {
 		return errors.New("nobody could pass: configure auth.issuers or auth.api_keys, or auth.anonymous on loopback, or try gateway dev")
 	}
+	if s.connections, err = s.openConnections(ctx, cfg); err != nil {
+		return err
+	}
 	s.doorOptions = door
 	s.door, err = auth.NewDoor(door)
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -56,14 +57,14 @@ func (s *Server) resolve(c *config.MCP) (have secrets, err error) {
 		have.Env = append(have.Env, k+"="+value)
 	}
 	slices.Sort(have.Env)
-	if have.OAuth, err = resolveOAuth(c.OAuth, lookup); err != nil {
+	if have.OAuth, err = s.resolveOAuth(c.OAuth, lookup); err != nil {
 		return have, fmt.Errorf("oauth: %w", err)
 	}
 	return have, nil
 }
 
 // resolveOAuth returns the credentials of one source, or nil without.
-func resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAuthOptions, error) {
+func (s *Server) resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAuthOptions, error) {
 	if c == nil {
 		return nil, nil //nolint:nilnil // There are none.
 	}
@@ -81,6 +82,12 @@ func resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAu
 	}
 	if x := c.TokenExchange; x != nil {
 		o.Exchange = &mcp.TokenExchangeOptions{Issuers: x.Issuers, Audience: x.Audience}
+	}
+	if c.Users {
+		if s.connections == nil {
+			return nil, errors.New("users: no issuer of auth.issuers has login")
+		}
+		o.Users = s.connections
 	}
 	if c.Assertion != "" {
 		o.Assertion = renewed(c.Assertion, lookup)

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/connect"
 	"github.com/trilith-gateway/trilith/auth/issuer"
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -79,6 +80,8 @@ type Server struct {
 	oidc     *auth.OIDC     // nil without issuers
 	keys     *auth.Keys     // nil without auth.api_keys
 	door     *auth.Door
+
+	connections *connect.Connections // nil where no issuer lets users sign in, and in local mode
 
 	keepTokens atomic.Bool // some source is called with tokens that are got for those of callers
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/trilith-gateway/trilith/auth/connect"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/demo"
@@ -34,15 +35,16 @@ type sources struct {
 
 // running is one source.
 type running struct {
-	config  config.Source     // the zero Source for one that the embedding program gave
-	secrets [sha256.Size]byte // of what its secrets were when it was made
-	up      gateway.Upstream
-	stats   func() mcp.UpstreamStats // nil for what has no sessions
-	away    atomic.Pointer[error]    // as in SourceStatus
-	options gateway.Options
-	cancel  context.CancelFunc
-	done    chan struct{} // closed when its loop has ended
-	said    chan struct{} // closed when it has first said what it offers, or that it is away
+	config   config.Source     // the zero Source for one that the embedding program gave
+	secrets  [sha256.Size]byte // of what its secrets were when it was made
+	up       gateway.Upstream
+	stats    func() mcp.UpstreamStats // nil for what has no sessions
+	provider connect.Provider         // where its users connect; nil where they do not
+	away     atomic.Pointer[error]    // as in SourceStatus
+	options  gateway.Options
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when its loop has ended
+	said     chan struct{} // closed when it has first said what it offers, or that it is away
 }
 
 // loadSources makes the upstreams of the configuration. They connect once the
@@ -99,7 +101,7 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), guard.Deadline(up, cfg.Limits.CallTimeout)), o)
 		r.secrets = have.digest()
 		if u, ok := up.(*mcp.Upstream); ok {
-			r.stats = u.Stats
+			r.stats, r.provider = u.Stats, u.Provider()
 		}
 		next[c.Name] = r
 	}
@@ -214,6 +216,16 @@ func (m *sources) refresh() {
 			up.Refresh()
 		}
 	}
+}
+
+// provider returns where the users of a source connect, or nil.
+func (m *sources) provider(name string) connect.Provider {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.current[name]; r != nil {
+		return r.provider
+	}
+	return nil
 }
 
 // settled waits until every source has said something, and reports whether

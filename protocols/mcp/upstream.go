@@ -133,7 +133,7 @@ type Upstream struct {
 	http *http.Client  // for authorization servers
 	wire *http1.Client // for the server itself
 	auth Authorizer    // nil without
-	each *exchanger    // the same where each caller has credentials; nil where all share them
+	each callers       // the same where each caller has credentials; nil where all share them
 	info []byte        // clientInfo, an object
 
 	// ctx is the life of the Upstream, which begins no work of its own but
@@ -238,10 +238,16 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 		return u.subscribe(ctx, call)
 	}
 	whole := call
-	ctx, err := u.admit(ctx, call)
+	long, err := u.admit(ctx, call)
+	if need, ok := errors.AsType[*needsConnection](err); ok {
+		if long, err = u.connect(ctx, call, need); err == nil && long == nil {
+			return need.ask(), nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	ctx, call = long, unconnected(call)
 	timed, by, call, cancel := patiently(ctx, call, u.o.Timeout)
 	defer cancel()
 	l, err := u.enter(ctx, call)

@@ -63,13 +63,17 @@ func (u *Upstream) setAuth() error {
 			return err
 		}
 		u.auth = t
-		if o.OAuth.Exchange != nil {
+		switch {
+		case o.OAuth.Exchange != nil:
+			u.each = newExchanger(t, u.by)
+		case o.OAuth.Users != nil:
+			u.each = &userTokens{own: t, users: o.OAuth.Users, name: o.Name}
+		}
+		if u.each != nil {
 			if o.MinSessions > 0 {
 				return errors.New("sessions for callers to come cannot be opened where each caller has credentials")
 			}
-			o.Sessions = sessionsPrincipal
-			u.each = newExchanger(t, u.by)
-			u.auth = u.each
+			o.Sessions, u.auth = sessionsPrincipal, u.each
 		}
 	}
 	return nil

@@ -76,6 +76,8 @@ type protection struct {
 type authServer struct {
 	Issuer     string   `json:"issuer"`
 	TokenURL   string   `json:"token_endpoint"`
+	UserURL    string   `json:"authorization_endpoint"`
+	PKCE       []string `json:"code_challenge_methods_supported"`
 	Methods    []string `json:"token_endpoint_auth_methods_supported"`
 	Algorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	Grants     []string `json:"grant_types_supported"`

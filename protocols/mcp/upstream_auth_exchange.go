@@ -58,6 +58,7 @@ func checkExchanged(data []byte, subject string) error {
 // A caller is on whose behalf a request goes to an upstream at which each caller
 // has credentials.
 type caller struct {
+	who    *gateway.Principal
 	token  string            // as the door admitted it
 	key    [sha256.Size]byte // of the principal with this token
 	expiry time.Time         // of the token; zero is never
@@ -98,6 +99,12 @@ func onBehalf(ctx, of context.Context) context.Context {
 	return ctx
 }
 
+// callers are the credentials of an upstream at which each caller has some.
+type callers interface {
+	Authorizer
+	admit(context.Context, *gateway.Principal) (context.Context, error)
+}
+
 // admit returns the context for a call that is to be made on its caller's
 // behalf, once there is a token for it.
 func (u *Upstream) admit(ctx context.Context, call *gateway.Call) (context.Context, error) {
@@ -110,7 +117,12 @@ func (u *Upstream) admit(ctx context.Context, call *gateway.Call) (context.Conte
 	}
 	timed, cancel := context.WithTimeoutCause(ctx, u.o.Timeout, errUpstreamSlow)
 	defer cancel()
-	if _, err := u.each.Authorization(timed); err != nil {
+	_, err = u.each.Authorization(timed)
+	if need, ok := errors.AsType[*needsConnection](err); ok {
+		need.ctx = ctx
+		return nil, need
+	}
+	if err != nil {
 		return nil, u.fault(timed, call, &authError{err})
 	}
 	return ctx, nil
@@ -152,7 +164,7 @@ func (e *exchanger) admit(ctx context.Context, p *gateway.Principal) (context.Co
 	case !slices.Contains(e.o.Issuers, p.Issuer):
 		return refuse("the upstream does not trust the issuer of the access token that this call came with")
 	}
-	c := &caller{token: token, expiry: p.Expiry, key: sha256.Sum256([]byte(p.ID + "\n" + token))}
+	c := &caller{who: p, token: token, expiry: p.Expiry, key: sha256.Sum256([]byte(p.ID + "\n" + token))}
 	return context.WithValue(ctx, callerKey{}, c), nil
 }
 

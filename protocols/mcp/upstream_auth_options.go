@@ -50,6 +50,11 @@ type OAuthOptions struct {
 	// makes all calls with the gateway's own.
 	Exchange *TokenExchangeOptions
 
+	// Users has calls made with tokens to which their callers have consented, and
+	// which it keeps; the gateway's own are then as with Exchange, and there are
+	// none without a secret or a key. Issuer must name the authorization server.
+	Users UserTokens `json:"-"`
+
 	// Scopes to ask for, and no others. Without, it is those that the server's
 	// challenge names, or else those that its metadata does, or else none.
 	Scopes []string
@@ -106,7 +111,7 @@ func (o *OAuthOptions) contradiction(client *oauthClient) error {
 	switch {
 	case o.Assertion != nil && o.IdentityProvider != nil:
 		return errors.New("an assertion is given or asked for at an identity provider, not both")
-	case o.Assertion == nil && o.IdentityProvider == nil && client.public():
+	case o.Assertion == nil && o.IdentityProvider == nil && o.Users == nil && client.public():
 		return errors.New("a client secret or a private key is needed")
 	case o.IdentityProvider != nil && o.TokenURL != "" && o.Issuer == "":
 		return errors.New("with a token URL and an identity provider the issuer is needed, for which the assertion is")
@@ -116,6 +121,10 @@ func (o *OAuthOptions) contradiction(client *oauthClient) error {
 		return fmt.Errorf("dpop must be auto, always or never, not %q", o.DPoP)
 	case o.Exchange != nil:
 		return o.contradictedExchange()
+	case o.Users != nil && (o.Assertion != nil || o.IdentityProvider != nil || o.TokenURL != "" || o.DPoP == dpopAlways):
+		return errors.New("users' tokens go with neither an assertion nor an identity provider, a token URL or DPoP")
+	case o.Users != nil && o.Issuer == "":
+		return errors.New("the issuer is needed at which users consent: the upstream's word is not taken for it")
 	}
 	return nil
 }
@@ -124,6 +133,8 @@ func (o *OAuthOptions) contradiction(client *oauthClient) error {
 // being exchanged.
 func (o *OAuthOptions) contradictedExchange() error {
 	switch {
+	case o.Users != nil:
+		return errors.New("callers' tokens are exchanged or consented to, not both")
 	case o.Assertion != nil || o.IdentityProvider != nil:
 		return errors.New("callers' tokens are exchanged with a client secret or a private key, not with an assertion")
 	case o.Issuer == "" && o.TokenURL == "":

@@ -100,6 +100,9 @@ func (u *Upstream) fault(ctx context.Context, call *gateway.Call, err error) err
 	if ready, ok := errors.AsType[*gateway.Error](err); ok {
 		return ready
 	}
+	if need, ok := errors.AsType[*needsConnection](err); ok {
+		return need.refusal()
+	}
 	e := &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: msgAway, Err: err}
 	rpc, isRPC := errors.AsType[*rpcError](err)
 	status, isStatus := errors.AsType[*statusError](err)

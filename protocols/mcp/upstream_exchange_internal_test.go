@@ -36,9 +36,13 @@ func exchangerIn(t *testing.T, w *fakeWorld, o TokenExchangeOptions) *exchanger 
 	if u.o.Sessions != sessionsPrincipal {
 		t.Errorf("sessions are %s", u.o.Sessions)
 	}
-	u.each.own.http = &http.Client{Transport: w}
+	e, ok := u.each.(*exchanger)
+	if !ok {
+		t.Fatalf("%T", u.each)
+	}
+	e.own.http = &http.Client{Transport: w}
 	w.token = exchanged200
-	return u.each
+	return e
 }
 
 func exchanged200(form url.Values, _ *http.Request) (int, string) {

@@ -54,10 +54,11 @@ var errNotWatched = errors.New("the server does not watch this resource")
 
 // subscribe follows a resource until the context ends or the connection does.
 func (u *Upstream) subscribe(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
-	ctx, err := u.admit(ctx, call)
+	long, err := u.admit(ctx, call)
 	if err != nil {
-		return nil, err
+		return nil, u.fault(ctx, call, err)
 	}
+	ctx = long
 	timed, cancel := context.WithTimeoutCause(ctx, u.o.Timeout, errUpstreamSlow)
 	defer cancel()
 	l, err := u.enter(ctx, call)
