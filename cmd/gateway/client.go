@@ -96,11 +96,8 @@ func (a *app) explain(ctx context.Context, err error) error {
 	var refusal *gateway.Error
 	refused := errors.As(err, &refusal)
 	status := httpStatus(err)
-	dial, dialed := errors.AsType[*net.OpError](err)
-	broken := error(dial)
-	if lost, ok := errors.AsType[*url.Error](err); ok {
-		broken, dialed = lost.Err, true
-	}
+	dial, _ := errors.AsType[*net.OpError](err)
+	broken := connectionError(err)
 	switch {
 	case errors.As(err, new(usageError)):
 		return err
@@ -108,7 +105,7 @@ func (a *app) explain(ctx context.Context, err error) error {
 		return unauthenticated()
 	case dial != nil && dial.Op == "dial":
 		return fmt.Errorf("cannot reach the gateway at %s: %w", a.addr, dial.Err)
-	case dialed:
+	case broken != nil:
 		return notGateway{a.addr, "HTTP", broken}
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return notGateway{a.addr, "HTTP", err}
@@ -116,6 +113,18 @@ func (a *app) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%s (%s)", refusal.Msg, refusal.Code)
 	}
 	return err
+}
+
+// connectionError returns what went wrong with the connection, or nil where
+// something else did.
+func connectionError(err error) error {
+	if lost, ok := errors.AsType[*url.Error](err); ok {
+		return lost.Err
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op
+	}
+	return nil
 }
 
 // unauthenticated says what to do about a token that is missing or not accepted.

@@ -110,7 +110,7 @@ func (l *load) call(client *http.Client, i, n int) {
 	if n%2 == 0 {
 		name = fmt.Sprintf("demo.none-%d-%d-%d", l.round, i, n)
 	}
-	req, err := http.NewRequest(http.MethodPost, "http://"+l.addr+"/v1/tools/"+name+":call", strings.NewReader(`{"text":"x"}`)) //nolint:noctx // the client has a timeout.
+	req, err := http.NewRequest(http.MethodPost, "http://"+l.addr+"/v1/tools/"+name+":call", strings.NewReader(`{"text":"x"}`))
 	if err != nil {
 		return
 	}

@@ -105,7 +105,9 @@ what needs a restart is named in the log. Ends cleanly on SIGTERM or an interrup
 
 // serve runs a gateway until the context ends.
 func (a *app) serve(ctx context.Context, cfg *config.Config, file string, override func(*config.Config), dev *server.Dev) error {
-	defer server.KeepHeap()()
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		defer server.KeepHeap()()
+	}
 	s, err := server.New(ctx, cfg, server.Options{Version: version(), Logger: a.logger(cfg), LookEnv: os.LookupEnv, Dev: dev})
 	if err != nil {
 		return err

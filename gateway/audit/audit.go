@@ -10,6 +10,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func (o *Options) complete() error {
 	switch {
 	case o.Dir == "":
 		return errors.New("audit log: no directory")
-	case o.SyncEvery < 0 || o.SegmentBytes < 0 || o.SegmentAge < 0 || o.RetainAge < 0 || o.RetainBytes < 0 || o.Queue < 0 || o.Queue > math.MaxInt32:
+	case min(o.SyncEvery, o.SegmentAge, o.RetainAge) < 0 || min(o.SegmentBytes, o.RetainBytes) < 0 || o.Queue < 0 || o.Queue > math.MaxInt32:
 		return errors.New("audit log: an option is out of range")
 	}
 	if err := o.Modes.complete(); err != nil {
@@ -60,18 +61,10 @@ func (o *Options) complete() error {
 	default:
 		return errLevel
 	}
-	if o.SyncEvery == 0 {
-		o.SyncEvery = 100 * time.Millisecond
-	}
-	if o.SegmentBytes == 0 {
-		o.SegmentBytes = 64 << 20
-	}
-	if o.SegmentAge == 0 {
-		o.SegmentAge = 24 * time.Hour
-	}
-	if o.Queue == 0 {
-		o.Queue = 4096
-	}
+	o.SyncEvery = cmp.Or(o.SyncEvery, 100*time.Millisecond)
+	o.SegmentBytes = cmp.Or(o.SegmentBytes, 64<<20)
+	o.SegmentAge = cmp.Or(o.SegmentAge, 24*time.Hour)
+	o.Queue = cmp.Or(o.Queue, 4096)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -173,7 +166,7 @@ func open(o Options, create createFunc) (l *Log, err error) {
 	if err := w.start(end); err != nil {
 		return nil, errors.Join(err, w.closeFile(), w.seal.close())
 	}
-	life, stop := context.WithCancel(context.Background())
+	life, stop := context.WithCancel(context.Background()) //nolint:forbidigo // It lives as long as the log.
 	l.stop = stop
 	go w.run()
 	l.openIndex()

@@ -126,8 +126,8 @@ func TestLongestLine(t *testing.T) {
 	long := strings.Repeat("\x01", 2*maxName)
 	list := slices.Repeat([]string{long}, 2*maxItems)
 	stretch := func(v reflect.Value) {
-		for i := range v.NumField() {
-			if f := v.Field(i); f.Kind() == reflect.String {
+		for _, f := range v.Fields() {
+			if f.Kind() == reflect.String {
 				f.SetString(long)
 			}
 		}

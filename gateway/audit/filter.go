@@ -60,15 +60,24 @@ func (f *Filter) Check() error {
 
 // Match reports whether a record is wanted.
 func (f *Filter) Match(r *Record) bool {
-	return (f.Who == "" || match(f.Who, r.Principal.ID) || match(f.Who, r.Principal.Name) || match(f.Who, r.Actor)) &&
-		(f.Tenant == "" || f.Tenant == r.Principal.Tenant) &&
-		(f.What == "" || match(f.What, r.what())) &&
+	return matches(f.Who, r.Principal.ID, r.Principal.Name, r.Actor) && matches(f.What, r.what()) && matches(f.By, r.By) && matches(f.Rule, r.Rule) &&
+		equals(f.Tenant, r.Principal.Tenant) && equals(f.Policy, r.Policy) && equals(f.Trace, r.Trace) && equals(f.ID, r.ID, r.Parent) &&
 		among(f.Types, r.Type) && among(f.Ops, r.Op) && among(f.Via, r.Via) && among(f.Codes, r.Code) &&
-		(f.By == "" || match(f.By, r.By)) && (f.Rule == "" || match(f.Rule, r.Rule)) &&
-		(f.Policy == "" || f.Policy == r.Policy) &&
-		(f.From.IsZero() || !r.Time.Before(f.From)) && (f.Until.IsZero() || r.Time.Before(f.Until)) &&
-		(f.Trace == "" || f.Trace == r.Trace) && (f.ID == "" || f.ID == r.ID || f.ID == r.Parent)
+		f.during(r.Time)
 }
+
+// during reports whether a time is one that is wanted.
+func (f *Filter) during(t time.Time) bool {
+	return (f.From.IsZero() || !t.Before(f.From)) && (f.Until.IsZero() || t.Before(f.Until))
+}
+
+// matches reports whether there is no pattern or one of the texts matches it.
+func matches(pattern string, texts ...string) bool {
+	return pattern == "" || slices.ContainsFunc(texts, func(s string) bool { return match(pattern, s) })
+}
+
+// equals reports whether nothing is wanted or one of the texts is that.
+func equals(want string, texts ...string) bool { return want == "" || slices.Contains(texts, want) }
 
 // what returns what a record is about.
 func (r *Record) what() string {

@@ -105,7 +105,7 @@ func pack(ctx context.Context, s *segment) error {
 	}
 	defer from.Close() //nolint:errcheck // only read.
 	path := s.path + packedSuffix
-	to, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	to, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // Beside it.
 	if err != nil {
 		return fmt.Errorf("compress segment: %w", err)
 	}

@@ -99,7 +99,7 @@ func (x *Index) open(ctx context.Context) error {
 		pragmas.Set("mode", "ro")
 	} else {
 		pragmas.Add("_pragma", "journal_mode(wal)")
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // SQLite would let others read it.
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // Its place is configured. SQLite would let others read it.
 		if err != nil {
 			return fmt.Errorf("open audit index: %w", err)
 		}
@@ -251,12 +251,12 @@ func (x *Index) batch(ctx context.Context) (more bool, err error) {
 			return false, fmt.Errorf("write audit index: %w", err)
 		}
 	}
-	insert, err := tx.PrepareContext(ctx, "INSERT INTO records VALUES (?"+strings.Repeat(",?", indexColumns-1)+")")
+	insert, err := tx.PrepareContext(ctx, "INSERT INTO records VALUES (?"+strings.Repeat(",?", indexColumns-1)+")") //nolint:gosec // Made of question marks.
 	if err != nil {
 		return false, fmt.Errorf("write audit index: %w", err)
 	}
 	defer insert.Close() //nolint:errcheck // The transaction says what failed.
-	last := r.Seq
+	var last int64
 	for n := 0; ; n++ {
 		if _, err := insert.ExecContext(ctx,
 			r.Seq, r.Time.UnixNano(), r.Type, r.Op, r.Via, r.Principal.ID, r.Principal.Name, r.Principal.Tenant, r.Actor, r.what(),

@@ -197,7 +197,7 @@ func TestDrops(t *testing.T) {
 	d.full.Store(true)
 	const lists = 1000
 	ctx := t.Context()
-	for n := 0; n < lists-100; n++ {
+	for range lists - 100 {
 		if err := list(ctx, l); err != nil {
 			t.Fatal(err)
 		}

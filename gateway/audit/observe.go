@@ -80,16 +80,8 @@ func (o *observation) end(res *gateway.Result, err error) {
 		return
 	}
 	r := o.record()
-	r.Code, r.DurationUS = "OK", l.o.Now().Sub(o.start).Microseconds()
-	if res != nil {
-		r.ToolError, r.BytesOut = res.IsError, int64(len(res.Raw))
-	}
-	if e != nil {
-		r.Code, r.By, r.Cause = e.Code.String(), e.By, cause(e)
-		if d, ok := errors.AsType[ruled](e.Err); ok {
-			r.Rule = d.Rule()
-		}
-	}
+	r.DurationUS = l.o.Now().Sub(o.start).Microseconds()
+	r.outcome(res, e)
 	if r.By == "" || r.By != call.Via { // Else the door refused what it could not make a call of: there are no arguments.
 		l.payload(&r, call, res)
 	}
@@ -103,6 +95,20 @@ func (o *observation) end(res *gateway.Result, err error) {
 	}
 	if err := l.write(o.Context, l.entry(&r, wait), true); err != nil && !errors.Is(err, errInterrupted) {
 		l.o.Logger.Error("call was not recorded", slog.String("id", r.ID), slog.Any("error", err))
+	}
+}
+
+// outcome notes how a call ended.
+func (r *Record) outcome(res *gateway.Result, e *gateway.Error) {
+	r.Code = "OK"
+	if res != nil {
+		r.ToolError, r.BytesOut = res.IsError, int64(len(res.Raw))
+	}
+	if e != nil {
+		r.Code, r.By, r.Cause = e.Code.String(), e.By, cause(e)
+		if d, ok := errors.AsType[ruled](e.Err); ok {
+			r.Rule = d.Rule()
+		}
 	}
 }
 

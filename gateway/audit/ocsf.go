@@ -100,6 +100,16 @@ func ocsf(r *Exported) ([]byte, error) {
 	if user.UID == "" {
 		user.UID = r.Actor
 	}
+	e.classify(r, user)
+	b, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("OCSF event of record %d: %w", r.Seq, err)
+	}
+	return b, nil
+}
+
+// classify gives the event its class, with the members that the class has.
+func (e *ocsfEvent) classify(r *Exported, user ocsfUser) {
 	kind, _, _ := strings.Cut(r.Type, ".")
 	switch {
 	case r.Type == TypeCall || r.Type == TypeIntent || r.Type == TypeList:
@@ -126,11 +136,6 @@ func ocsf(r *Exported) ([]byte, error) {
 			e.Entity.Name = r.Type
 		}
 	}
-	b, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("OCSF event of record %d: %w", r.Seq, err)
-	}
-	return b, nil
 }
 
 func (e *ocsfEvent) class(class, activity int) {

@@ -102,7 +102,7 @@ func otlp(r *Exported) log.Record {
 
 // Close ends the exporter.
 func (s *OTLPSink) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) //nolint:forbidigo // An io.Closer gets none.
 	defer cancel()
 	return errors.Join(s.provider.Shutdown(ctx), s.exporter.Shutdown(ctx))
 }

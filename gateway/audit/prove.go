@@ -155,22 +155,9 @@ func (r *prover) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		level, n := tlog.SplitStoredHashIndex(index)
 		wants[i] = subtree{first: n << level, end: (n + 1) << level}
 	}
-	// The records that are no longer kept are there as the edge of their tree.
-	at := int64(0)
-	rest := uint64(r.start.seq) //nolint:gosec // not negative.
-	for _, h := range r.start.tree.edge {
-		level := bits.Len64(rest) - 1
-		rest &^= 1 << level
-		for i := range wants {
-			w := &wants[i]
-			switch {
-			case at >= w.first && at+(1<<level) <= w.end:
-				w.parts.join(level, h)
-			case at < w.end && w.first < at+(1<<level):
-				return nil, ErrRemoved
-			}
-		}
-		at += 1 << level
+	at, err := r.removed(wants)
+	if err != nil {
+		return nil, err
 	}
 	t := &tail{dir: r.dir}
 	defer t.close()
@@ -201,6 +188,27 @@ func (r *prover) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		out[i] = w.parts.root()
 	}
 	return out, nil
+}
+
+// removed gives the subtrees what is known of the records that are no longer
+// kept, the edge of their tree, and returns how many those are.
+func (r *prover) removed(wants []subtree) (at int64, err error) {
+	rest := uint64(r.start.seq) //nolint:gosec // not negative.
+	for _, h := range r.start.tree.edge {
+		level := bits.Len64(rest) - 1
+		rest &^= 1 << level
+		for i := range wants {
+			w := &wants[i]
+			switch {
+			case at >= w.first && at+(1<<level) <= w.end:
+				w.parts.join(level, h)
+			case at < w.end && w.first < at+(1<<level):
+				return 0, ErrRemoved
+			}
+		}
+		at += 1 << level
+	}
+	return at, nil
 }
 
 // String returns the proof as JSON.

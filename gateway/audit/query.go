@@ -66,16 +66,14 @@ func (x *Index) Query(ctx context.Context, q Query) (Page, error) {
 	if q.Oldest {
 		order = "ASC"
 	}
-	if q.Cursor != "" {
-		at, err := strconv.ParseInt(q.Cursor, 10, 64)
-		switch {
-		case err != nil || at < 1 || strconv.FormatInt(at, 10) != q.Cursor:
-			return Page{}, ErrCursor
-		case q.Oldest:
-			and("seq > ?", at)
-		default:
-			and("seq < ?", at)
-		}
+	at, err := q.after()
+	switch {
+	case err != nil:
+		return Page{}, err
+	case at > 0 && q.Oldest:
+		and("seq > ?", at)
+	case at > 0:
+		and("seq < ?", at)
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryMost)
 	defer cancel()
@@ -104,6 +102,18 @@ func (x *Index) Query(ctx context.Context, q Query) (Page, error) {
 		return Page{}, fmt.Errorf("query audit index: %w", err)
 	}
 	return page, nil
+}
+
+// after returns the record at which the page before ended, 0 for the first page.
+func (q *Query) after() (int64, error) {
+	if q.Cursor == "" {
+		return 0, nil
+	}
+	at, err := strconv.ParseInt(q.Cursor, 10, 64)
+	if err != nil || at < 1 || strconv.FormatInt(at, 10) != q.Cursor {
+		return 0, ErrCursor
+	}
+	return at, nil
 }
 
 // refresh waits until the index has taken in what the log has now, a moment at
@@ -164,7 +174,7 @@ func (l *Log) openIndex() {
 	if !l.o.Index {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background()) //nolint:forbidigo // It lives as long as the log.
 	index, err := OpenIndex(ctx, l.o.Dir)
 	if err != nil {
 		cancel()

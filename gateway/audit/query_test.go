@@ -81,11 +81,31 @@ func TestQuery(t *testing.T) {
 	records := readAll(t, dir)
 	some := records[20]
 	for _, f := range []Filter{
-		{}, {Who: "idp|user|alice"}, {Who: "A*e"}, {Who: "CI?"}, {Who: "idp|user|*"}, {Tenant: "acme"},
-		{What: "tool/demo/*"}, {What: "tool/demo/a[b]*"}, {What: "tool/demo/sp?te"}, {What: "*/e*o"}, {What: "key/7"}, {What: "none"},
-		{Types: []string{"call"}}, {Types: []string{"list", "key.create"}}, {Ops: []string{"list"}}, {Via: []string{"rest"}},
-		{Codes: []string{"PERMISSION_DENIED"}}, {By: "pol*"}, {Rule: "p, guest*"}, {Policy: "v7"}, {Trace: some.Trace}, {ID: some.ID},
-		{From: some.Time}, {Until: some.Time}, {From: some.Time, Until: some.Time.Add(5 * time.Millisecond)},
+		{},
+		{Who: "idp|user|alice"},
+		{Who: "A*e"},
+		{Who: "CI?"},
+		{Who: "idp|user|*"},
+		{Tenant: "acme"},
+		{What: "tool/demo/*"},
+		{What: "tool/demo/a[b]*"},
+		{What: "tool/demo/sp?te"},
+		{What: "*/e*o"},
+		{What: "key/7"},
+		{What: "none"},
+		{Types: []string{"call"}},
+		{Types: []string{"list", "key.create"}},
+		{Ops: []string{"list"}},
+		{Via: []string{"rest"}},
+		{Codes: []string{"PERMISSION_DENIED"}},
+		{By: "pol*"},
+		{Rule: "p, guest*"},
+		{Policy: "v7"},
+		{Trace: some.Trace},
+		{ID: some.ID},
+		{From: some.Time},
+		{Until: some.Time},
+		{From: some.Time, Until: some.Time.Add(5 * time.Millisecond)},
 		{Who: "Alice", Via: []string{"mcp"}, Codes: []string{"OK"}, From: some.Time},
 	} {
 		var want []int64
@@ -122,9 +142,15 @@ func TestQueryBounds(t *testing.T) {
 	l := mustOpen(t, Options{Dir: t.TempDir(), Index: true})
 	long := strings.Repeat("x", maxPattern+1)
 	for _, q := range []Query{
-		{Filter: Filter{Who: long}}, {Filter: Filter{What: strings.Repeat("*a", maxStars+1)}}, {Filter: Filter{Types: []string{long}}},
-		{Filter: Filter{Ops: make([]string, maxAny+1)}}, {Filter: Filter{From: time.Unix(2, 0), Until: time.Unix(1, 0)}},
-		{Cursor: "x"}, {Cursor: "-1"}, {Cursor: "01"}, {Cursor: "9223372036854775808"},
+		{Filter: Filter{Who: long}},
+		{Filter: Filter{What: strings.Repeat("*a", maxStars+1)}},
+		{Filter: Filter{Types: []string{long}}},
+		{Filter: Filter{Ops: make([]string, maxAny+1)}},
+		{Filter: Filter{From: time.Unix(2, 0), Until: time.Unix(1, 0)}},
+		{Cursor: "x"},
+		{Cursor: "-1"},
+		{Cursor: "01"},
+		{Cursor: "9223372036854775808"},
 	} {
 		if _, err := l.Query(t.Context(), q); err == nil {
 			t.Errorf("%.80s was accepted", fmt.Sprint(q))

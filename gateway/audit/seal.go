@@ -58,11 +58,7 @@ func (s *seal) extend(f *flush) error {
 	if s.file == nil {
 		return nil
 	}
-	last := int64(0)
-	if s.point != nil {
-		last = s.point.Seq
-	}
-	if s.at.seq > last && (f.force || s.at.seq-last >= pointRecords || time.Since(s.signed) >= pointEvery) {
+	if s.due(f.force) {
 		if err := s.sign(); err != nil {
 			return err
 		}
@@ -71,6 +67,15 @@ func (s *seal) extend(f *flush) error {
 		return s.save()
 	}
 	return nil
+}
+
+// due reports whether the records since the last checkpoint want one.
+func (s *seal) due(force bool) bool {
+	last := int64(0)
+	if s.point != nil {
+		last = s.point.Seq
+	}
+	return s.at.seq > last && (force || s.at.seq-last >= pointRecords || time.Since(s.signed) >= pointEvery)
 }
 
 // found signs the checkpoint of a log that has no record yet, so that one whose

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/trilith-gateway/trilith/gateway"

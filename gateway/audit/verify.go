@@ -267,18 +267,7 @@ func (v *verifier) records(s segment, last bool) error {
 		line, err := lines.next()
 		switch {
 		case err == nil:
-			r, err := v.at.check(line)
-			if err != nil {
-				return s.damage(lines.number, err.Error())
-			}
-			if v.at.seq == s.first {
-				v.begun = r.Time
-			}
-			if v.kind = r.Type; v.kind == TypeRetention {
-				v.gone = max(v.gone, r.Count)
-			}
-			v.at.tree.add(leaf(v.at.head))
-			if err := v.compare(last); err != nil {
+			if err := v.record(line, s.first, last); err != nil {
 				return s.blame(lines.number, err)
 			}
 		case errors.Is(err, io.EOF):
@@ -298,10 +287,25 @@ func (v *verifier) records(s segment, last bool) error {
 	}
 }
 
+// record checks the next record of a segment that begins with first.
+func (v *verifier) record(line []byte, first int64, last bool) error {
+	r, err := v.at.check(line)
+	if err != nil {
+		return err
+	}
+	if v.at.seq == first {
+		v.begun = r.Time
+	}
+	if v.kind = r.Type; v.kind == TypeRetention {
+		v.gone = max(v.gone, r.Count)
+	}
+	v.at.tree.add(leaf(v.at.head))
+	return v.compare(last)
+}
+
 // blame names a record for an error that is not yet a damage.
 func (s segment) blame(line int, err error) error {
-	var damage *Damage
-	if errors.As(err, &damage) {
+	if _, ok := errors.AsType[*Damage](err); ok {
 		return err
 	}
 	return s.damage(line, err.Error())

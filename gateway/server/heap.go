@@ -1,7 +1,6 @@
 package server
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -18,12 +17,9 @@ const maxPercent = 800
 
 // KeepHeap lets the garbage of the process grow to some 64 MiB before it is
 // collected, and beyond that to what is alive, as usual. It is for programs that
-// are a gateway and little else; where the environment has GOGC or GOMEMLIMIT it
-// does nothing. The function that it returns ends it.
+// are a gateway and little else, and whose operator has not set GOGC or
+// GOMEMLIMIT. The function that it returns ends it.
 func KeepHeap() (stop func()) {
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
-		return func() {}
-	}
 	k := new(heapKeeper)
 	k.adjust()
 	k.watch()
