@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,6 +74,7 @@ type Revocations struct {
 	bucket *state.Bucket[Revocation]
 	mirror *state.Mirror[Revocation]
 	list   atomic.Pointer[revoked]
+	build  sync.Mutex // held by rebuild, so that no list replaces a newer one
 }
 
 // revoked is the list at one moment, for lookups.
@@ -114,6 +116,8 @@ func (r *Revocations) follow(ctx context.Context, changed <-chan struct{}) {
 }
 
 func (r *Revocations) rebuild() {
+	r.build.Lock()
+	defer r.build.Unlock()
 	list := &revoked{
 		tokens: map[string]bool{}, sessions: map[[2]string]bool{}, principals: map[string]time.Time{}, changed: make(chan struct{}),
 	}
@@ -133,15 +137,19 @@ func (r *Revocations) rebuild() {
 }
 
 // Revoke adds a revocation, in place of an earlier one of the same token or
-// principal. When it returns nil it is durable; it is in force on every node
-// moments later. Revocations that may be forgotten are removed on the way.
+// principal. When it returns nil it is durable and in force on this node; on the
+// others it is moments later. Revocations that may be forgotten are removed on the way.
 func (r *Revocations) Revoke(ctx context.Context, v Revocation) error {
 	key, err := v.key()
 	if err != nil {
 		return err
 	}
-	if _, err := r.bucket.Put(ctx, key, v); err != nil {
+	revision, err := r.bucket.Put(ctx, key, v)
+	if err != nil {
 		return fmt.Errorf("revoke: %w", err)
+	}
+	if err := r.await(ctx, key, revision); err != nil {
+		return err
 	}
 	now := time.Now()
 	for _, e := range r.mirror.All() {
@@ -152,6 +160,22 @@ func (r *Revocations) Revoke(ctx context.Context, v Revocation) error {
 		}
 	}
 	return nil
+}
+
+// await waits until this node knows a revocation.
+func (r *Revocations) await(ctx context.Context, key string, revision uint64) error {
+	for {
+		changed := r.mirror.Changed()
+		if e, ok := r.mirror.Get(key); ok && e.Revision >= revision {
+			r.rebuild()
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("revoked, but not yet in force here: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // Restore removes the revocation of the same token or principal, if there is
