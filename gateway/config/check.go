@@ -163,23 +163,9 @@ func (r *report) checkClient(path string, o *OAuth) {
 		}
 	}
 	exclude(path, o.ClientSecret, o.PrivateKey)
+	r.checkUsers(path, o)
+	r.checkExchange(path, o)
 	idp := o.IdentityProvider
-	if o.Users {
-		if o.Assertion != "" || idp != nil || o.TokenExchange != nil || o.TokenURL != "" || o.DPoP == "always" {
-			r.add(path+".users", "users goes with none of assertion, identity_provider, token_exchange, token_url, dpop: always", "")
-		}
-		if o.Issuer == "" {
-			r.add(path+".issuer", "issuer is required with users", "the MCP server's word is not taken for where users consent")
-		}
-	}
-	if o.TokenExchange != nil {
-		if o.Assertion != "" || idp != nil {
-			r.add(path+".token_exchange", "token_exchange needs client_secret or private_key, not assertion or identity_provider", "")
-		}
-		if o.Issuer == "" && o.TokenURL == "" {
-			r.add(path+".issuer", "issuer or token_url is required with token_exchange", "the MCP server's word is not taken for who may see the tokens of callers")
-		}
-	}
 	if idp == nil {
 		if o.Assertion == "" && o.ClientSecret == "" && o.PrivateKey == "" && !o.Users {
 			r.add(path, "one of client_secret, private_key, assertion, identity_provider is required", "")
@@ -192,6 +178,30 @@ func (r *report) checkClient(path string, o *OAuth) {
 	}
 	if o.TokenURL != "" && o.Issuer == "" {
 		r.add(path+".issuer", "issuer is required with token_url and identity_provider", "the issuer is whom the assertion is for")
+	}
+}
+
+// checkUsers finds what does not go with credentials that users consent to.
+func (r *report) checkUsers(path string, o *OAuth) {
+	if o.Users {
+		if o.Assertion != "" || o.IdentityProvider != nil || o.TokenExchange != nil || o.TokenURL != "" || o.DPoP == "always" {
+			r.add(path+".users", "users goes with none of assertion, identity_provider, token_exchange, token_url, dpop: always", "")
+		}
+		if o.Issuer == "" {
+			r.add(path+".issuer", "issuer is required with users", "the MCP server's word is not taken for where users consent")
+		}
+	}
+}
+
+// checkExchange finds what does not go with tokens that are exchanged.
+func (r *report) checkExchange(path string, o *OAuth) {
+	if o.TokenExchange != nil {
+		if o.Assertion != "" || o.IdentityProvider != nil {
+			r.add(path+".token_exchange", "token_exchange needs client_secret or private_key, not assertion or identity_provider", "")
+		}
+		if o.Issuer == "" && o.TokenURL == "" {
+			r.add(path+".issuer", "issuer or token_url is required with token_exchange", "the MCP server's word is not taken for who may see the tokens of callers")
+		}
 	}
 }
 

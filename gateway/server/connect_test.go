@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -305,7 +306,7 @@ func TestConnect(t *testing.T) {
 	if err := kept.Forget(t.Context(), all[0].Owner); err != nil {
 		t.Fatal(err)
 	}
-	if err := kept.Forget(t.Context(), all[0].Owner); err != connect.ErrNotConnected {
+	if err := kept.Forget(t.Context(), all[0].Owner); !errors.Is(err, connect.ErrNotConnected) {
 		t.Errorf("forgotten twice: %v", err)
 	}
 	if got := call(alice, `{}`, ""); !strings.Contains(got, "connect the upstream first") {

@@ -60,12 +60,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	if cfg.Auth.Anonymous != nil {
 		door.Anonymous = principal("anonymous", cfg.Auth.Anonymous)
 	}
-	if s.options.Dev != nil {
-		door.Public = append(door.Public, "/grpc.reflection.")
-		if s.options.Dev.Conformance {
-			door.Anonymous = principal("anonymous", &config.Principal{Subject: "conformance", Roles: []string{"conformance"}})
-		}
-	}
+	s.options.Dev.open(&door)
 	if door.Auth == nil && door.Anonymous == nil && door.Certificates == nil {
 		return errors.New("nobody could pass: configure auth.issuers or auth.api_keys, or auth.anonymous on loopback, or try gateway dev")
 	}
@@ -75,6 +70,17 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	s.doorOptions = door
 	s.door, err = auth.NewDoor(door)
 	return err
+}
+
+// open lets in whom only the development mode does. A nil mode changes nothing.
+func (d *Dev) open(door *auth.DoorOptions) {
+	if d == nil {
+		return
+	}
+	door.Public = append(door.Public, "/grpc.reflection.")
+	if d.Conformance {
+		door.Anonymous = principal("anonymous", &config.Principal{Subject: "conformance", Roles: []string{"conformance"}})
+	}
 }
 
 // exchanges reports whether any source is called with tokens that are got for

@@ -196,11 +196,9 @@ func fitting(v *ast.Value) *gqlerror.Error {
 	}
 	json := v.Definition == nil || v.Definition.Name == scalarJSON
 	switch {
-	case v.Definition != nil && v.Definition.Name == scalarSafeInt && v.Kind != ast.Variable && v.Kind != ast.NullValue:
-		if _, ok := safeInt(v.Raw); v.Kind != ast.IntValue || !ok {
-			return invalidValue(v, "SafeInt is a number that JavaScript holds exactly")
-		}
-	case v.Kind == ast.IntValue && !json:
+	case unsafeInt(v):
+		return invalidValue(v, "SafeInt is a number that JavaScript holds exactly")
+	case v.Kind == ast.IntValue && !json && v.Definition.Name != scalarSafeInt:
 		if _, err := strconv.ParseInt(v.Raw, 10, 32); err != nil {
 			return invalidValue(v, "Int is a number of 32 bits")
 		}
@@ -213,6 +211,15 @@ func fitting(v *ast.Value) *gqlerror.Error {
 		}
 	}
 	return nil
+}
+
+// unsafeInt reports whether a literal stands for a SafeInt and is none.
+func unsafeInt(v *ast.Value) bool {
+	if v.Definition == nil || v.Definition.Name != scalarSafeInt || v.Kind == ast.Variable || v.Kind == ast.NullValue {
+		return false
+	}
+	_, ok := safeInt(v.Raw)
+	return v.Kind != ast.IntValue || !ok
 }
 
 func invalidValue(v *ast.Value, message string) *gqlerror.Error {

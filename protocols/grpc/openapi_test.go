@@ -227,8 +227,11 @@ func TestAdminOpenAPI(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{f, "GET", "/openapi.json", 200}, {f, "GET", "/admin/v1/openapi.json", 200}, {f, "POST", "/admin/v1/openapi.json", 405},
-		{none, "GET", "/openapi.json", 200}, {none, "GET", "/admin/v1/openapi.json", 404},
+		{f, "GET", "/openapi.json", 200},
+		{f, "GET", "/admin/v1/openapi.json", 200},
+		{f, "POST", "/admin/v1/openapi.json", 405},
+		{none, "GET", "/openapi.json", 200},
+		{none, "GET", "/admin/v1/openapi.json", 404},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), c.method, c.path, nil)
 		r.Header.Set("Who", "alice")

@@ -56,26 +56,33 @@ func (u *Upstream) setAuth() error {
 			return err
 		}
 	}
-	u.auth = o.Authorizer
-	if o.OAuth != nil {
-		t, err := newTokens(u, *o.OAuth)
-		if err != nil {
-			return err
-		}
-		u.auth = t
-		switch {
-		case o.OAuth.Exchange != nil:
-			u.each = newExchanger(t, u.by)
-		case o.OAuth.Users != nil:
-			u.each = &userTokens{own: t, users: o.OAuth.Users, name: o.Name}
-		}
-		if u.each != nil {
-			if o.MinSessions > 0 {
-				return errors.New("sessions for callers to come cannot be opened where each caller has credentials")
-			}
-			o.Sessions, u.auth = sessionsPrincipal, u.each
-		}
+	if u.auth = o.Authorizer; o.OAuth != nil {
+		return u.setTokens()
 	}
+	return nil
+}
+
+// setTokens makes the Authorizer that gets tokens: for the gateway itself, or
+// for each caller.
+func (u *Upstream) setTokens() error {
+	o := &u.o
+	t, err := newTokens(u, *o.OAuth)
+	if err != nil {
+		return err
+	}
+	u.auth = t
+	switch {
+	case o.OAuth.Exchange != nil:
+		u.each = newExchanger(t, u.by)
+	case o.OAuth.Users != nil:
+		u.each = &userTokens{own: t, users: o.OAuth.Users, name: o.Name}
+	default:
+		return nil
+	}
+	if o.MinSessions > 0 {
+		return errors.New("sessions for callers to come cannot be opened where each caller has credentials")
+	}
+	o.Sessions, u.auth = sessionsPrincipal, u.each
 	return nil
 }
 

@@ -117,13 +117,22 @@ func (o *OAuthOptions) contradiction(client *oauthClient) error {
 		return errors.New("with a token URL and an identity provider the issuer is needed, for which the assertion is")
 	case !validScopes(o.Scopes):
 		return errors.New("the scopes are not valid or too many")
-	case o.DPoP != dpopAuto && o.DPoP != dpopAlways && o.DPoP != dpopNever:
+	case !slices.Contains([]string{dpopAuto, dpopAlways, dpopNever}, o.DPoP):
 		return fmt.Errorf("dpop must be auto, always or never, not %q", o.DPoP)
 	case o.Exchange != nil:
 		return o.contradictedExchange()
-	case o.Users != nil && (o.Assertion != nil || o.IdentityProvider != nil || o.TokenURL != "" || o.DPoP == dpopAlways):
+	case o.Users != nil:
+		return o.contradictedUsers()
+	}
+	return nil
+}
+
+// contradictedUsers returns what of the options keeps users from consenting.
+func (o *OAuthOptions) contradictedUsers() error {
+	switch {
+	case o.Assertion != nil || o.IdentityProvider != nil || o.TokenURL != "" || o.DPoP == dpopAlways:
 		return errors.New("users' tokens go with neither an assertion nor an identity provider, a token URL or DPoP")
-	case o.Users != nil && o.Issuer == "":
+	case o.Issuer == "":
 		return errors.New("the issuer is needed at which users consent: the upstream's word is not taken for it")
 	}
 	return nil
