@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 )
 
 // These tests run programs of other makers against the door. They need the
