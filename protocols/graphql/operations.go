@@ -97,7 +97,8 @@ func (s *socket) caller(ctx context.Context) (*gateway.Principal, error) {
 	return p, err
 }
 
-// finish frees the id. It reports false where the client has already cancelled the operation.
+// finish frees the id. It reports false where the client has already cancelled the operation, or the connection ends:
+// then nothing more is told of it.
 func (s *socket) finish(id string, op *running) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +106,7 @@ func (s *socket) finish(id string, op *running) bool {
 		return false
 	}
 	delete(s.running, id)
-	return true
+	return !s.ended
 }
 
 // error answers an operation that was not executed.
