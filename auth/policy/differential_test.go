@@ -404,7 +404,7 @@ var everyWord = []string{"call", "read", "get", "complete", "subscribe", "list",
 // policies.
 func TestDifferential(t *testing.T) {
 	d := differential{T: t}
-	for seed := range uint64(10) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		d.csv = randomPolicy(r)
 		snap, listed := randomSnapshot(t, r)
@@ -422,7 +422,7 @@ func TestDifferential(t *testing.T) {
 			}
 		}
 	}
-	if d.decisions < 13_000 || d.allowed < d.decisions/20 || d.allowed > d.decisions*19/20 || d.conditional < 300 {
+	if d.decisions < 40_000 || d.allowed < d.decisions/20 || d.allowed > d.decisions*19/20 || d.conditional < 1000 {
 		t.Errorf("%d of %d decisions are to allow, %d by conditions: the test tests little", d.allowed, d.decisions, d.conditional)
 	}
 }

@@ -402,13 +402,13 @@ g, group:y, role:a
 func TestManyRules(t *testing.T) {
 	var csv strings.Builder
 	csv.WriteString(adminRules)
-	for i := range 24_000 {
+	for i := range 99_000 {
 		fmt.Fprintf(&csv, "p, group:team-%d, *, tool/source-%d/tool_%d, call, allow\n", i%5000, i%300, i)
 	}
 	s := newStore(t, StoreOptions{})
 	v := put(t, s, csv.String(), "group:team-1 call tool/source-1/tool_1 allow\n")
 	now, err := s.Load(t.Context())
-	if err != nil || now.Policy.Rules() != 24_001 || now.Version.SHA256 != v.SHA256 {
+	if err != nil || now.Policy.Rules() != 99_001 || now.Version.SHA256 != v.SHA256 {
 		t.Fatalf("%v", err)
 	}
 }
