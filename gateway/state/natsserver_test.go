@@ -11,9 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/nats-io/nats-server/v2/server"
 )
 
 // natsServer is a nats-server process with JetStream on a port of its own.
@@ -71,8 +68,7 @@ func (n *natsServer) stop(t *testing.T) {
 	n.cmd = nil
 }
 
-// startCluster runs n servers of the embedded version, listening as external ones do, and returns their addresses.
-// More than one form a cluster.
+// startCluster runs n servers in processes of their own and returns their addresses. More than one form a cluster.
 func startCluster(t *testing.T, n int) string {
 	t.Helper()
 	routes := make([]*url.URL, n)
@@ -82,29 +78,19 @@ func startCluster(t *testing.T, n int) string {
 		routes[i] = &url.URL{Scheme: "nats", Host: l.Addr().String()}
 		must(t, l.Close())
 	}
-	var urls []string
-	for i := range n {
-		o := &server.Options{
-			ServerName: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: -1,
-			JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-		}
+	var all, urls []string
+	for _, r := range routes {
+		all = append(all, r.String())
+	}
+	for i, r := range routes {
+		node := &natsServer{dir: t.TempDir(), port: "-1"}
+		node.args = []string{"-js", "-sd", node.dir, "-n", "n" + strconv.Itoa(i)}
 		if n > 1 {
-			port, err := strconv.Atoi(routes[i].Port())
-			must(t, err)
-			o.Cluster = server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}
-			o.Routes = routes
+			node.args = append(node.args, "--cluster_name", "c", "--cluster", r.String(), "--routes", strings.Join(all, ","))
 		}
-		srv, err := server.NewServer(o)
-		must(t, err)
-		go srv.Start()
-		t.Cleanup(func() {
-			srv.Shutdown()
-			srv.WaitForShutdown()
-		})
-		if !srv.ReadyForConnections(10 * time.Second) {
-			t.Fatal("server does not start")
-		}
-		urls = append(urls, srv.ClientURL())
+		node.start(t)
+		t.Cleanup(func() { node.stop(t) })
+		urls = append(urls, node.url)
 	}
 	return strings.Join(urls, ",")
 }

@@ -26,20 +26,13 @@ type mode struct {
 	open func(t *testing.T) Options
 }
 
-// modes returns the ways. The servers of a cluster run in the test's process and
-// have a data race of their own (nats-server 2.15.2, batchStagedDiff.commit with
-// applyStreamMsgOp), so that one is left to make external, which runs the suite
-// without the race detector.
 func modes() []mode {
-	all := []mode{
+	return []mode{
 		{"memory", func(*testing.T) Options { return Options{Name: "a"} }},
 		{"disk", func(t *testing.T) Options { return Options{Name: "a", Dir: t.TempDir()} }},
 		{"external", func(t *testing.T) Options { return Options{Name: "a", URL: startNATS(t).url} }},
+		{"cluster", func(t *testing.T) Options { return Options{Name: "a", URL: startCluster(t, 3), Replicas: 3} }},
 	}
-	if !raceDetector {
-		all = append(all, mode{"cluster", func(t *testing.T) Options { return Options{Name: "a", URL: startCluster(t, 3), Replicas: 3} }})
-	}
-	return all
 }
 
 func open(t *testing.T, o Options) *State {
