@@ -19,5 +19,3 @@ func serverBinary() (string, error) {
 	}
 	return path, nil
 }
-
-func removeServerBinary() {}

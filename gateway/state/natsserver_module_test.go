@@ -1,5 +1,3 @@
-//go:build !external
-
 package state
 
 import (
@@ -10,12 +8,12 @@ import (
 	"sync"
 )
 
-// serverDir is where serverBinary builds; "" until it has.
+// serverDir is where moduleBinary builds; "" until it has.
 var serverDir string
 
-// serverBinary is a nats-server built from the module that go.mod pins, so
+// moduleBinary is a nats-server built from the module that go.mod pins, so
 // that the plain tests need nothing but Go.
-var serverBinary = sync.OnceValues(func() (string, error) {
+var moduleBinary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "nats-server-")
 	if err != nil {
 		return "", err

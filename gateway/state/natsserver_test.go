@@ -15,11 +15,12 @@ import (
 
 // natsServer is a nats-server process with JetStream on a port of its own.
 type natsServer struct {
-	url  string
-	dir  string
-	port string
-	args []string
-	cmd  *exec.Cmd
+	binary func() (string, error) // which server; nil is serverBinary
+	url    string
+	dir    string
+	port   string
+	args   []string
+	cmd    *exec.Cmd
 }
 
 // startNATS runs a server until the end of the test, with JetStream unless args say otherwise.
@@ -37,7 +38,10 @@ func startNATS(t *testing.T, args ...string) *natsServer {
 // start runs the server; after a stop it comes back with the same port and data.
 func (n *natsServer) start(t *testing.T) {
 	t.Helper()
-	path, err := serverBinary()
+	if n.binary == nil {
+		n.binary = serverBinary
+	}
+	path, err := n.binary()
 	must(t, err)
 	ports := t.TempDir()
 	n.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path,
@@ -83,7 +87,7 @@ func startCluster(t *testing.T, n int) string {
 		all = append(all, r.String())
 	}
 	for i, r := range routes {
-		node := &natsServer{dir: t.TempDir(), port: "-1"}
+		node := &natsServer{dir: t.TempDir(), port: "-1", binary: moduleBinary} // Replicas need a newer server than Debian's.
 		node.args = []string{"-js", "-sd", node.dir, "-n", "n" + strconv.Itoa(i)}
 		if n > 1 {
 			node.args = append(node.args, "--cluster_name", "c", "--cluster", r.String(), "--routes", strings.Join(all, ","))
