@@ -17,6 +17,9 @@ type Catalog struct {
 	Resources []*Resource
 	Templates []*Template
 	Prompts   []*Prompt
+
+	// Notes say what of the source is not among them, or not as the source has it.
+	Notes []Note
 }
 
 // A Watcher is an [Upstream] that says what it offers. Watch yields the
@@ -49,12 +52,22 @@ type source struct {
 	offered Catalog // as the source said it
 	options Options
 	clashed bool // some of it is left out because another source has the name
+	notes   []Note
 }
 
 // Options say how a source's capabilities enter the registry.
 type Options struct {
 	Prefix string   // put before the names of tools and prompts, such as "demo."; "" for none
 	Tags   []string // given to every capability
+
+	// Keep reports whether a capability, as the source says it, is registered at
+	// all; nil keeps everything. Overrides replace what the source says, by origin.
+	Keep      func(*Capability) bool
+	Overrides map[string]Override
+
+	// MaxTools is how many tools the source may register; with more, it registers
+	// none and says so. 0 sets no bound.
+	MaxTools int
 
 	// Admin says that the source's tools administer the gateway. The policy knows
 	// each by its area, what stands before the first dot of its name:
@@ -89,7 +102,7 @@ func (r *Registry) Attach(name string, up Upstream, c Catalog, o Options) error 
 		next = map[string]*source{}
 	}
 	a := attachment{name: name, options: o, taken: owners(next, name)}
-	next[name] = &source{Catalog: a.register(c), up: up, offered: c, options: o, clashed: a.clashed}
+	next[name] = &source{Catalog: a.register(c), up: up, offered: c, options: o, clashed: a.clashed, notes: a.notes}
 	r.publish(next)
 	return errors.Join(a.problems...)
 }
@@ -193,7 +206,7 @@ func readmit(sources map[string]*source) {
 		a := attachment{name: name, options: s.options, taken: owners(sources, name)}
 		again := *s
 		again.Catalog = a.register(s.offered)
-		again.clashed = a.clashed
+		again.clashed, again.notes = a.clashed, a.notes
 		sources[name] = &again
 	}
 }
@@ -260,4 +273,16 @@ func (r *Registry) Sources() iter.Seq2[string, error] {
 			}
 		}
 	}
+}
+
+// Notes returns what of the named source is not registered, or not as the
+// source has it: what its upstream said of it, then what the options did. There
+// are at most 10,000. The caller must not change them.
+func (r *Registry) Notes(name string) []Note {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.sources[name]; s != nil {
+		return s.notes
+	}
+	return nil
 }

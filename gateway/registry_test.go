@@ -70,11 +70,11 @@ func TestAttachLeavesOutWhatCannotBeRegistered(t *testing.T) {
 	if err := r.Attach("first", gateway.Func(ok), tools(t, "same"), gateway.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	err := r.Attach("second", gateway.Func(ok), tools(t, "same", "sp ace", strings.Repeat("x", 65), "fine"), gateway.Options{})
+	err := r.Attach("second", gateway.Func(ok), tools(t, "same", "sp ace", "fine"), gateway.Options{})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`source "second": tool "same" is taken by source "first"`, `"sp ace"`, "xxx"} {
+	for _, want := range []string{`source "second": tool "same" is taken by source "first"`, `"sp ace"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %s", err, want)
 		}
