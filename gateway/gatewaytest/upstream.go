@@ -30,8 +30,9 @@ const source = "suite"
 // closes the upstream where it is an io.Closer.
 //
 // An upstream whose protocol cannot carry something says so with Unimplemented
-// where the suite subscribes and completes; everything else it must do.
-func TestUpstream(t *testing.T, open func(t *testing.T) gateway.Upstream) {
+// where the suite subscribes and completes; what else it cannot carry is named
+// in lacks, and everything else it must do.
+func TestUpstream(t *testing.T, open func(t *testing.T) gateway.Upstream, lacks ...Lack) {
 	t.Helper()
 	for _, tt := range []struct {
 		name string
@@ -51,16 +52,57 @@ func TestUpstream(t *testing.T, open func(t *testing.T) gateway.Upstream) {
 		{"Changes", testChanges},
 		{"Subscribe", testSubscribe},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.run(t, connect(t, open(t))) })
+		t.Run(tt.name, func(t *testing.T) {
+			r := connect(t, open(t))
+			r.lacks = lacks
+			tt.run(t, r)
+		})
 	}
 	t.Run("Close", func(t *testing.T) { testClose(t, open) })
 }
 
+// A Lack is something of MCP that another protocol has no form for.
+type Lack uint8
+
+// What a protocol may lack.
+const (
+	// Prompts: none are offered.
+	LacksPrompts Lack = iota + 1
+	// Resources: none are offered under the URIs of the fixture.
+	LacksResources
+	// Results as they are: a tool answers with one value, which arrives as
+	// structured content, or as text where it is text. A text may be the member
+	// "text" of an object, and that of an error may have more around it.
+	LacksContent
+	// Refusals: the tool [ToolRefuse] fails in a way of the protocol's own.
+	LacksRefusals
+	// Numbers of progress: a report has a message that holds that of the fixture.
+	LacksTotals
+)
+
 // A road is a gateway with the upstream under test as its only source.
 type road struct {
-	up  gateway.Upstream
-	reg *gateway.Registry
-	gw  *gateway.Gateway
+	up    gateway.Upstream
+	reg   *gateway.Registry
+	gw    *gateway.Gateway
+	lacks []Lack
+}
+
+func (r *road) has(what Lack) bool { return !slices.Contains(r.lacks, what) }
+
+// said returns the text that a tool answered with.
+func (r *road) said(t *testing.T, p gateway.Parts) string {
+	t.Helper()
+	if !r.has(LacksContent) && len(p.Structured) > 0 {
+		var value struct {
+			Text string `json:"text"`
+		}
+		if err := json.Unmarshal(p.Structured, &value); err != nil {
+			t.Fatalf("%v in %s", err, p.Structured)
+		}
+		return value.Text
+	}
+	return textOf(t, p.Content)
 }
 
 // connect attaches the upstream and waits for its catalog. It is detached, and
@@ -186,11 +228,14 @@ func testCatalog(t *testing.T, r *road) {
 			t.Errorf("tool %s: input schema is not the fixture's: %s", ToolEcho, echo.Input.JSON())
 		}
 	}
-	if note := s.Resource(ResourceNote); note == nil || note.MIMEType != "text/plain" {
+	if note := s.Resource(ResourceNote); r.has(LacksResources) && (note == nil || note.MIMEType != "text/plain") {
 		t.Errorf("resource %s: %+v", ResourceNote, note)
 	}
-	if s.Template(TemplateItem) == nil {
+	if r.has(LacksResources) && s.Template(TemplateItem) == nil {
 		t.Errorf("template %s is missing", TemplateItem)
+	}
+	if !r.has(LacksPrompts) {
+		return
 	}
 	if p := s.Prompt(source + "." + PromptGreet); p == nil || len(p.Arguments) != 1 || !p.Arguments[0].Required {
 		t.Errorf("prompt %s: %+v", PromptGreet, p)
@@ -203,7 +248,7 @@ func testCall(t *testing.T, r *road) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := textOf(t, r.parts(t, tool(ToolEcho, string(args))).Content); got != said {
+	if got := r.said(t, r.parts(t, tool(ToolEcho, string(args)))); got != said {
 		t.Errorf("echo: %q", got)
 	}
 	p := r.parts(t, tool(ToolAdd, `{"a":9007199254740992,"b":1}`))
@@ -214,7 +259,7 @@ func testCall(t *testing.T, r *road) {
 		t.Errorf("add: %s, %v", p.Structured, err)
 	}
 	big := strings.Repeat("x", 1<<20)
-	if got := textOf(t, r.parts(t, tool(ToolEcho, `{"text":"`+big+`"}`)).Content); got != big {
+	if got := r.said(t, r.parts(t, tool(ToolEcho, `{"text":"`+big+`"}`))); got != big {
 		t.Errorf("echo of 1 MiB: %d bytes", len(got))
 	}
 }
@@ -231,18 +276,22 @@ func testExact(t *testing.T, r *road) {
 	if string(got.Structured) != string(want.Structured) {
 		t.Errorf("structured content %s\nwant %s", got.Structured, want.Structured)
 	}
-	if !slices.EqualFunc(got.Content, want.Content, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+	if r.has(LacksContent) && !slices.EqualFunc(got.Content, want.Content, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
 		t.Errorf("content %s\nwant %s", got.Content, want.Content)
 	}
 }
 
 func testFailures(t *testing.T, r *road) {
 	p := r.parts(t, tool(ToolFail, `{}`))
-	if !p.IsError || textOf(t, p.Content) != FailText {
+	if text := textOf(t, p.Content); !p.IsError || text != FailText && (r.has(LacksContent) || !strings.Contains(text, FailText)) {
 		t.Errorf("a tool error: isError %v, %s", p.IsError, p.Content)
 	}
-	_, err := r.do(t, tool(ToolRefuse, `{}`))
-	if err == nil || err.Code != gateway.FailedPrecondition || !strings.Contains(err.Msg, RefuseText) {
+	res, err := r.do(t, tool(ToolRefuse, `{}`))
+	if !r.has(LacksRefusals) {
+		if err == nil && !res.IsError {
+			t.Errorf("a refusal: %s", res.Raw)
+		}
+	} else if err == nil || err.Code != gateway.FailedPrecondition || !strings.Contains(err.Msg, RefuseText) {
 		t.Errorf("a refusal: %v", err)
 	}
 	if _, err := r.do(t, tool(ToolEcho, `{}`)); err == nil || err.Code != gateway.InvalidArgument {
@@ -264,16 +313,22 @@ func testProgress(t *testing.T, r *road) {
 		}
 		steps = append(steps, p)
 	}
-	if got := textOf(t, r.parts(t, call).Content); got != fmt.Sprint(to) {
+	if got := textOf(t, r.parts(t, call).Content); !strings.Contains(got, fmt.Sprint(to)) || r.has(LacksTotals) && got != fmt.Sprint(to) {
 		t.Errorf("count: %q", got)
 	}
 	mu.Lock()
 	defer mu.Unlock()
 	returned = true
-	if len(steps) != to {
+	if len(steps) < to || r.has(LacksTotals) && len(steps) != to {
 		t.Fatalf("%d reports, want %d", len(steps), to)
 	}
-	for i, p := range steps {
+	for i, p := range steps[:to] {
+		if !r.has(LacksTotals) {
+			if step := fmt.Sprintf("step %d", i+1); !strings.Contains(p.Message, step) {
+				t.Fatalf("report %d is %+v, want %q", i, p, step)
+			}
+			continue
+		}
 		want := gateway.Progress{Progress: json.Number(fmt.Sprint(i + 1)), Total: json.Number(fmt.Sprint(to)), Message: fmt.Sprintf("step %d", i+1)}
 		if p != want {
 			t.Fatalf("report %d is %+v, want %+v", i, p, want)
@@ -338,6 +393,9 @@ func testDeadline(t *testing.T, r *road) {
 }
 
 func testRead(t *testing.T, r *road) {
+	if !r.has(LacksResources) {
+		return
+	}
 	for uri, want := range map[string]string{ResourceNote: NoteText, "fixture://item/7": "item 7"} {
 		p := r.parts(t, &gateway.Call{Op: gateway.OpRead, Name: uri})
 		if len(p.Contents) != 1 || textOf(t, p.Contents) != want {
@@ -347,6 +405,9 @@ func testRead(t *testing.T, r *road) {
 }
 
 func testPrompt(t *testing.T, r *road) {
+	if !r.has(LacksPrompts) {
+		return
+	}
 	p := r.parts(t, &gateway.Call{Op: gateway.OpGet, Name: source + "." + PromptGreet, Args: json.RawMessage(`{"name":"Ada"}`)})
 	var m struct {
 		Role    string `json:"role"`
@@ -441,12 +502,15 @@ func testChanges(t *testing.T, r *road) {
 	if after := r.reg.Snapshot(); len(after.Tools) != len(before.Tools)+1 {
 		t.Errorf("%d tools, were %d", len(after.Tools), len(before.Tools))
 	}
-	if got := textOf(t, r.parts(t, tool(ToolGrown, `{}`)).Content); got != "yes" {
+	if got := r.said(t, r.parts(t, tool(ToolGrown, `{}`))); got != "yes" {
 		t.Errorf("the new tool: %q", got)
 	}
 }
 
 func testSubscribe(t *testing.T, r *road) {
+	if !r.has(LacksResources) {
+		return
+	}
 	const followers = 3
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
