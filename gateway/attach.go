@@ -27,7 +27,7 @@ type attachment struct {
 
 	overridden map[string]bool // origins that an override was for
 
-	clashed  bool // one of the problems is that another source has a name
+	clashed bool // one of the problems is that another source has a name
 }
 
 func (a *attachment) register(c Catalog) Catalog {

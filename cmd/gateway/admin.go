@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -171,33 +169,6 @@ func newRevoke(a *app) *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("principal", "token")
 	cmd.MarkFlagsOneRequired("principal", "token")
 	cmd.MarkFlagsRequiredTogether("token", "issuer")
-	return cmd
-}
-
-func newSources(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "sources", Short: "See where capabilities come from"}
-	cmd.AddCommand(&cobra.Command{
-		Use: "list", Short: "List the sources, and what each offers", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var res adminv1.ListSourcesResponse
-			raw, err := a.administer(cmd.Context(), http.MethodGet, "sources", nil, nil, &res)
-			if err != nil {
-				return err
-			}
-			var rows [][]string
-			for _, s := range res.GetSources() {
-				state := "available"
-				if !s.GetAvailable() {
-					state = "away"
-				}
-				rows = append(rows, []string{
-					s.GetName(), state, fmt.Sprint(s.GetTools()), fmt.Sprint(s.GetResources()), fmt.Sprint(s.GetPrompts()), fmt.Sprint(s.GetQuarantined()),
-					strings.Join(slices.DeleteFunc(append([]string{s.GetProblem()}, s.GetHidden()...), func(p string) bool { return p == "" }), ", "),
-				})
-			}
-			return a.answer(raw, []string{"NAME", "STATE", "TOOLS", "RESOURCES", "PROMPTS", "QUARANTINED", "PROBLEM"}, rows)
-		},
-	})
 	return cmd
 }
 

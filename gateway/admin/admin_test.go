@@ -111,3 +111,29 @@ func TestSources(t *testing.T) {
 		t.Errorf("sessions that are not administered: %s", got)
 	}
 }
+
+func TestImportNotes(t *testing.T) {
+	r := new(gateway.Registry)
+	never := gateway.Func(func(context.Context, *gateway.Call) (*gateway.Result, error) { return nil, context.Canceled })
+	notes := []gateway.Note{
+		{Subject: "GET /a", Change: gateway.NoteSkipped, Reason: "no schema"},
+		{Subject: "GET /b\xff", Change: gateway.NoteApproximated, Reason: strings.Repeat("x", 2000)},
+		{Subject: "GET /c", Change: gateway.NoteSkipped, Reason: "no schema"},
+	}
+	if err := r.Attach("api", never, gateway.Catalog{Notes: notes}, gateway.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, admin.Options{Registry: r})
+	for _, tt := range []struct{ req, want string }{
+		{`{"source":"api","pageSize":1}`, `{"notes":[{"subject":"GET /a","change":"skipped","reason":"no schema"}],"nextPageToken":"1","total":3}`},
+		{`{"source":"api","pageSize":1,"pageToken":"1"}`, `{"notes":[{"subject":"GET /b","change":"approximated","reason":"` + strings.Repeat("x", 1000) + `"}],"nextPageToken":"2","total":3}`},
+		{`{"source":"api","change":"skipped","pageToken":"1"}`, `{"notes":[{"subject":"GET /c","change":"skipped","reason":"no schema"}],"total":2}`},
+		{`{"source":"api","change":"lost"}`, "INVALID_ARGUMENT a change is skipped, renamed or approximated"},
+		{`{"source":"api","pageToken":"-1"}`, "INVALID_ARGUMENT the page token is none that a page gave"},
+		{`{"source":"ipa"}`, "NOT_FOUND there is no such source"},
+	} {
+		if got := d.ask("sources.ListImportNotes", tt.req); got != tt.want {
+			t.Errorf("%s\n got %s\nwant %s", tt.req, got, tt.want)
+		}
+	}
+}

@@ -3,13 +3,19 @@ package admin
 import (
 	"context"
 	"math"
+	"strconv"
+	"strings"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
 func (s *service) sourceMethods() []method {
-	return []method{inspect("SourceService", "ListSources", s.listSources)}
+	const service = "SourceService"
+	return []method{
+		inspect(service, "ListSources", s.listSources),
+		inspect(service, "ListImportNotes", s.listImportNotes),
+	}
 }
 
 func (s *service) listSources(context.Context, *gateway.Call, *adminv1.ListSourcesRequest) (*adminv1.ListSourcesResponse, error) {
@@ -46,4 +52,58 @@ func (s *service) listSources(context.Context, *gateway.Call, *adminv1.ListSourc
 		count(&p.Capability, func(x *adminv1.Source) *int32 { return &x.Prompts })
 	}
 	return res, nil
+}
+
+// maxNoteText bounds what is shown of the subject and of the reason of a note,
+// in bytes.
+const maxNoteText = 1000
+
+func (s *service) listImportNotes(_ context.Context, _ *gateway.Call, req *adminv1.ListImportNotesRequest) (*adminv1.ListImportNotesResponse, error) {
+	change := gateway.NoteChange(req.GetChange())
+	switch change {
+	case "", gateway.NoteSkipped, gateway.NoteRenamed, gateway.NoteApproximated:
+	default:
+		return nil, invalid("a change is skipped, renamed or approximated")
+	}
+	if !s.hasSource(req.GetSource()) {
+		return nil, &gateway.Error{Code: gateway.NotFound, By: by, Msg: "there is no such source"}
+	}
+	from := 0
+	if t := req.GetPageToken(); t != "" {
+		var err error
+		if from, err = strconv.Atoi(t); err != nil || from < 0 {
+			return nil, invalid("the page token is none that a page gave")
+		}
+	}
+	res := &adminv1.ListImportNotesResponse{}
+	size := pageSize(req.GetPageSize(), 100, 1000)
+	for _, n := range s.Registry.Notes(req.GetSource()) {
+		if change != "" && n.Change != change {
+			continue
+		}
+		if i := int(res.GetTotal()); i >= from && i < from+size {
+			res.Notes = append(res.Notes, &adminv1.ImportNote{
+				Subject: noteText(n.Subject), Change: string(n.Change), Reason: noteText(n.Reason),
+			})
+		}
+		res.Total++
+	}
+	if next := from + size; next < int(res.GetTotal()) {
+		res.NextPageToken = strconv.Itoa(next)
+	}
+	return res, nil
+}
+
+func (s *service) hasSource(name string) bool {
+	for have := range s.Registry.Sources() {
+		if have == name {
+			return true
+		}
+	}
+	return false
+}
+
+// noteText is what messages can have of a text that a source may have written.
+func noteText(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxNoteText)], "")
 }

@@ -99,6 +99,10 @@ func (r *report) checkSources(sources []Source) {
 	for i, s := range sources {
 		path := fmt.Sprintf("sources[%d]", i)
 		r.distinct(names, s.Name, i, path, "name")
+		overridden := map[string]int{}
+		for j, o := range s.Overrides {
+			r.distinct(overridden, o.Of, j, fmt.Sprintf("%s.overrides[%d]", path, j), "of")
+		}
 		if s.MCP == nil {
 			continue
 		}

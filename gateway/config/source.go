@@ -18,6 +18,21 @@ type Source struct {
 	// Tags of everything that this source offers, by which toolsets select.
 	Tags []string `yaml:"tags" format:"name" max:"16"`
 
+	// Which of its tools, prompts and resources to take, as patterns over the
+	// names that the source itself gives to tools and prompts and the URIs of
+	// resources; patterns are those of toolsets. By default all.
+	Include []string `yaml:"include" format:"pattern" max:"1000"`
+
+	// Which not to take, of those that `include` takes.
+	Exclude []string `yaml:"exclude" format:"pattern" max:"1000"`
+
+	// Most tools that the source may have. With more it has none, and says so.
+	MaxTools int `yaml:"max_tools" default:"2000" min:"1" max:"100000"`
+
+	// What to say of single tools, prompts and resources instead of what the
+	// source says of them. Policies know them by what the source calls them.
+	Overrides []Override `yaml:"overrides" max:"10000"`
+
 	// What becomes of tools, resources and prompts whose definitions nobody has
 	// approved, because they are new or are not what they were: `require` keeps
 	// them back until an administrator approves them, `warn` offers them and
@@ -29,6 +44,34 @@ type Source struct {
 
 	// The built-in demonstration tools.
 	Demo bool `yaml:"demo" oneof:"kind"`
+}
+
+// Override is what to say of one tool, prompt or resource. What is not set stays
+// as the source says it.
+type Override struct {
+	// What the source calls it: its name, or its URI or URI template.
+	Of string `yaml:"of" format:"not-empty" required:"true"`
+
+	// Name of the tool or prompt, behind the prefix.
+	Name string `yaml:"name" format:"not-empty"`
+
+	// Title for people.
+	Title string `yaml:"title"`
+
+	// Description for people and models.
+	Description string `yaml:"description"`
+
+	// Tags in addition to those of the source.
+	Tags []string `yaml:"tags" format:"name" max:"16"`
+
+	// Whether the tool only reads: `yes`, `no`, or as the source says.
+	ReadOnly string `yaml:"read_only" default:"source" enum:"source yes no"`
+
+	// Whether the tool can destroy what is there.
+	Destructive string `yaml:"destructive" default:"source" enum:"source yes no"`
+
+	// Whether calling the tool twice with the same arguments is as good as once.
+	Idempotent string `yaml:"idempotent" default:"source" enum:"source yes no"`
 }
 
 // MCP says how an MCP server is reached: by URL, or as a program that the

@@ -18,6 +18,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/demo"
 	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/gateway/pin"
+	"github.com/trilith-gateway/trilith/gateway/toolset"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -94,9 +95,9 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
-		o := gateway.Options{Tags: c.Tags}
-		if c.Prefix {
-			o.Prefix = c.Name + "."
+		o, err := sourceOptions(c)
+		if err != nil {
+			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
 		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), guard.Deadline(up, cfg.Limits.CallTimeout)), o)
 		r.secrets = have.digest()
@@ -111,6 +112,48 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		}
 	}
 	return next, nil
+}
+
+// sourceOptions says how the capabilities of a source enter the registry. They
+// are the same for every kind.
+func sourceOptions(c config.Source) (gateway.Options, error) {
+	o := gateway.Options{Tags: c.Tags, MaxTools: c.MaxTools}
+	if c.Prefix {
+		o.Prefix = c.Name + "."
+	}
+	include, err := toolset.NewPatterns(c.Include...)
+	if err != nil {
+		return o, fmt.Errorf("include: %w", err)
+	}
+	exclude, err := toolset.NewPatterns(c.Exclude...)
+	if err != nil {
+		return o, fmt.Errorf("exclude: %w", err)
+	}
+	if !include.Empty() || !exclude.Empty() {
+		o.Keep = func(c *gateway.Capability) bool {
+			return (include.Empty() || include.Match(c.Origin)) && !exclude.Match(c.Origin)
+		}
+	}
+	if len(c.Overrides) > 0 {
+		o.Overrides = map[string]gateway.Override{}
+	}
+	for _, v := range c.Overrides {
+		o.Overrides[v.Of] = gateway.Override{
+			Name: v.Name, Title: v.Title, Description: v.Description, Tags: v.Tags,
+			ReadOnly: hint(v.ReadOnly), Destructive: hint(v.Destructive), Idempotent: hint(v.Idempotent),
+		}
+	}
+	return o, nil
+}
+
+// hint returns what the configuration says of a tool, or nil where it leaves
+// that to the source.
+func hint(text string) *bool {
+	if text != "yes" && text != "no" {
+		return nil
+	}
+	yes := text == "yes"
+	return &yes
 }
 
 func newRunning(c config.Source, up gateway.Upstream, o gateway.Options) *running {

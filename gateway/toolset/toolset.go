@@ -42,7 +42,7 @@ type Options struct {
 // safe for concurrent use.
 type Toolset struct {
 	name                      string
-	tools, resources, prompts patterns
+	tools, resources, prompts Patterns
 	tags, sources             []string
 }
 
@@ -54,15 +54,12 @@ func New(o Options) (*Toolset, error) {
 	t := &Toolset{name: o.Name, tags: slices.Clone(o.Tags), sources: slices.Clone(o.Sources)}
 	var problems []error
 	for _, s := range []struct {
-		into *patterns
+		into *Patterns
 		all  []string
 	}{{&t.tools, o.Tools}, {&t.resources, o.Resources}, {&t.prompts, o.Prompts}} {
-		for _, text := range s.all {
-			if text == "" || !doublestar.ValidatePattern(text) {
-				problems = append(problems, fmt.Errorf("toolset %q: malformed pattern %q", o.Name, text))
-				continue
-			}
-			s.into.add(text)
+		var err error
+		if *s.into, err = NewPatterns(s.all...); err != nil {
+			problems = append(problems, fmt.Errorf("toolset %q: %w", o.Name, err))
 		}
 	}
 	return t, errors.Join(problems...)
@@ -93,17 +90,18 @@ func (t *Toolset) Selects(c *gateway.Capability) bool {
 	}
 	switch c.Kind {
 	case gateway.KindTool:
-		return t.tools.match(c.Name)
+		return t.tools.Match(c.Name)
 	case gateway.KindPrompt:
-		return t.prompts.match(c.Name)
+		return t.prompts.Match(c.Name)
 	case gateway.KindResource, gateway.KindTemplate:
-		return t.resources.match(c.Origin)
+		return t.resources.Match(c.Origin)
 	}
 	return false
 }
 
-// patterns are those of one selector.
-type patterns struct {
+// Patterns match names and URIs, as those of [Options] do. The zero Patterns
+// match nothing. They are immutable and safe for concurrent use.
+type Patterns struct {
 	exact map[string]bool
 	globs []glob
 }
@@ -111,7 +109,21 @@ type patterns struct {
 // A glob is a pattern with what every text that matches begins with.
 type glob struct{ text, prefix string }
 
-func (p *patterns) add(text string) {
+// NewPatterns returns the patterns, or an error that names every malformed one.
+func NewPatterns(all ...string) (Patterns, error) {
+	var p Patterns
+	var problems []error
+	for _, text := range all {
+		if text == "" || !doublestar.ValidatePattern(text) {
+			problems = append(problems, fmt.Errorf("malformed pattern %q", text))
+			continue
+		}
+		p.add(text)
+	}
+	return p, errors.Join(problems...)
+}
+
+func (p *Patterns) add(text string) {
 	if i := strings.IndexAny(text, `*?[{\`); i >= 0 {
 		// What comes before /** matches also without the slash.
 		p.globs = append(p.globs, glob{text, strings.TrimSuffix(text[:i], "/")})
@@ -123,7 +135,11 @@ func (p *patterns) add(text string) {
 	p.exact[text] = true
 }
 
-func (p *patterns) match(text string) bool {
+// Empty reports whether there are no patterns.
+func (p *Patterns) Empty() bool { return len(p.exact) == 0 && len(p.globs) == 0 }
+
+// Match reports whether the text matches any of the patterns.
+func (p *Patterns) Match(text string) bool {
 	return p.exact[text] || slices.ContainsFunc(p.globs, func(g glob) bool {
 		return strings.HasPrefix(text, g.prefix) && doublestar.MatchUnvalidated(g.text, text)
 	})

@@ -107,6 +107,19 @@ func (a administration) Sources(ctx context.Context, _ *generated.Administration
 	return shown(res.GetSources()), err
 }
 
+// ImportNotes returns a page of what of a source is not offered as it is.
+func (a administration) ImportNotes(ctx context.Context, _ *generated.Administration, source string, first *int32, after, change *string) (*generated.ImportNotePage, error) {
+	size, err := pageSize(first)
+	if err != nil {
+		return nil, err
+	}
+	res := &adminv1.ListImportNotesResponse{}
+	err = a.administer(ctx, "sources.ListImportNotes", &adminv1.ListImportNotesRequest{
+		Source: source, Change: value(change), PageSize: size, PageToken: value(after),
+	}, res)
+	return &generated.ImportNotePage{Nodes: shown(res.GetNotes()), EndCursor: optional(res.GetNextPageToken()), Total: res.GetTotal()}, err
+}
+
 // value is the text that a nullable argument stands for.
 func value(s *string) string {
 	if s == nil {

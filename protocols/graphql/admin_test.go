@@ -94,6 +94,7 @@ const (
  keys{id subject label groups roles scopes tenant createdBy created expires lastUsed revoked}
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount}
  sources{name available problem tools resources prompts quarantined hidden}
+ importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
  pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
  pin(id:"i"){id changes{path old new} definition approvedDefinition}
  auditRecords(first:2,after:"p",filter:{from:"2026-01-02T00:00:00Z",to:"2026-01-03T00:00:00.5Z",principal:"a",object:"b",op:"c",via:"d",code:"e",by:"f",type:"g",trace:"h",id:"i",rule:"j",tenant:"k"},oldestFirst:true){nodes endCursor}
@@ -130,6 +131,7 @@ func TestAdministration(t *testing.T) {
 		"keys.CreateKey":            `{"key":{"id":"k"},"secret":"s"}`,
 		"keys.ListKeys":             `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
 		"sessions.ListSessions":     `{"sessions":[{"id":"s"}],"total":"1"}`,
+		"sources.ListImportNotes":   `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
 		"sources.ListPins":          `{"pins":[{"id":"i","hash":"h","served":true,"hidden":["x"]}],"nextPageToken":"i"}`,
 		"sources.GetPin":            `{"pin":{"id":"i","changes":[{"path":"title","new":"T"}],"definitionJson":"{}"}}`,
 		"audit.ListRecords":         `{"recordsJson":["{\"seq\":12345678901234567890}"]}`,
@@ -173,6 +175,7 @@ func TestAdministration(t *testing.T) {
 		"createKey":         `{"key":{"id":"k"},"secret":"s"}`,
 		"revokeKey":         `"k"`,
 		"approvePin":        `"i"`,
+		"importNotes":       `{"nodes":[{"subject":"tool a","change":"renamed","reason":"r"}],"endCursor":"4","total":9}`,
 		"pins":              `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
 		"pin":               `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,
 		"revokeCredentials": `{"ended":0}`,
@@ -210,6 +213,7 @@ func TestAdministration(t *testing.T) {
 		"sessions.EndSession":        `{"id":"s"}`,
 		"sessions.RevokeCredentials": `{"tokenId":"j","issuer":"i","reason":"r"}`,
 		"sources.ListSources":        `{}`,
+		"sources.ListImportNotes":    `{"source":"s","change":"renamed","pageSize":4,"pageToken":"p"}`,
 		"sources.ListPins":           `{"source":"s","state":"changed","pageSize":4,"pageToken":"p"}`,
 		"sources.GetPin":             `{"id":"i"}`,
 		"sources.ApprovePin":         `{"id":"i","hash":"h","allowHidden":true}`,

@@ -191,7 +191,7 @@ func (m *meter) field(f *ast.Field) size {
 		own = costCall
 	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "sources":
 		own, below.cost = costCall, min(below.cost*maxPage, maxCost)
-	case "policyVersions", "auditRecords", "pins":
+	case "policyVersions", "auditRecords", "pins", "importNotes":
 		own, below.cost = costCall, min(below.cost*pageLength(f), maxCost)
 	case "policyImpact", "verifyAuditLog":
 		own = costLog

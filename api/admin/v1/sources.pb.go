@@ -216,6 +216,208 @@ func (x *ListSourcesResponse) GetSources() []*Source {
 	return nil
 }
 
+// An ImportNote says what became of something that a source has.
+type ImportNote struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the source calls it, such as "GET /users" or "tool echo".
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	// skipped: it is not offered. renamed: it is offered under another name. approximated: the source says more of it
+	// than the gateway can.
+	Change string `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportNote) Reset() {
+	*x = ImportNote{}
+	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportNote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportNote) ProtoMessage() {}
+
+func (x *ImportNote) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportNote.ProtoReflect.Descriptor instead.
+func (*ImportNote) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ImportNote) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ImportNote) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
+func (x *ImportNote) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ListImportNotesRequest asks for the notes on one source.
+type ListImportNotesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// Only skipped, renamed or approximated; empty is all.
+	Change string `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	// At most so many; 0 means 100, at most 1000.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// What the page before gave.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListImportNotesRequest) Reset() {
+	*x = ListImportNotesRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListImportNotesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListImportNotesRequest) ProtoMessage() {}
+
+func (x *ListImportNotesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListImportNotesRequest.ProtoReflect.Descriptor instead.
+func (*ListImportNotesRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListImportNotesRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListImportNotesRequest) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
+func (x *ListImportNotesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListImportNotesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListImportNotesResponse is a page of notes.
+type ListImportNotesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the source said of itself, then what the configuration made of it.
+	Notes []*ImportNote `protobuf:"bytes,1,rep,name=notes,proto3" json:"notes,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// How many there are; at most 10,000 are kept.
+	Total         int32 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListImportNotesResponse) Reset() {
+	*x = ListImportNotesResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListImportNotesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListImportNotesResponse) ProtoMessage() {}
+
+func (x *ListImportNotesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListImportNotesResponse.ProtoReflect.Descriptor instead.
+func (*ListImportNotesResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListImportNotesResponse) GetNotes() []*ImportNote {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+func (x *ListImportNotesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListImportNotesResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // A Pin is the definition of one capability of a source: what was approved and what is offered.
 type Pin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -256,7 +458,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -268,7 +470,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -281,7 +483,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{3}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Pin) GetId() string {
@@ -405,7 +607,7 @@ type PinChange struct {
 
 func (x *PinChange) Reset() {
 	*x = PinChange{}
-	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +619,7 @@ func (x *PinChange) String() string {
 func (*PinChange) ProtoMessage() {}
 
 func (x *PinChange) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +632,7 @@ func (x *PinChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinChange.ProtoReflect.Descriptor instead.
 func (*PinChange) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{4}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PinChange) GetPath() string {
@@ -473,7 +675,7 @@ type ListPinsRequest struct {
 
 func (x *ListPinsRequest) Reset() {
 	*x = ListPinsRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +687,7 @@ func (x *ListPinsRequest) String() string {
 func (*ListPinsRequest) ProtoMessage() {}
 
 func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,7 +700,7 @@ func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsRequest.ProtoReflect.Descriptor instead.
 func (*ListPinsRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{5}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListPinsRequest) GetSource() string {
@@ -549,7 +751,7 @@ type ListPinsResponse struct {
 
 func (x *ListPinsResponse) Reset() {
 	*x = ListPinsResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +763,7 @@ func (x *ListPinsResponse) String() string {
 func (*ListPinsResponse) ProtoMessage() {}
 
 func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +776,7 @@ func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsResponse.ProtoReflect.Descriptor instead.
 func (*ListPinsResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{6}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPinsResponse) GetPins() []*Pin {
@@ -602,7 +804,7 @@ type GetPinRequest struct {
 
 func (x *GetPinRequest) Reset() {
 	*x = GetPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +816,7 @@ func (x *GetPinRequest) String() string {
 func (*GetPinRequest) ProtoMessage() {}
 
 func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +829,7 @@ func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinRequest.ProtoReflect.Descriptor instead.
 func (*GetPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{7}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetPinRequest) GetId() string {
@@ -648,7 +850,7 @@ type GetPinResponse struct {
 
 func (x *GetPinResponse) Reset() {
 	*x = GetPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +862,7 @@ func (x *GetPinResponse) String() string {
 func (*GetPinResponse) ProtoMessage() {}
 
 func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +875,7 @@ func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinResponse.ProtoReflect.Descriptor instead.
 func (*GetPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetPinResponse) GetPin() *Pin {
@@ -698,7 +900,7 @@ type ApprovePinRequest struct {
 
 func (x *ApprovePinRequest) Reset() {
 	*x = ApprovePinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +912,7 @@ func (x *ApprovePinRequest) String() string {
 func (*ApprovePinRequest) ProtoMessage() {}
 
 func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +925,7 @@ func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinRequest.ProtoReflect.Descriptor instead.
 func (*ApprovePinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ApprovePinRequest) GetId() string {
@@ -756,7 +958,7 @@ type ApprovePinResponse struct {
 
 func (x *ApprovePinResponse) Reset() {
 	*x = ApprovePinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +970,7 @@ func (x *ApprovePinResponse) String() string {
 func (*ApprovePinResponse) ProtoMessage() {}
 
 func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +983,7 @@ func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinResponse.ProtoReflect.Descriptor instead.
 func (*ApprovePinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{13}
 }
 
 // RejectPinRequest says what is rejected.
@@ -797,7 +999,7 @@ type RejectPinRequest struct {
 
 func (x *RejectPinRequest) Reset() {
 	*x = RejectPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +1011,7 @@ func (x *RejectPinRequest) String() string {
 func (*RejectPinRequest) ProtoMessage() {}
 
 func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +1024,7 @@ func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinRequest.ProtoReflect.Descriptor instead.
 func (*RejectPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RejectPinRequest) GetId() string {
@@ -848,7 +1050,7 @@ type RejectPinResponse struct {
 
 func (x *RejectPinResponse) Reset() {
 	*x = RejectPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1062,7 @@ func (x *RejectPinResponse) String() string {
 func (*RejectPinResponse) ProtoMessage() {}
 
 func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1075,7 @@ func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinResponse.ProtoReflect.Descriptor instead.
 func (*RejectPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{15}
 }
 
 var File_admin_v1_sources_proto protoreflect.FileDescriptor
@@ -892,7 +1094,22 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x06hidden\x18\b \x03(\tR\x06hidden\"\x14\n" +
 	"\x12ListSourcesRequest\"A\n" +
 	"\x13ListSourcesResponse\x12*\n" +
-	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources\"\xd8\x03\n" +
+	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources\"V\n" +
+	"\n" +
+	"ImportNote\x12\x18\n" +
+	"\asubject\x18\x01 \x01(\tR\asubject\x12\x16\n" +
+	"\x06change\x18\x02 \x01(\tR\x06change\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x84\x01\n" +
+	"\x16ListImportNotesRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
+	"\x06change\x18\x02 \x01(\tR\x06change\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\x83\x01\n" +
+	"\x17ListImportNotesResponse\x12*\n" +
+	"\x05notes\x18\x01 \x03(\v2\x14.admin.v1.ImportNoteR\x05notes\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x05R\x05total\"\xd8\x03\n" +
 	"\x03Pin\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x12\n" +
@@ -937,9 +1154,10 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x10RejectPinRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\"\x13\n" +
-	"\x11RejectPinResponse2\x89\x04\n" +
+	"\x11RejectPinResponse2\x8c\x05\n" +
 	"\rSourceService\x12e\n" +
-	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sources\x12Y\n" +
+	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sources\x12\x80\x01\n" +
+	"\x0fListImportNotes\x12 .admin.v1.ListImportNotesRequest\x1a!.admin.v1.ListImportNotesResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /admin/v1/sources/{source}/notes\x12Y\n" +
 	"\bListPins\x12\x19.admin.v1.ListPinsRequest\x1a\x1a.admin.v1.ListPinsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/admin/v1/pins\x12X\n" +
 	"\x06GetPin\x12\x17.admin.v1.GetPinRequest\x1a\x18.admin.v1.GetPinResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/admin/v1/pins/{id}\x12o\n" +
 	"\n" +
@@ -958,45 +1176,51 @@ func file_admin_v1_sources_proto_rawDescGZIP() []byte {
 	return file_admin_v1_sources_proto_rawDescData
 }
 
-var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_admin_v1_sources_proto_goTypes = []any{
-	(*Source)(nil),                // 0: admin.v1.Source
-	(*ListSourcesRequest)(nil),    // 1: admin.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),   // 2: admin.v1.ListSourcesResponse
-	(*Pin)(nil),                   // 3: admin.v1.Pin
-	(*PinChange)(nil),             // 4: admin.v1.PinChange
-	(*ListPinsRequest)(nil),       // 5: admin.v1.ListPinsRequest
-	(*ListPinsResponse)(nil),      // 6: admin.v1.ListPinsResponse
-	(*GetPinRequest)(nil),         // 7: admin.v1.GetPinRequest
-	(*GetPinResponse)(nil),        // 8: admin.v1.GetPinResponse
-	(*ApprovePinRequest)(nil),     // 9: admin.v1.ApprovePinRequest
-	(*ApprovePinResponse)(nil),    // 10: admin.v1.ApprovePinResponse
-	(*RejectPinRequest)(nil),      // 11: admin.v1.RejectPinRequest
-	(*RejectPinResponse)(nil),     // 12: admin.v1.RejectPinResponse
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Source)(nil),                  // 0: admin.v1.Source
+	(*ListSourcesRequest)(nil),      // 1: admin.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),     // 2: admin.v1.ListSourcesResponse
+	(*ImportNote)(nil),              // 3: admin.v1.ImportNote
+	(*ListImportNotesRequest)(nil),  // 4: admin.v1.ListImportNotesRequest
+	(*ListImportNotesResponse)(nil), // 5: admin.v1.ListImportNotesResponse
+	(*Pin)(nil),                     // 6: admin.v1.Pin
+	(*PinChange)(nil),               // 7: admin.v1.PinChange
+	(*ListPinsRequest)(nil),         // 8: admin.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),        // 9: admin.v1.ListPinsResponse
+	(*GetPinRequest)(nil),           // 10: admin.v1.GetPinRequest
+	(*GetPinResponse)(nil),          // 11: admin.v1.GetPinResponse
+	(*ApprovePinRequest)(nil),       // 12: admin.v1.ApprovePinRequest
+	(*ApprovePinResponse)(nil),      // 13: admin.v1.ApprovePinResponse
+	(*RejectPinRequest)(nil),        // 14: admin.v1.RejectPinRequest
+	(*RejectPinResponse)(nil),       // 15: admin.v1.RejectPinResponse
+	(*timestamppb.Timestamp)(nil),   // 16: google.protobuf.Timestamp
 }
 var file_admin_v1_sources_proto_depIdxs = []int32{
 	0,  // 0: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
-	13, // 1: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
-	13, // 2: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
-	4,  // 3: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
-	3,  // 4: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
-	3,  // 5: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
-	1,  // 6: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
-	5,  // 7: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
-	7,  // 8: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
-	9,  // 9: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
-	11, // 10: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
-	2,  // 11: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
-	6,  // 12: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
-	8,  // 13: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
-	10, // 14: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
-	12, // 15: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	3,  // 1: admin.v1.ListImportNotesResponse.notes:type_name -> admin.v1.ImportNote
+	16, // 2: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
+	16, // 3: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
+	7,  // 4: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
+	6,  // 5: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
+	6,  // 6: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
+	1,  // 7: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
+	4,  // 8: admin.v1.SourceService.ListImportNotes:input_type -> admin.v1.ListImportNotesRequest
+	8,  // 9: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
+	10, // 10: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
+	12, // 11: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
+	14, // 12: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
+	2,  // 13: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
+	5,  // 14: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
+	9,  // 15: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
+	11, // 16: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
+	13, // 17: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
+	15, // 18: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
+	13, // [13:19] is the sub-list for method output_type
+	7,  // [7:13] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_sources_proto_init() }
@@ -1010,7 +1234,7 @@ func file_admin_v1_sources_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_sources_proto_rawDesc), len(file_admin_v1_sources_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

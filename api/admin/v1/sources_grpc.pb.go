@@ -19,11 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SourceService_ListSources_FullMethodName = "/admin.v1.SourceService/ListSources"
-	SourceService_ListPins_FullMethodName    = "/admin.v1.SourceService/ListPins"
-	SourceService_GetPin_FullMethodName      = "/admin.v1.SourceService/GetPin"
-	SourceService_ApprovePin_FullMethodName  = "/admin.v1.SourceService/ApprovePin"
-	SourceService_RejectPin_FullMethodName   = "/admin.v1.SourceService/RejectPin"
+	SourceService_ListSources_FullMethodName     = "/admin.v1.SourceService/ListSources"
+	SourceService_ListImportNotes_FullMethodName = "/admin.v1.SourceService/ListImportNotes"
+	SourceService_ListPins_FullMethodName        = "/admin.v1.SourceService/ListPins"
+	SourceService_GetPin_FullMethodName          = "/admin.v1.SourceService/GetPin"
+	SourceService_ApprovePin_FullMethodName      = "/admin.v1.SourceService/ApprovePin"
+	SourceService_RejectPin_FullMethodName       = "/admin.v1.SourceService/RejectPin"
 )
 
 // SourceServiceClient is the client API for SourceService service.
@@ -35,6 +36,9 @@ const (
 type SourceServiceClient interface {
 	// ListSources lists the sources by name.
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
+	// ListImportNotes says what of a source is not offered, or not as the source has it: what was skipped, renamed or
+	// approximated, and why. Fails with NOT_FOUND where there is no such source.
+	ListImportNotes(ctx context.Context, in *ListImportNotesRequest, opts ...grpc.CallOption) (*ListImportNotesResponse, error)
 	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
 	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.
 	ListPins(ctx context.Context, in *ListPinsRequest, opts ...grpc.CallOption) (*ListPinsResponse, error)
@@ -61,6 +65,16 @@ func (c *sourceServiceClient) ListSources(ctx context.Context, in *ListSourcesRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSourcesResponse)
 	err := c.cc.Invoke(ctx, SourceService_ListSources_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) ListImportNotes(ctx context.Context, in *ListImportNotesRequest, opts ...grpc.CallOption) (*ListImportNotesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListImportNotesResponse)
+	err := c.cc.Invoke(ctx, SourceService_ListImportNotes_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +130,9 @@ func (c *sourceServiceClient) RejectPin(ctx context.Context, in *RejectPinReques
 type SourceServiceServer interface {
 	// ListSources lists the sources by name.
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
+	// ListImportNotes says what of a source is not offered, or not as the source has it: what was skipped, renamed or
+	// approximated, and why. Fails with NOT_FOUND where there is no such source.
+	ListImportNotes(context.Context, *ListImportNotesRequest) (*ListImportNotesResponse, error)
 	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
 	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.
 	ListPins(context.Context, *ListPinsRequest) (*ListPinsResponse, error)
@@ -140,6 +157,9 @@ type UnimplementedSourceServiceServer struct{}
 
 func (UnimplementedSourceServiceServer) ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSources not implemented")
+}
+func (UnimplementedSourceServiceServer) ListImportNotes(context.Context, *ListImportNotesRequest) (*ListImportNotesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListImportNotes not implemented")
 }
 func (UnimplementedSourceServiceServer) ListPins(context.Context, *ListPinsRequest) (*ListPinsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPins not implemented")
@@ -188,6 +208,24 @@ func _SourceService_ListSources_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SourceServiceServer).ListSources(ctx, req.(*ListSourcesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_ListImportNotes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListImportNotesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).ListImportNotes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_ListImportNotes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).ListImportNotes(ctx, req.(*ListImportNotesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -274,6 +312,10 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSources",
 			Handler:    _SourceService_ListSources_Handler,
+		},
+		{
+			MethodName: "ListImportNotes",
+			Handler:    _SourceService_ListImportNotes_Handler,
 		},
 		{
 			MethodName: "ListPins",

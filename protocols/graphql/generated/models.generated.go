@@ -134,6 +134,16 @@ type ContentBlock struct {
 	Raw json.RawMessage `json:"raw"`
 }
 
+// A page of notes on a source.
+type ImportNotePage struct {
+	// The page's items.
+	Nodes []*adminv1.ImportNote `json:"nodes"`
+	// For `after`; null on the last page.
+	EndCursor *string `json:"endCursor,omitempty"`
+	// How many there are; at most 10,000 are kept.
+	Total int32 `json:"total"`
+}
+
 // Where a page of a list begins and ends. Lists are read forwards only.
 type PageInfo struct {
 	// Whether there is more after this page.

@@ -39,6 +39,7 @@ type ComplexityRoot struct {
 		DiffPolicy     func(childComplexity int, from *int64, to *int64, draft *string) int
 		ExplainPolicy  func(childComplexity int, who PolicySubject, object string, action *string, arguments json.RawMessage, via *string) int
 		Grantees       func(childComplexity int, object string, action *string) int
+		ImportNotes    func(childComplexity int, source string, first *int32, after *string, change *string) int
 		Keys           func(childComplexity int) int
 		LintPolicy     func(childComplexity int, csv *string, draft *string) int
 		Permissions    func(childComplexity int, who PolicySubject) int
@@ -140,6 +141,18 @@ type ComplexityRoot struct {
 	GranteeList struct {
 		Grantees  func(childComplexity int) int
 		Truncated func(childComplexity int) int
+	}
+
+	ImportNote struct {
+		Change  func(childComplexity int) int
+		Reason  func(childComplexity int) int
+		Subject func(childComplexity int) int
+	}
+
+	ImportNotePage struct {
+		EndCursor func(childComplexity int) int
+		Nodes     func(childComplexity int) int
+		Total     func(childComplexity int) int
 	}
 
 	Mutation struct {
@@ -580,6 +593,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Administration.Grantees(childComplexity, args["object"].(string), args["action"].(*string)), true
+	case "Administration.importNotes":
+		if e.ComplexityRoot.Administration.ImportNotes == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_importNotes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.ImportNotes(childComplexity, args["source"].(string), args["first"].(*int32), args["after"].(*string), args["change"].(*string)), true
 	case "Administration.keys":
 		if e.ComplexityRoot.Administration.Keys == nil {
 			break
@@ -1032,6 +1056,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GranteeList.Truncated(childComplexity), true
+
+	case "ImportNote.change":
+		if e.ComplexityRoot.ImportNote.Change == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportNote.Change(childComplexity), true
+	case "ImportNote.reason":
+		if e.ComplexityRoot.ImportNote.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportNote.Reason(childComplexity), true
+	case "ImportNote.subject":
+		if e.ComplexityRoot.ImportNote.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportNote.Subject(childComplexity), true
+
+	case "ImportNotePage.endCursor":
+		if e.ComplexityRoot.ImportNotePage.EndCursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportNotePage.EndCursor(childComplexity), true
+	case "ImportNotePage.nodes":
+		if e.ComplexityRoot.ImportNotePage.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportNotePage.Nodes(childComplexity), true
+	case "ImportNotePage.total":
+		if e.ComplexityRoot.ImportNotePage.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ImportNotePage.Total(childComplexity), true
 
 	case "Mutation.activatePolicy":
 		if e.ComplexityRoot.Mutation.ActivatePolicy == nil {
@@ -2805,6 +2867,21 @@ type Administration {
   sources: [SourceStatus!]
 
   """
+  What of a source is not offered, or not as the source has it: what the source said of itself, then what the
+  configuration made of it.
+  """
+  importNotes(
+    "The name of the source."
+    source: String!
+    "How many to return, 1 to 100."
+    first: Int = 50
+    "The cursor of the page before: the page starts after it."
+    after: String
+    "Only those that are ` + "`" + `skipped` + "`" + `, ` + "`" + `renamed` + "`" + ` or ` + "`" + `approximated` + "`" + `."
+    change: String
+  ): ImportNotePage
+
+  """
   The definitions of the sources that have ` + "`" + `pin` + "`" + ` set to ` + "`" + `warn` + "`" + ` or ` + "`" + `require` + "`" + `, as far as the node that answers knows, by
   source, kind and name, without their text.
   """
@@ -3296,6 +3373,26 @@ type SourceStatus {
   quarantined: Int!
   "Text in its definitions that people do not see and models read; at most ten lines."
   hidden: [String!]!
+}
+
+"A page of notes on a source."
+type ImportNotePage {
+  "The page's items."
+  nodes: [ImportNote!]!
+  "For ` + "`" + `after` + "`" + `; null on the last page."
+  endCursor: String
+  "How many there are; at most 10,000 are kept."
+  total: Int!
+}
+
+"What became of something that a source has."
+type ImportNote {
+  "What the source calls it, such as ` + "`" + `GET /users` + "`" + ` or ` + "`" + `tool echo` + "`" + `."
+  subject: String!
+  "` + "`" + `skipped` + "`" + `: it is not offered. ` + "`" + `renamed` + "`" + `: under another name. ` + "`" + `approximated` + "`" + `: with less than the source says of it."
+  change: String!
+  "Why."
+  reason: String!
 }
 
 "A page of pins."
@@ -3989,6 +4086,8 @@ func (ec *executionContext) childFields_Administration(ctx context.Context, fiel
 		return ec.fieldContext_Administration_sessions(ctx, field)
 	case "sources":
 		return ec.fieldContext_Administration_sources(ctx, field)
+	case "importNotes":
+		return ec.fieldContext_Administration_importNotes(ctx, field)
 	case "pins":
 		return ec.fieldContext_Administration_pins(ctx, field)
 	case "pin":
@@ -4173,6 +4272,30 @@ func (ec *executionContext) childFields_GranteeList(ctx context.Context, field g
 		return ec.fieldContext_GranteeList_truncated(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GranteeList", field.Name)
+}
+
+func (ec *executionContext) childFields_ImportNote(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subject":
+		return ec.fieldContext_ImportNote_subject(ctx, field)
+	case "change":
+		return ec.fieldContext_ImportNote_change(ctx, field)
+	case "reason":
+		return ec.fieldContext_ImportNote_reason(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImportNote", field.Name)
+}
+
+func (ec *executionContext) childFields_ImportNotePage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_ImportNotePage_nodes(ctx, field)
+	case "endCursor":
+		return ec.fieldContext_ImportNotePage_endCursor(ctx, field)
+	case "total":
+		return ec.fieldContext_ImportNotePage_total(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ImportNotePage", field.Name)
 }
 
 func (ec *executionContext) childFields_NearMiss(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
