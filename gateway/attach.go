@@ -68,12 +68,17 @@ func (a *attachment) register(c Catalog) Catalog {
 			out.Prompts = append(out.Prompts, &p)
 		}
 	}
+	a.noteUnused()
+	return out
+}
+
+// noteUnused notes the overrides of what the source does not have.
+func (a *attachment) noteUnused() {
 	for _, origin := range slices.Sorted(maps.Keys(a.options.Overrides)) {
 		if !a.overridden[origin] && len(a.notes) < maxNotes {
 			a.notes = append(a.notes, Note{"override " + origin, NoteSkipped, "the source offers nothing of that name"})
 		}
 	}
-	return out
 }
 
 // rename returns what a capability whose name is the registry's to give is
