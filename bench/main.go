@@ -28,7 +28,7 @@ func main() {
 	length := flag.Duration("length", 2*time.Second, "measured load on one subject in one round")
 	conns := flag.Int("conns", 32, "connections that call at once")
 	streams := flag.Int("streams", 5000, "standing streams of each kind")
-	only := flag.String("only", "", "the comparison to run alone; streams for those of standing streams")
+	only := flag.String("only", "", "the comparison to run alone; streams for those of standing streams, inside for parts by themselves")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -72,19 +72,26 @@ func compare(ctx context.Context, w io.Writer, only, out, doc string, rounds, st
 		streamTable(w, r)
 		held = append(held, r)
 	}
+	inner, err := measureInsides(ctx, w, only)
+	if err != nil {
+		return err
+	}
 	if doc != "" {
-		if err := os.WriteFile(doc, page(results, held, rounds, l), 0o644); err != nil {
+		if err := os.WriteFile(doc, page(results, held, inner, rounds, l), 0o644); err != nil {
 			return err
 		}
 	}
 	if out == "" {
 		return nil
 	}
-	var all []any // Of both kinds, by name.
+	var all []any // Of all kinds, by name.
 	for _, r := range results {
 		all = append(all, r)
 	}
 	for _, r := range held {
+		all = append(all, r)
+	}
+	for _, r := range inner {
 		all = append(all, r)
 	}
 	b, err := json.MarshalIndent(all, "", "  ")
@@ -95,7 +102,7 @@ func compare(ctx context.Context, w io.Writer, only, out, doc string, rounds, st
 }
 
 // page is the results for people.
-func page(results []result, held []streamResult, rounds int, l load) []byte {
+func page(results []result, held []streamResult, inner []insideResult, rounds int, l load) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `# Benchmarks
 
@@ -114,6 +121,7 @@ in front of it: its times are what those of the others compare with.
 		fmt.Fprintf(&b, "| %s | %.2f | %.1f | %.0f | %d | %.2f | %.2f |\n", r.Name, r.Ratio, r.CPU, r.Allocs, r.RSS, r.P50, r.P99)
 	}
 	b.Write(streamPage(held))
+	b.Write(insidePage(inner))
 	fmt.Fprintf(&b, "\n%s, %s/%s, %d CPUs.\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	return b.Bytes()
 }
