@@ -10,7 +10,7 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 
-	"github.com/trilith-gateway/trilith/protocols/mcp"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // redirectURL is where an authorization server would send a user's browser.
@@ -25,7 +25,7 @@ type authorizer struct {
 // newAuthorizer returns one whose tokens are bound to the key in the scenarios
 // that are about that: a server says too late for this handler that it wants
 // it.
-func newAuthorizer(sc scenarioContext, scenario string, key *mcp.DPoPKey) (*authorizer, error) {
+func newAuthorizer(sc scenarioContext, scenario string, key *egress.DPoPKey) (*authorizer, error) {
 	c := &sdk.AuthorizationCodeHandlerConfig{
 		RedirectURL:                    redirectURL,
 		AuthorizationCodeFetcher:       consent,

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -50,8 +51,8 @@ type scenarioContext struct {
 
 // credentials are those of the gateway itself, or nil where a scenario is about
 // what a user consents to.
-func (sc *scenarioContext) credentials(scenario string) *mcp.OAuthOptions {
-	o := &mcp.OAuthOptions{ClientID: sc.ClientID, ClientSecret: sc.ClientSecret, PrivateKey: sc.PrivateKey}
+func (sc *scenarioContext) credentials(scenario string) *egress.OAuthOptions {
+	o := &egress.OAuthOptions{ClientID: sc.ClientID, ClientSecret: sc.ClientSecret, PrivateKey: sc.PrivateKey}
 	is := func(text string) func(context.Context) (string, error) {
 		return func(context.Context) (string, error) { return text, nil }
 	}
@@ -60,7 +61,7 @@ func (sc *scenarioContext) credentials(scenario string) *mcp.OAuthOptions {
 	case scenario == "auth/wif-jwt-bearer":
 		o.Assertion = is(sc.Assertion)
 	case scenario == "auth/enterprise-managed-authorization":
-		o.IdentityProvider = &mcp.IdentityProviderOptions{Issuer: sc.IDIssuer, ClientID: sc.IDClientID, IDToken: is(sc.IDToken)}
+		o.IdentityProvider = &egress.IdentityProviderOptions{Issuer: sc.IDIssuer, ClientID: sc.IDClientID, IDToken: is(sc.IDToken)}
 	default:
 		return nil
 	}
@@ -76,7 +77,7 @@ func (sc *scenarioContext) authorize(scenario string, o *mcp.UpstreamOptions) (e
 	if o.OAuth = sc.credentials(scenario); o.OAuth != nil {
 		return nil
 	}
-	if o.DPoP, err = mcp.NewDPoPKey(); err != nil {
+	if o.DPoP, err = egress.NewDPoPKey(); err != nil {
 		return err
 	}
 	o.Authorizer, err = newAuthorizer(*sc, scenario, o.DPoP)

@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"github.com/trilith-gateway/trilith/gateway/config"
-	"github.com/trilith-gateway/trilith/protocols/mcp"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // secrets is what may hold secrets in the configuration of a source, with its
@@ -18,7 +18,7 @@ import (
 type secrets struct {
 	Headers http.Header
 	Env     []string
-	OAuth   *mcp.OAuthOptions
+	OAuth   *egress.OAuthOptions
 }
 
 // digest tells whether secrets have changed, without keeping them.
@@ -64,7 +64,7 @@ func (s *Server) resolve(c *config.MCP) (have secrets, err error) {
 }
 
 // resolveOAuth returns the credentials of one source, or nil without.
-func (s *Server) resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*mcp.OAuthOptions, error) {
+func (s *Server) resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*egress.OAuthOptions, error) {
 	if c == nil {
 		return nil, nil //nolint:nilnil // There are none.
 	}
@@ -76,12 +76,12 @@ func (s *Server) resolveOAuth(c *config.OAuth, lookup func(string) (string, bool
 	if err != nil {
 		return nil, fmt.Errorf("private_key: %w", err)
 	}
-	o := &mcp.OAuthOptions{
+	o := &egress.OAuthOptions{
 		ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID, Scopes: c.Scopes, DPoP: c.DPoP,
 		Issuer: c.Issuer, TokenURL: c.TokenURL, Resource: c.Resource,
 	}
 	if x := c.TokenExchange; x != nil {
-		o.Exchange = &mcp.TokenExchangeOptions{Issuers: x.Issuers, Audience: x.Audience}
+		o.Exchange = &egress.TokenExchangeOptions{Issuers: x.Issuers, Audience: x.Audience}
 	}
 	if c.Users {
 		if s.connections == nil {
@@ -98,7 +98,7 @@ func (s *Server) resolveOAuth(c *config.OAuth, lookup func(string) (string, bool
 	return o, nil
 }
 
-func resolveIdentityProvider(c *config.IdentityProvider, lookup func(string) (string, bool)) (*mcp.IdentityProviderOptions, error) {
+func resolveIdentityProvider(c *config.IdentityProvider, lookup func(string) (string, bool)) (*egress.IdentityProviderOptions, error) {
 	if c == nil {
 		return nil, nil //nolint:nilnil // There is none.
 	}
@@ -110,7 +110,7 @@ func resolveIdentityProvider(c *config.IdentityProvider, lookup func(string) (st
 	if err != nil {
 		return nil, fmt.Errorf("private_key: %w", err)
 	}
-	return &mcp.IdentityProviderOptions{
+	return &egress.IdentityProviderOptions{
 		Issuer: c.Issuer, TokenURL: c.TokenURL, ClientID: c.ClientID, ClientSecret: secret, PrivateKey: key, KeyID: c.KeyID,
 		IDToken: renewed(c.IDToken, lookup),
 	}, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/http1"
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -114,7 +115,7 @@ func newClient(ctx context.Context, u *Upstream) *client {
 		tasks:     map[string]chan struct{}{},
 		inquiries: map[uint64]*inquiry{}, open: map[string]context.CancelFunc{},
 	}
-	c.ctx, c.cancel = context.WithCancelCause(onBehalf(u.ctx, ctx))
+	c.ctx, c.cancel = context.WithCancelCause(egress.OnBehalf(u.ctx, ctx))
 	return c
 }
 
@@ -363,7 +364,7 @@ func (c *client) logged(params json.RawMessage, r *outgoing) {
 		return
 	}
 	c.u.o.Logger.DebugContext(c.ctx, "line from an MCP server", slog.String("source", c.u.o.Name),
-		slog.String("level", oneLine(line.Level, 16)), slog.String("line", oneLine(string(line.Data), maxLogLine)))
+		slog.String("level", egress.OneLine(line.Level, 16)), slog.String("line", egress.OneLine(string(line.Data), maxLogLine)))
 }
 
 // doubtful draws the connection's conclusions from an error: Watch looks

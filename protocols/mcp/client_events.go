@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // An eventsTransport speaks HTTP+SSE: what the server says comes on one stream,
@@ -152,11 +154,11 @@ func (t *eventsTransport) close() {
 // those of 2024-11-05 are told (2025-11-25, transports, backwards
 // compatibility). Where it is none of them, err says what is wrong.
 func (u *Upstream) tryEvents(ctx context.Context, err error) (*client, error) {
-	e, ok := errors.AsType[*statusError](err)
+	e, ok := errors.AsType[*egress.StatusError](err)
 	if !ok || u.url == nil {
 		return nil, err
 	}
-	switch e.status {
+	switch e.Status {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed:
 	default:
 		return nil, err

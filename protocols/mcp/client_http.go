@@ -15,10 +15,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/http1"
 )
 
@@ -34,7 +34,6 @@ const (
 type httpTransport struct {
 	c       *client
 	url     *url.URL     // where messages go
-	fields  []byte       // header fields of every request
 	life    *http1.Group // requests that end with the connection
 	session string       // legacy: the session's id; set by initialize, before there are other users
 
@@ -43,18 +42,7 @@ type httpTransport struct {
 }
 
 func newHTTPTransport(c *client) *httpTransport {
-	t := &httpTransport{c: c, url: c.u.url, life: http1.NewGroup(c.ctx), running: map[uint64]struct{}{}}
-	agent := false
-	for _, name := range slices.Sorted(maps.Keys(c.u.o.Headers)) {
-		agent = agent || http.CanonicalHeaderKey(name) == "User-Agent"
-		for _, value := range c.u.o.Headers[name] {
-			t.fields, _ = http1.AppendField(t.fields, http.CanonicalHeaderKey(name), value) // Checked by NewUpstream.
-		}
-	}
-	if !agent {
-		t.fields, _ = http1.AppendField(t.fields, "User-Agent", "trilith/"+c.u.o.Version) // As above.
-	}
-	return t
+	return &httpTransport{c: c, url: c.u.url, life: http1.NewGroup(c.ctx), running: map[uint64]struct{}{}}
 }
 
 // roundTrip posts a request and reads its answer, which is the response or a
@@ -161,7 +149,7 @@ func (t *httpTransport) exchange(ctx context.Context, r *outgoing) (message, err
 // after, or "".
 func (t *httpTransport) head(b []byte, method string, r *outgoing, after string) ([]byte, error) {
 	b = http1.AppendRequestLine(b, method, t.url)
-	b = append(b, t.fields...)
+	b = append(b, t.c.u.http.Fields()...)
 	var err error
 	add := func(name, value string) {
 		if value != "" && err == nil {
@@ -221,7 +209,7 @@ func (t *httpTransport) do(ctx context.Context, method string, r *outgoing, afte
 		return nil, &lostError{err}
 	}
 	buf.b = head
-	res, err := t.c.u.authorized(ctx, &http1.Request{
+	res, err := t.c.u.http.Send(ctx, &http1.Request{
 		Head: head, Body: r.body, Idempotent: method != http.MethodPost || repeatable(r.method), Deadline: r.by, Group: r.life,
 	})
 	if err != nil {
@@ -231,7 +219,7 @@ func (t *httpTransport) do(ctx context.Context, method string, r *outgoing, afte
 		if r.life != nil && t.c.ctx.Err() != nil {
 			return nil, t.over(r)
 		}
-		if _, ok := errors.AsType[*authError](err); ok {
+		if _, ok := errors.AsType[*egress.AuthError](err); ok {
 			return nil, err
 		}
 		return nil, lostOrSlow(err)
@@ -299,7 +287,7 @@ func (t *httpTransport) refused(res *http1.Response) (message, error) {
 	if m.Error != nil {
 		code = readError(m.Error).code
 	}
-	e := &statusError{status: res.Status, text: oneLine(string(body), 256)}
+	e := &egress.StatusError{Status: res.Status, Text: egress.OneLine(string(body), 256)}
 	switch res.Status {
 	case http.StatusNotFound:
 		if t.session != "" && code != codeMethodNotFound {
@@ -313,24 +301,13 @@ func (t *httpTransport) refused(res *http1.Response) (message, error) {
 			return message{}, errSessionEnded
 		}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		e.retry = retryAfter(string(res.Field("Retry-After")))
+		e.Retry = egress.RetryAfter(string(res.Field("Retry-After")))
 		return message{}, e
 	}
 	if m.Error != nil {
 		return message{Error: m.Error}, nil
 	}
 	return message{}, e
-}
-
-// retryAfter reads Retry-After (RFC 9110, section 10.2.3).
-func retryAfter(v string) time.Duration {
-	var d time.Duration
-	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
-		d = time.Duration(n) * time.Second
-	} else if at, err := http.ParseTime(v); err == nil {
-		d = time.Until(at)
-	}
-	return max(0, min(d, maxRetry))
 }
 
 // media returns the media type that a Content-Type names.
@@ -355,33 +332,13 @@ func visible(s string) bool {
 	return len(s) <= most
 }
 
-// readAll reads a body of at most so many bytes. What the server announces
-// costs no memory before it comes.
+// readAll reads a body of at most so many bytes.
 func readAll(r io.Reader, announced int64, most int) ([]byte, error) {
-	if announced > int64(most) {
-		return nil, errTooLarge
+	data, err := egress.ReadAll(r, announced, most)
+	if err != nil && !errors.Is(err, errTooLarge) {
+		return nil, lostOrSlow(err)
 	}
-	const trusted = 1 << 20
-	size := min(announced, trusted)
-	if size < 0 {
-		size = 4096
-	}
-	data := make([]byte, 0, size+1)
-	for {
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
-		n, err := r.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		switch {
-		case len(data) > most:
-			return nil, errTooLarge
-		case errors.Is(err, io.EOF):
-			return data, nil
-		case err != nil:
-			return nil, lostOrSlow(err)
-		}
-	}
+	return data, err
 }
 
 // close tells a legacy server that nobody waits for what it still does, and

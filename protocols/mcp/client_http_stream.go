@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/http1"
 )
 
@@ -70,7 +71,7 @@ func (t *httpTransport) follow(ctx context.Context, res *http1.Response, r *outg
 func (t *httpTransport) takeUp(ctx context.Context, r *outgoing, last string, wait time.Duration) (res *http1.Response, passes bool, err error) {
 	if err = t.pause(ctx, r, wait); err == nil {
 		res, err = t.get(ctx, &outgoing{by: r.by, life: r.life}, last)
-		_, refused := errors.AsType[*statusError](err)
+		_, refused := errors.AsType[*egress.StatusError](err)
 		passes = err != nil && !refused
 	}
 	if err != nil && ctx.Err() == nil && t.c.ctx.Err() != nil {
@@ -136,10 +137,10 @@ func (t *httpTransport) get(ctx context.Context, r *outgoing, after string) (*ht
 	}
 	defer res.Close() //nolint:errcheck // it has been read.
 	if res.Status == http.StatusOK {
-		return nil, &statusError{status: http.StatusNotAcceptable, text: "not an event stream"}
+		return nil, &egress.StatusError{Status: http.StatusNotAcceptable, Text: "not an event stream"}
 	}
 	if m, err := t.refused(res); err == nil {
-		return nil, &statusError{status: res.Status, text: readError(m.Error).message}
+		return nil, &egress.StatusError{Status: res.Status, Text: readError(m.Error).message}
 	} else {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func (t *httpTransport) stand(ctx context.Context, ready func()) {
 		if ctx.Err() != nil {
 			return
 		}
-		if e, ok := errors.AsType[*statusError](err); ok && e.status/100 == 4 && e.status != http.StatusTooManyRequests {
+		if e, ok := errors.AsType[*egress.StatusError](err); ok && e.Status/100 == 4 && e.Status != http.StatusTooManyRequests {
 			t.c.u.o.Logger.DebugContext(ctx, "the server has no stream of its own", slog.String("source", t.c.u.o.Name), slog.Any("error", err))
 			return
 		}

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // A pipeTransport speaks to a program through its standard input and output, a
@@ -199,7 +201,7 @@ func (t *pipeTransport) broken(line []byte, err error) {
 	const most = 10 // Then it has been said.
 	if t.garbage++; t.garbage <= most {
 		t.c.u.o.Logger.WarnContext(t.c.ctx, "the server wrote a line that is not a message", slog.String("source", t.c.u.o.Name),
-			slog.String("line", oneLine(string(line[:min(len(line), 200)]), 200)), slog.Any("error", err))
+			slog.String("line", egress.OneLine(string(line[:min(len(line), 200)]), 200)), slog.Any("error", err))
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // A process is a program that serves MCP on its standard input and output. It
@@ -182,9 +184,9 @@ func (p *process) logErrors(o *UpstreamOptions) {
 	for {
 		line, _, err := readLine(r, maxLogLine)
 		if len(line) > 0 {
-			text := oneLine(string(line), maxLogLine)
+			text := egress.OneLine(string(line), maxLogLine)
 			p.mu.Lock()
-			p.last = oneLine(text, 512)
+			p.last = egress.OneLine(text, 512)
 			p.mu.Unlock()
 			switch {
 			case !limit.Allow():

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // errCancelled is the cause of a context that the client cancelled by name.
@@ -285,11 +286,19 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 // that can show the URL (client features, elicitation, URL elicitation required).
 func (r *request) refusal(e *gateway.Error, call *gateway.Call) *wireError {
 	w := refusal(e, call, r.modern())
-	if own, ok := errors.AsType[*rpcError](e.Err); ok && own.code == codeURLElicitation &&
+	if wantsVisit(e.Err) &&
 		r.rev == rev20251125 && r.can&canElicitURL != 0 && !isNull(lookup(e.Data, []string{"elicitations"})) {
 		w.code = codeURLElicitation
 	}
 	return w
+}
+
+// wantsVisit reports whether a call failed because somebody must first visit a
+// URL.
+func wantsVisit(err error) bool {
+	_, ours := errors.AsType[*egress.NeedsConnection](err)
+	own, ok := errors.AsType[*rpcError](err)
+	return ours || ok && own.code == codeURLElicitation
 }
 
 // carry sends a call down the road, with the way to ask its client that the

@@ -3,13 +3,14 @@ package mcp
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
-var errTooLarge = errors.New("the message is too large")
+var errTooLarge = egress.ErrTooLarge
 
 // An sseEvent is one server-sent event. Its data is valid until the next one is
 // read.

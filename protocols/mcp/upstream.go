@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
-	"github.com/trilith-gateway/trilith/protocols/http1"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -36,9 +36,9 @@ type UpstreamOptions struct {
 	// authorization server, or what an Authorizer gives. At most one is set.
 	// DPoP is the key that tokens of the scheme DPoP are bound to, for an
 	// Authorizer that obtains such; nil makes one.
-	OAuth      *OAuthOptions
-	Authorizer Authorizer
-	DPoP       *DPoPKey
+	OAuth      *egress.OAuthOptions
+	Authorizer egress.Authorizer
+	DPoP       *egress.DPoPKey
 
 	// A server that is a program, spoken to through its standard input and
 	// output. Beyond Env ("NAME=value") it gets only what programs need to run:
@@ -128,13 +128,10 @@ const maxPending = 1024
 // modern one's as [gateway.Result.Input].
 type Upstream struct {
 	o    UpstreamOptions
-	by   string // who failed, in errors
-	url  *url.URL
-	http *http.Client  // for authorization servers
-	wire *http1.Client // for the server itself
-	auth Authorizer    // nil without
-	each callers       // the same where each caller has credentials; nil where all share them
-	info []byte        // clientInfo, an object
+	by   string         // who failed, in errors
+	url  *url.URL       // nil for a program
+	http *egress.Client // the same
+	info []byte         // clientInfo, an object
 
 	// ctx is the life of the Upstream, which begins no work of its own but
 	// connects for many callers.
@@ -160,8 +157,8 @@ type Upstream struct {
 }
 
 var (
-	errUpstreamClosed = errors.New("the upstream is closed")
-	errUpstreamSlow   = errors.New("the server did not answer in time")
+	errUpstreamClosed = egress.ErrClosed
+	errUpstreamSlow   = egress.ErrSlow
 	errSessionEnded   = errors.New("the server no longer knows the session")
 	errBusy           = fmt.Errorf("more than %d requests are waiting", maxPending)
 	errNotSupported   = errors.New("no protocol revision that both sides can speak")
@@ -188,23 +185,11 @@ func NewUpstream(o UpstreamOptions) (*Upstream, error) {
 	case o.Era != eraAuto && o.Era != eraModern && o.Era != eraLegacy:
 		return fail("era must be auto, modern or legacy, not %q", o.Era)
 	}
-	if o.URL != "" {
-		var err error
-		if u.url, err = checkURL(o.URL); err != nil {
-			return fail("%w", err)
-		}
-		if err := checkHeaders(o.Headers); err != nil {
-			return fail("%w", err)
-		}
-		dial := guardedDial(o.AllowPrivate)
-		u.http = guardedClient(dial)
-		u.wire = guardedWire(u.url, dial, u.http.Transport)
-	}
-	if err := u.setAuth(); err != nil {
-		return fail("%w", err)
-	}
 	if slices.ContainsFunc(o.Env, badVariable) {
 		return fail("an environment entry must be NAME=value")
+	}
+	if err := u.setHTTP(); err != nil {
+		return fail("%w", err)
 	}
 	u.info = append(quote([]byte(`{"name":"trilith","version":`), o.Version), '}')
 	u.ctx, u.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // Close ends it.
@@ -239,9 +224,9 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	}
 	whole := call
 	long, err := u.admit(ctx, call)
-	if need, ok := errors.AsType[*needsConnection](err); ok {
+	if need, ok := errors.AsType[*egress.NeedsConnection](err); ok {
 		if long, err = u.connect(ctx, call, need); err == nil && long == nil {
-			return need.ask(), nil
+			return askToConnect(need), nil
 		}
 	}
 	if err != nil {
@@ -299,8 +284,7 @@ func (u *Upstream) Close() error {
 	u.cancel(errUpstreamClosed)
 	u.wg.Wait()
 	if u.http != nil {
-		u.http.CloseIdleConnections()
-		u.wire.Close()
+		return u.http.Close()
 	}
 	return nil
 }

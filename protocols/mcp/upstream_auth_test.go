@@ -13,6 +13,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway/gatewaytest"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -71,7 +72,7 @@ func TestUpstreamOAuth(t *testing.T) {
 		f.ServeHTTP(w, r.WithContext(auth.With(r.Context(), gatewaytest.Caller())))
 	}), &granted)) + "/mcp"
 	for range 2 { // Each has its own token.
-		u := openUpstream(t, mcp.UpstreamOptions{URL: address, OAuth: &mcp.OAuthOptions{ClientID: "gateway", ClientSecret: "s3cr3t"}})
+		u := openUpstream(t, mcp.UpstreamOptions{URL: address, OAuth: &egress.OAuthOptions{ClientID: "gateway", ClientSecret: "s3cr3t"}})
 		for range 3 {
 			if _, err := u.Do(t.Context(), toolCall("echo", `{"text":"hi"}`)); err != nil {
 				t.Fatal(err)
@@ -82,14 +83,14 @@ func TestUpstreamOAuth(t *testing.T) {
 		t.Errorf("%d tokens were granted, want 4: two for each", n)
 	}
 
-	wrong := openUpstream(t, mcp.UpstreamOptions{URL: address, OAuth: &mcp.OAuthOptions{ClientID: "gateway", ClientSecret: "wrong"}})
+	wrong := openUpstream(t, mcp.UpstreamOptions{URL: address, OAuth: &egress.OAuthOptions{ClientID: "gateway", ClientSecret: "wrong"}})
 	_, err = wrong.Do(t.Context(), toolCall("echo", `{"text":"hi"}`))
 	if err == nil || !strings.Contains(err.Error(), "the gateway may not use the upstream") {
 		t.Errorf("with a wrong secret: %v", err)
 	}
 	far := openUpstream(t, mcp.UpstreamOptions{
 		URL: address, AllowPrivate: loopback(),
-		OAuth: &mcp.OAuthOptions{ClientID: "gateway", ClientSecret: "s3cr3t", TokenURL: "https://10.1.2.3/token"},
+		OAuth: &egress.OAuthOptions{ClientID: "gateway", ClientSecret: "s3cr3t", TokenURL: "https://10.1.2.3/token"},
 	})
 	if _, err = far.Do(t.Context(), toolCall("echo", `{}`)); !errors.Is(err, ssrf.ErrProhibitedIP) {
 		t.Errorf("a token endpoint on a private network: %v", err)

@@ -10,6 +10,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -190,7 +191,7 @@ func checkAnnotations(s any, reached *int) error {
 			switch p["type"] {
 			case "string", "integer", "boolean":
 			default:
-				return fmt.Errorf("property %q: %s is for strings, integers and booleans", oneLine(name, 64), annotationKey)
+				return fmt.Errorf("property %q: %s is for strings, integers and booleans", egress.OneLine(name, 64), annotationKey)
 			}
 		}
 		if err := checkAnnotations(p, reached); err != nil {

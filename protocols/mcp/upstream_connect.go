@@ -12,6 +12,8 @@ import (
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 const (
@@ -289,13 +291,13 @@ func legacyAnswer(ctx context.Context, err error) error {
 		}
 		return nil
 	}
-	if e, ok := errors.AsType[*statusError](err); ok {
-		switch e.status {
+	if e, ok := errors.AsType[*egress.StatusError](err); ok {
+		switch e.Status {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests,
 			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return err
 		}
-		if e.status >= http.StatusBadRequest {
+		if e.Status >= http.StatusBadRequest {
 			return nil
 		}
 	}
@@ -319,7 +321,7 @@ func (c *client) initialize(ctx context.Context) error {
 		return fmt.Errorf("initialize: %w", err)
 	}
 	if !supported(d.Version) || isModern(d.Version) {
-		return fmt.Errorf("%w: the server offers %q", errNotSupported, oneLine(d.Version, 64))
+		return fmt.Errorf("%w: the server offers %q", errNotSupported, egress.OneLine(d.Version, 64))
 	}
 	c.caps = d.Capabilities
 	c.setRevision(d.Version)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway/gatewaytest"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -167,7 +168,7 @@ func TestUpstreamDPoP(t *testing.T) {
 				seen: map[string]bool{}, keys: map[string]string{},
 			}
 			u := openUpstream(t, mcp.UpstreamOptions{
-				URL: serve(t, s) + "/mcp", OAuth: &mcp.OAuthOptions{ClientID: "gateway", ClientSecret: "s3cr3t", DPoP: c.dpop},
+				URL: serve(t, s) + "/mcp", OAuth: &egress.OAuthOptions{ClientID: "gateway", ClientSecret: "s3cr3t", DPoP: c.dpop},
 			})
 			for range 8 {
 				_, err := u.Do(t.Context(), toolCall("echo", `{"text":"hi"}`))

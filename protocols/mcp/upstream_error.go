@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
-	"unicode"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // Errors that only servers send.
@@ -55,7 +54,7 @@ func readError(raw json.RawMessage) *rpcError {
 			}
 		case "message":
 			e.message, _ = unquote(o.value)
-			e.message = oneLine(e.message, maxErrorText)
+			e.message = egress.OneLine(e.message, maxErrorText)
 		case "data":
 			if len(o.value) <= maxErrorData && !isNull(o.value) {
 				e.data = o.value
@@ -64,24 +63,6 @@ func readError(raw json.RawMessage) *rpcError {
 	}
 	return e
 }
-
-// A statusError is an HTTP status that is no answer.
-type statusError struct {
-	status int
-	retry  time.Duration // from Retry-After
-	text   string        // the beginning of the body, for the operator
-}
-
-func (e *statusError) Error() string {
-	s := fmt.Sprintf("HTTP status %d %s", e.status, http.StatusText(e.status))
-	if e.text != "" {
-		s += ": " + e.text
-	}
-	return s
-}
-
-// HTTPStatus returns the status, for who finds the error in a chain.
-func (e *statusError) HTTPStatus() int { return e.status }
 
 // A lostError is a connection that could not be made or was lost.
 type lostError struct{ cause error }
@@ -100,20 +81,20 @@ func (u *Upstream) fault(ctx context.Context, call *gateway.Call, err error) err
 	if ready, ok := errors.AsType[*gateway.Error](err); ok {
 		return ready
 	}
-	if need, ok := errors.AsType[*needsConnection](err); ok {
-		return need.refusal()
+	if need, ok := errors.AsType[*egress.NeedsConnection](err); ok {
+		return need.Refusal()
 	}
 	e := &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: msgAway, Err: err}
 	rpc, isRPC := errors.AsType[*rpcError](err)
-	status, isStatus := errors.AsType[*statusError](err)
-	_, isAuth := errors.AsType[*authError](err)
+	status, isStatus := errors.AsType[*egress.StatusError](err)
+	_, isAuth := errors.AsType[*egress.AuthError](err)
 	switch {
 	case isAuth && ctx.Err() == nil:
 		e.Msg = msgNotAllowed
 	case isRPC:
 		rpc.describe(e, call)
 	case isStatus:
-		status.describe(e)
+		describeStatus(e, status)
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), errUpstreamSlow):
 		return ctx.Err() // The caller's own wish or deadline.
 	case errors.Is(err, errUpstreamSlow) || ctx.Err() != nil:
@@ -179,10 +160,10 @@ func passedCode(name string) (gateway.Code, bool) {
 	return 0, false
 }
 
-// describe turns an HTTP status into the gateway's terms.
-func (e *statusError) describe(g *gateway.Error) {
-	g.Retry = e.retry
-	switch e.status {
+// describeStatus turns an HTTP status into the gateway's terms.
+func describeStatus(g *gateway.Error, e *egress.StatusError) {
+	g.Retry = e.Retry
+	switch e.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		g.Msg = msgNotAllowed
 	case http.StatusTooManyRequests:
@@ -190,17 +171,4 @@ func (e *statusError) describe(g *gateway.Error) {
 	case http.StatusRequestEntityTooLarge:
 		g.Code, g.Msg = gateway.ResourceExhausted, "the call is too large for the upstream"
 	}
-}
-
-// oneLine returns a text without control characters, cut to at most n bytes.
-func oneLine(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -559,6 +560,10 @@ func TestNewUpstream(t *testing.T) {
 		"protocol header":   {Name: "a", URL: "https://x.example", Headers: http.Header{"mcp-session-id": {"x"}}},
 		"header injection":  {Name: "a", URL: "https://x.example", Headers: http.Header{"X": {"a\r\nb"}}},
 		"environment entry": {Name: "a", Command: "x", Env: []string{"=x"}},
+		"program's tokens":  {Name: "a", Command: "x", OAuth: &egress.OAuthOptions{ClientID: "a", ClientSecret: "s"}},
+		"sessions to come": {Name: "a", URL: "https://x.example", MinSessions: 1, OAuth: &egress.OAuthOptions{
+			ClientID: "a", ClientSecret: "s", Issuer: "https://id.example", Exchange: &egress.TokenExchangeOptions{Issuers: []string{"https://people.example"}},
+		}},
 	} {
 		if _, err := mcp.NewUpstream(o); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // The values of UpstreamOptions.Sessions.
@@ -26,12 +27,12 @@ type link struct {
 	failures int      // in a row
 	retryAt  time.Time
 	lastErr  error
-	users    int           // calls that are under way
-	caller   *caller       // who called last, where each caller has credentials
-	since    time.Time     // when the last of them ended
-	expiry   *time.Timer   // of a principal's link without users
-	gone     bool          // it is not used any more
-	taken    chan struct{} // of a spare: closed when it is one no longer; nil otherwise
+	users    int            // calls that are under way
+	caller   *egress.Caller // who called last, where each caller has credentials
+	since    time.Time      // when the last of them ended
+	expiry   *time.Timer    // of a principal's link without users
+	gone     bool           // it is not used any more
+	taken    chan struct{}  // of a spare: closed when it is one no longer; nil otherwise
 }
 
 // UpstreamStats count the connections of an [Upstream].
@@ -89,7 +90,7 @@ func (l *link) isOpen() bool { return l.conn != nil && l.conn.ctx.Err() == nil }
 func (u *Upstream) enter(ctx context.Context, call *gateway.Call) (*link, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.o.Sessions != sessionsPrincipal || call.Principal == nil || u.stateless && u.each == nil {
+	if u.o.Sessions != sessionsPrincipal || call.Principal == nil || u.stateless && !u.perCaller() {
 		return u.shared, nil
 	}
 	if u.closed {
@@ -108,7 +109,7 @@ func (u *Upstream) enter(ctx context.Context, call *gateway.Call) (*link, error)
 		l.key = key
 		u.links[key] = l
 	}
-	l.caller = callerOf(ctx)
+	l.caller = egress.CallerOf(ctx)
 	if l.users++; l.expiry != nil {
 		l.expiry.Stop()
 	}

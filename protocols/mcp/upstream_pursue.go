@@ -13,6 +13,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // A pursuit follows a server's task to its end on behalf of the call that it was
@@ -270,8 +271,8 @@ func (p *pursuit) passes(ctx context.Context, err error) bool {
 	if e, ok := errors.AsType[*gateway.Error](err); ok {
 		return e.Code == gateway.Unavailable
 	}
-	if e, ok := errors.AsType[*statusError](err); ok {
-		return e.status >= 500 || e.status == 429 || e.status == 408
+	if e, ok := errors.AsType[*egress.StatusError](err); ok {
+		return e.Status >= 500 || e.Status == 429 || e.Status == 408
 	}
 	return isLost(err) || errors.Is(err, errSessionEnded) || errors.Is(err, errUpstreamSlow) || errors.Is(err, errBusy)
 }
@@ -284,7 +285,7 @@ func (p *pursuit) report(s *taskState) {
 	}
 	p.last = s.Message
 	p.told++
-	p.call.Progress(gateway.Progress{Progress: json.Number(strconv.Itoa(p.told)), Message: oneLine(s.Message, maxErrorText)})
+	p.call.Progress(gateway.Progress{Progress: json.Number(strconv.Itoa(p.told)), Message: egress.OneLine(s.Message, maxErrorText)})
 }
 
 // pose asks the caller what a modern task asks, each question once, and takes

@@ -15,6 +15,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -305,7 +306,7 @@ func listAll[T any](ctx context.Context, l *lister, method, member string, into 
 
 func once(seen map[string]struct{}, key string) error {
 	if _, twice := seen[key]; twice {
-		return fmt.Errorf("%q is listed twice", oneLine(key, 128))
+		return fmt.Errorf("%q is listed twice", egress.OneLine(key, 128))
 	}
 	seen[key] = struct{}{}
 	return nil
@@ -380,7 +381,7 @@ func (l *lister) tool(def json.RawMessage) (*gateway.Tool, error) {
 
 // leaveOut logs, once, that a definition is not offered.
 func (u *Upstream) leaveOut(ctx context.Context, method string, err error) {
-	text := method + ": " + oneLine(err.Error(), maxErrorText)
+	text := method + ": " + egress.OneLine(err.Error(), maxErrorText)
 	u.mu.Lock()
 	if len(u.told) >= maxOffered {
 		clear(u.told)

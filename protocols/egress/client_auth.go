@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"crypto/rand"

@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"context"
@@ -25,16 +25,16 @@ const callersIssuer = "https://people.example.com"
 func exchangerIn(t *testing.T, w *fakeWorld, o TokenExchangeOptions) *exchanger {
 	t.Helper()
 	o.Issuers = []string{callersIssuer}
-	u, err := NewUpstream(UpstreamOptions{
-		Name: "up", URL: resourceURL, Timeout: 10 * time.Second,
+	u, err := New(Options{
+		Name: "up", URL: resourceURL, Metadata: true, Timeout: 10 * time.Second,
 		OAuth: &OAuthOptions{ClientID: "gateway", ClientSecret: theSecret, Issuer: issuerURL, Exchange: &o},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { u.Close() })
-	if u.o.Sessions != sessionsPrincipal {
-		t.Errorf("sessions are %s", u.o.Sessions)
+	if !u.PerCaller() {
+		t.Error("callers share credentials")
 	}
 	e, ok := u.each.(*exchanger)
 	if !ok {
@@ -135,7 +135,7 @@ func TestExchangeRefused(t *testing.T) {
 				if err == nil {
 					t.Fatal("a token was given")
 				}
-				if err := (&Upstream{}).fault(t.Context(), &gateway.Call{}, &authError{err}); gateway.AsError(err).Code != c.code {
+				if err := (&Client{}).Fault(t.Context(), &AuthError{err}); gateway.AsError(err).Code != c.code {
 					t.Errorf("%v, want %v", err, c.code)
 				}
 			}
@@ -193,19 +193,18 @@ func TestExchangeOptions(t *testing.T) {
 		return OAuthOptions{ClientID: "gateway", ClientSecret: "s", Issuer: issuerURL, Exchange: &TokenExchangeOptions{Issuers: []string{callersIssuer}}}
 	}
 	for _, c := range []struct {
-		edit func(*UpstreamOptions)
+		edit func(*Options)
 		want string
 	}{
-		{func(o *UpstreamOptions) { o.OAuth.Issuer = "" }, "not taken for who may see them"},
-		{func(o *UpstreamOptions) { o.OAuth.Exchange.Issuers = nil }, "issuers are needed"},
-		{func(o *UpstreamOptions) { o.OAuth.Assertion = func(context.Context) (string, error) { return "", nil } }, "not with an assertion"},
-		{func(o *UpstreamOptions) { o.OAuth.ClientSecret = "" }, "a client secret or a private key"},
-		{func(o *UpstreamOptions) { o.MinSessions = 1 }, "callers to come"},
+		{func(o *Options) { o.OAuth.Issuer = "" }, "not taken for who may see them"},
+		{func(o *Options) { o.OAuth.Exchange.Issuers = nil }, "issuers are needed"},
+		{func(o *Options) { o.OAuth.Assertion = func(context.Context) (string, error) { return "", nil } }, "not with an assertion"},
+		{func(o *Options) { o.OAuth.ClientSecret = "" }, "a client secret or a private key"},
 	} {
 		oauth := good()
-		o := UpstreamOptions{Name: "up", URL: resourceURL, OAuth: &oauth}
+		o := Options{Name: "up", URL: resourceURL, OAuth: &oauth}
 		c.edit(&o)
-		if _, err := NewUpstream(o); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q in it", err, c.want)
 		}
 	}

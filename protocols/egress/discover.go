@@ -1,10 +1,11 @@
-package mcp
+package egress
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -99,12 +100,16 @@ type resourceMetadata struct {
 // discover finds out how the upstream is protected.
 func (s *tokens) discover(ctx context.Context, c challenge) (*protection, error) {
 	if s.o.TokenURL != "" {
-		p := &protection{resource: s.upstream.String(), server: authServer{Issuer: s.o.Issuer, TokenURL: s.o.TokenURL}}
-		if s.o.Resource != "" {
-			p.resource = s.o.Resource
+		p := &protection{resource: s.o.Resource, server: authServer{Issuer: s.o.Issuer, TokenURL: s.o.TokenURL}}
+		if p.resource == "" && !s.told {
+			p.resource = s.upstream.String()
 		}
 		p.dpop = s.o.DPoP == dpopAlways || s.o.DPoP == dpopAuto && c.dpop && !c.bearer
 		return p, nil
+	}
+	if s.told {
+		m := &resourceMetadata{Resource: s.o.Resource}
+		return s.protectedBy(ctx, c, m, s.o.Issuer)
 	}
 	m, err := s.resourceMetadata(ctx, c.metadata)
 	if err != nil {
@@ -121,6 +126,11 @@ func (s *tokens) discover(ctx context.Context, c challenge) (*protection, error)
 	default:
 		return nil, fmt.Errorf("the metadata of the resource names another authorization server than %s", s.issuer)
 	}
+	return s.protectedBy(ctx, c, m, issuer)
+}
+
+// protectedBy looks up the authorization server of a resource.
+func (s *tokens) protectedBy(ctx context.Context, c challenge, m *resourceMetadata, issuer string) (*protection, error) {
 	server, err := s.serverMetadata(ctx, issuer)
 	if err != nil {
 		return nil, err
@@ -173,7 +183,7 @@ func (s *tokens) resourceMetadata(ctx context.Context, from string) (*resourceMe
 			continue
 		}
 		if !s.isResource(m.Resource) {
-			return nil, fmt.Errorf("the metadata at %s is of another resource, %q", oneLine(place, 256), oneLine(m.Resource, 256))
+			return nil, fmt.Errorf("the metadata at %s is of another resource, %q", OneLine(place, 256), OneLine(m.Resource, 256))
 		}
 		return &m, nil
 	}
@@ -201,11 +211,11 @@ func (s *tokens) isResource(id string) bool {
 // section 3; authorization, authorization server metadata discovery).
 func (s *tokens) serverMetadata(ctx context.Context, issuer string) (*authServer, error) {
 	if err := checkSecure(issuer); err != nil {
-		return nil, fmt.Errorf("issuer %q: %w", oneLine(issuer, 256), err)
+		return nil, fmt.Errorf("issuer %q: %w", OneLine(issuer, 256), err)
 	}
 	base, err := url.Parse(issuer)
 	if err != nil || base.RawQuery != "" {
-		return nil, fmt.Errorf("issuer %q is not valid", oneLine(issuer, 256))
+		return nil, fmt.Errorf("issuer %q is not valid", OneLine(issuer, 256))
 	}
 	path := strings.TrimSuffix(base.EscapedPath(), "/")
 	const oauth, openID = "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"
@@ -220,14 +230,14 @@ func (s *tokens) serverMetadata(ctx context.Context, issuer string) (*authServer
 			continue
 		}
 		if !sameIssuer(m.Issuer, issuer) {
-			return nil, fmt.Errorf("the metadata of %s is of another issuer, %q", oneLine(issuer, 256), oneLine(m.Issuer, 256))
+			return nil, fmt.Errorf("the metadata of %s is of another issuer, %q", OneLine(issuer, 256), OneLine(m.Issuer, 256))
 		}
 		if err := checkSecure(m.TokenURL); err != nil {
-			return nil, fmt.Errorf("the token endpoint of %s: %w", oneLine(issuer, 256), err)
+			return nil, fmt.Errorf("the token endpoint of %s: %w", OneLine(issuer, 256), err)
 		}
 		return &m, nil
 	}
-	return nil, fmt.Errorf("the authorization server %s has no metadata", oneLine(issuer, 256))
+	return nil, fmt.Errorf("the authorization server %s has no metadata", OneLine(issuer, 256))
 }
 
 // wellKnownURL returns a URL of the same origin.
@@ -235,17 +245,24 @@ func wellKnownURL(base *url.URL, parts ...string) string {
 	return base.Scheme + "://" + base.Host + strings.TrimSuffix(strings.Join(parts, ""), "/")
 }
 
+const typeJSON = "application/json"
+
+func isJSON(h http.Header) bool {
+	t, _, _ := mime.ParseMediaType(h.Get("Content-Type")) // "" is none.
+	return t == typeJSON
+}
+
 // get fetches metadata and reports whether there is any.
 func (s *tokens) get(ctx context.Context, place string, into any) (bool, error) {
 	if err := checkSecure(place); err != nil {
 		return false, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil) //nolint:gosec // The dialer is guarded.
 	if err != nil {
 		return false, errors.New("the URL is not valid")
 	}
 	req.Header.Set("Accept", typeJSON)
-	res, err := s.http.Do(req)
+	res, err := s.http.Do(req) //nolint:gosec // As above.
 	if err != nil {
 		return false, err
 	}
@@ -254,11 +271,11 @@ func (s *tokens) get(ctx context.Context, place string, into any) (bool, error) 
 	case res.StatusCode/100 == 4 && res.StatusCode != http.StatusTooManyRequests && res.StatusCode != http.StatusRequestTimeout:
 		return false, nil
 	case res.StatusCode != http.StatusOK:
-		return false, &statusError{status: res.StatusCode}
-	case media([]byte(res.Header.Get(headerType))) != typeJSON:
+		return false, &StatusError{Status: res.StatusCode}
+	case !isJSON(res.Header):
 		return false, errors.New("it is not JSON")
 	}
-	data, err := readAll(res.Body, res.ContentLength, maxMetadata)
+	data, err := ReadAll(res.Body, res.ContentLength, maxMetadata)
 	if err != nil {
 		return false, err
 	}

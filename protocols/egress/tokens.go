@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"context"
@@ -34,6 +34,7 @@ type tokens struct {
 	spawn    func(func(context.Context)) bool // runs what callers wait for; false where nothing is begun any more
 	timeout  time.Duration
 	log      *slog.Logger
+	told     bool   // the options say all about how the upstream is protected
 	subject  string // the caller's access token, which is exchanged; "" for the gateway's own tokens
 
 	mu       sync.Mutex
@@ -54,17 +55,19 @@ type flight struct {
 	err  error
 }
 
-func newTokens(u *Upstream, o OAuthOptions) (*tokens, error) {
+func newTokens(c *Client, o OAuthOptions) (*tokens, error) {
 	if o.DPoP == "" {
 		o.DPoP = dpopAuto
 	}
-	client, idp, err := o.check(u.url)
+	client, idp, err := o.check(c.url)
 	if err != nil {
 		return nil, err
 	}
 	return &tokens{
-		o: o, client: client, idp: idp, dpop: u.o.DPoP, upstream: u.url, http: u.http, spawn: u.spawn, timeout: u.o.Timeout, issuer: o.Issuer,
-		log: u.o.Logger.With(slog.String("source", u.o.Name)),
+		o: o, client: client, idp: idp, dpop: c.o.DPoP, upstream: c.url, http: c.http,
+		told:  !c.o.Metadata && (o.Issuer != "" || o.TokenURL != ""),
+		spawn: c.spawn, timeout: c.o.Timeout, issuer: o.Issuer,
+		log: c.o.Logger.With(slog.String("source", c.o.Name)),
 	}, nil
 }
 
@@ -82,7 +85,7 @@ func (s *tokens) Authorization(ctx context.Context) (string, error) {
 			s.mu.Unlock()
 			return t.value, nil
 		}
-		if s.found == nil && s.o.TokenURL == "" && s.subject == "" {
+		if s.found == nil && s.o.TokenURL == "" && s.subject == "" && !s.told {
 			s.mu.Unlock()
 			return "", nil // The server's challenge says where to ask.
 		}
@@ -171,7 +174,7 @@ func (s *tokens) ask(now time.Time) (*flight, error) {
 	s.flight = f
 	if !s.spawn(func(ctx context.Context) { s.fly(ctx, f) }) {
 		s.flight = nil
-		return nil, errUpstreamClosed
+		return nil, ErrClosed
 	}
 	return f, nil
 }
@@ -209,7 +212,7 @@ func (s *tokens) fly(ctx context.Context, f *flight) {
 	s.failures++
 	s.found = nil // It may have changed.
 	s.askAt, s.lastErr = time.Now().Add(wait), err
-	if !errors.Is(err, errUpstreamClosed) {
+	if !errors.Is(err, ErrClosed) {
 		s.log.WarnContext(ctx, "no access token", slog.Any("error", err))
 	}
 }

@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 
 	"code.dny.dev/ssrf"
@@ -34,19 +33,18 @@ func checkURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// checkHeaders refuses headers that the protocol or HTTP itself sets.
-func checkHeaders(h http.Header) error {
+// checkHeaders refuses headers that HTTP itself sets, or who uses the client.
+func checkHeaders(h http.Header, reserved func(string) bool) error {
 	for name, values := range h {
 		canonical := http.CanonicalHeaderKey(name)
 		switch canonical {
-		case "Accept", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Keep-Alive", "Last-Event-Id",
-			"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		case "Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 			return fmt.Errorf("header %q cannot be set", canonical)
 		}
-		if strings.HasPrefix(canonical, "Mcp-") {
+		if reserved != nil && reserved(canonical) {
 			return fmt.Errorf("header %q cannot be set", canonical)
 		}
-		if !isToken(name) {
+		if _, err := http1.AppendField(nil, name, ""); err != nil {
 			return errors.New("a header's name is not valid")
 		}
 		for _, v := range values {

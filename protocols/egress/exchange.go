@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"context"
@@ -55,77 +55,10 @@ func checkExchanged(data []byte, subject string) error {
 	return nil
 }
 
-// A caller is on whose behalf a request goes to an upstream at which each caller
-// has credentials.
-type caller struct {
-	who    *gateway.Principal
-	token  string            // as the door admitted it
-	key    [sha256.Size]byte // of the principal with this token
-	expiry time.Time         // of the token; zero is never
-}
-
-// callerKey is under what a context carries its *caller, or the *link whose last
-// caller it is.
-type callerKey struct{}
-
-// callerOf returns on whose behalf a request goes, or nil where it is the
-// gateway's own.
-func callerOf(ctx context.Context) *caller {
-	switch v := ctx.Value(callerKey{}).(type) {
-	case *caller:
-		return v
-	case *link:
-		v.u.mu.Lock()
-		defer v.u.mu.Unlock()
-		return v.caller
-	}
-	return nil
-}
-
-// withCallerOf returns a context for what is done for a link as a whole: with
-// the credential that its caller showed last.
-func withCallerOf(ctx context.Context, l *link) context.Context {
-	if l.u.each == nil || l == l.u.shared {
-		return ctx
-	}
-	return context.WithValue(ctx, callerKey{}, l)
-}
-
-// onBehalf returns ctx with the caller of another context.
-func onBehalf(ctx, of context.Context) context.Context {
-	if v := of.Value(callerKey{}); v != nil {
-		return context.WithValue(ctx, callerKey{}, v)
-	}
-	return ctx
-}
-
 // callers are the credentials of an upstream at which each caller has some.
 type callers interface {
 	Authorizer
 	admit(context.Context, *gateway.Principal) (context.Context, error)
-}
-
-// admit returns the context for a call that is to be made on its caller's
-// behalf, once there is a token for it.
-func (u *Upstream) admit(ctx context.Context, call *gateway.Call) (context.Context, error) {
-	if u.each == nil {
-		return ctx, nil
-	}
-	ctx, err := u.each.admit(ctx, call.Principal)
-	if err != nil {
-		return nil, err
-	}
-	timed, cancel := context.WithTimeoutCause(ctx, u.o.Timeout, errUpstreamSlow)
-	defer cancel()
-	_, err = u.each.Authorization(timed)
-	if need, ok := errors.AsType[*needsConnection](err); ok {
-		need.ctx = ctx
-		return nil, need
-	}
-	if err != nil {
-		return nil, u.fault(timed, call, &authError{err})
-	}
-	return ctx, nil
 }
 
 // maxExchanged bounds the credentials for which tokens are kept.
@@ -164,7 +97,7 @@ func (e *exchanger) admit(ctx context.Context, p *gateway.Principal) (context.Co
 	case !slices.Contains(e.o.Issuers, p.Issuer):
 		return refuse("the upstream does not trust the issuer of the access token that this call came with")
 	}
-	c := &caller{who: p, token: token, expiry: p.Expiry, key: sha256.Sum256([]byte(p.ID + "\n" + token))}
+	c := &Caller{who: p, token: token, expiry: p.Expiry, key: sha256.Sum256([]byte(p.ID + "\n" + token))}
 	return context.WithValue(ctx, callerKey{}, c), nil
 }
 
@@ -192,7 +125,7 @@ func (e *exchanger) explain(err error) error {
 
 // source returns what has the token for a request.
 func (e *exchanger) source(ctx context.Context) *tokens {
-	c := callerOf(ctx)
+	c := CallerOf(ctx)
 	if c == nil {
 		return e.own
 	}
@@ -234,6 +167,6 @@ func (s *tokens) forSubject(token string) *tokens {
 	defer s.mu.Unlock()
 	return &tokens{
 		o: s.o, client: s.client, dpop: s.dpop, upstream: s.upstream, http: s.http, spawn: s.spawn, timeout: s.timeout, log: s.log,
-		issuer: s.issuer, asked: s.asked, found: s.found, subject: token,
+		told: s.told, issuer: s.issuer, asked: s.asked, found: s.found, subject: token,
 	}
 }

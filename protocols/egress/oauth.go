@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"context"
@@ -28,7 +28,7 @@ import (
 // names (RFC 9728, RFC 8414, OpenID Connect Discovery).
 //
 // The first authorization server that is found is the only one that the
-// credentials go to as long as the [Upstream] lives; Issuer says beforehand
+// credentials go to as long as the [Client] lives; Issuer says beforehand
 // which one that has to be.
 type OAuthOptions struct {
 	ClientID     string
@@ -277,5 +277,5 @@ func (k *assertionKey) algorithm(supported []string) (jose.SignatureAlgorithm, e
 		}
 	}
 	return "", fmt.Errorf("the authorization server does not support signatures by a key like this: %s",
-		oneLine(strings.Join(supported, " "), 256))
+		OneLine(strings.Join(supported, " "), 256))
 }

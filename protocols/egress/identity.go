@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"context"
@@ -78,7 +78,10 @@ func (s *tokens) exchange(ctx context.Context, p *protection, scopes []string) (
 	form := url.Values{
 		"grant_type": {grantExchange}, "requested_token_type": {typeIDJAG},
 		"subject_token": {token}, "subject_token_type": {typeIDToken},
-		"audience": {p.server.Issuer}, "resource": {p.resource},
+		"audience": {p.server.Issuer},
+	}
+	if p.resource != "" {
+		form.Set("resource", p.resource)
 	}
 	if len(scopes) > 0 {
 		form.Set("scope", strings.Join(scopes, " "))

@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"context"
@@ -48,7 +48,10 @@ const (
 // grant (RFC 6749, section 4.4), with an assertion of who the gateway is
 // (RFC 7523, section 2.1), or for a caller's token (RFC 8693).
 func (s *tokens) grant(ctx context.Context, p *protection, scopes []string) (*accessToken, error) {
-	form := url.Values{"grant_type": {grantClient}, "resource": {p.resource}}
+	form := url.Values{"grant_type": {grantClient}}
+	if p.resource != "" {
+		form.Set("resource", p.resource)
+	}
 	if len(scopes) > 0 {
 		form.Set("scope", strings.Join(scopes, " "))
 	}
@@ -91,7 +94,7 @@ func (s *tokens) post(ctx context.Context, as *oauthClient, server *authServer, 
 	if err := as.authenticate(server, form, h); err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.TokenURL, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.TokenURL, strings.NewReader(form.Encode())) //nolint:gosec // The dialer is guarded.
 	if err != nil {
 		return nil, errors.New("the URL is not valid")
 	}
@@ -100,13 +103,13 @@ func (s *tokens) post(ctx context.Context, as *oauthClient, server *authServer, 
 	if prove {
 		res, err = s.dpop.prove(req, "", s.http.Do)
 	} else {
-		res, err = s.http.Do(req)
+		res, err = s.http.Do(req) //nolint:gosec // As above.
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close() //nolint:errcheck // it has been read.
-	data, err := readAll(res.Body, res.ContentLength, maxTokenAnswer)
+	data, err := ReadAll(res.Body, res.ContentLength, maxTokenAnswer)
 	if err != nil {
 		return nil, err
 	}

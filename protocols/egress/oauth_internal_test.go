@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"bytes"
@@ -107,8 +107,10 @@ func (w *fakeWorld) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.forms = append(w.forms, form)
 		w.mu.Unlock()
 		if w.slow > 0 {
-			if err := sleep(req.Context(), w.slow); err != nil {
-				return nil, err
+			select {
+			case <-time.After(w.slow):
+			case <-req.Context().Done():
+				return nil, context.Cause(req.Context())
 			}
 		}
 		return answer(w.token(form, req))
@@ -134,8 +136,8 @@ func tokensIn(t *testing.T, w *fakeWorld, o OAuthOptions) (*tokens, *bytes.Buffe
 		o.ClientSecret = theSecret
 	}
 	log := &bytes.Buffer{}
-	u, err := NewUpstream(UpstreamOptions{
-		Name: "up", URL: resourceURL, OAuth: &o, Timeout: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(log, nil)),
+	u, err := New(Options{
+		Name: "up", URL: resourceURL, OAuth: &o, Metadata: true, Timeout: 10 * time.Second, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -516,7 +518,7 @@ func TestOAuthTokenURL(t *testing.T) {
 
 func TestOAuthOptions(t *testing.T) {
 	idToken := func(context.Context) (string, error) { return theSecret, nil }
-	for name, o := range map[string]UpstreamOptions{
+	for name, o := range map[string]Options{
 		"no client id":                 {OAuth: &OAuthOptions{ClientSecret: theSecret}},
 		"no secret":                    {OAuth: &OAuthOptions{ClientID: "a"}},
 		"two secrets":                  {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, PrivateKey: theSecret}},
@@ -532,16 +534,15 @@ func TestOAuthOptions(t *testing.T) {
 		"provider without an audience": {OAuth: &OAuthOptions{ClientID: "a", TokenURL: issuerURL, IdentityProvider: &IdentityProviderOptions{ClientID: "b", Issuer: idpURL, IDToken: idToken}}},
 		"dpop":                         {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret, DPoP: "perhaps"}},
 		"plain URL":                    {URL: "http://tools.example.com", OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
-		"program":                      {Command: "x", OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
 		"header":                       {Headers: http.Header{"authorization": {theSecret}}, OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}},
 		"two authorizers":              {OAuth: &OAuthOptions{ClientID: "a", ClientSecret: theSecret}, Authorizer: &tokens{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Name = "up"
-			if o.URL == "" && o.Command == "" {
+			if o.URL == "" {
 				o.URL = resourceURL
 			}
-			u, err := NewUpstream(o)
+			u, err := New(o)
 			if err == nil {
 				u.Close()
 				t.Fatal("it is taken")

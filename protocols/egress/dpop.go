@@ -1,4 +1,4 @@
-package mcp
+package egress
 
 import (
 	"bytes"
@@ -69,7 +69,7 @@ func NewDPoPKey() (*DPoPKey, error) {
 // that are posted) and to requests with a token of the scheme DPoP, and sends
 // them once more where the server asks for its nonce. Everything else passes
 // as it is. With it, an OAuth client of an embedding program obtains tokens that
-// are bound to the key; [UpstreamOptions].DPoP is then the same key.
+// are bound to the key; [Options].DPoP is then the same key.
 func (k *DPoPKey) Transport(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		form, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
