@@ -1,0 +1,301 @@
+package protoschema
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// lockFormat is the version of the form that a lock has in JSON.
+const lockFormat = 1
+
+// maxLock is the entries that a lock holds at most. A source that offers new
+// names all the time ends there, instead of filling the memory.
+const maxLock = 500_000
+
+// maxNumber is the highest number of a field.
+const maxNumber = 1<<29 - 1
+
+// ErrLockFull says that a source has used up what a lock may hold.
+var ErrLockFull = errors.New("the lock table is full")
+
+// A Lock is all that must not change about the protobuf types of one source: the
+// names of methods and messages and the numbers of fields. What was given once
+// is never given another meaning, so that programs made for an older state of
+// the source still understand a newer one.
+//
+// A lock only grows. It is not safe for concurrent use.
+type Lock struct {
+	Format  int    `json:"format"`  // 1
+	Source  string `json:"source"`  // whose lock it is
+	Package string `json:"package"` // such as "trilith.petstore.v1"
+
+	// Methods are the names of methods by what they are made of, such as
+	// "tool/add".
+	Methods map[string]string `json:"methods"`
+
+	// Shared are the messages of the definitions that several schemas have in
+	// common, by the name of the definition.
+	Shared map[string][]SharedLock `json:"shared,omitzero"`
+
+	// Messages are by name, those inside others as in "AddRequest.Filter".
+	Messages map[string]*MessageLock `json:"messages"`
+
+	used    map[string]bool // every name of a method and a message of the package
+	tried   map[string]int
+	entries int
+	changed bool
+}
+
+// A SharedLock is one message of a definition's name.
+type SharedLock struct {
+	Message string `json:"message"`
+	Shape   string `json:"shape"` // a hash of the definition with all that it reaches, when it was last seen
+	Home    string `json:"home"`  // the first message that reached it then
+}
+
+// A MessageLock is what must not change about one message.
+type MessageLock struct {
+	// Fields are by the name of the property. A property that has had several types
+	// has a field for each; those that are not in use are reserved.
+	Fields map[string][]FieldLock `json:"fields,omitzero"`
+	Types  map[string]string      `json:"types,omitzero"` // names of the messages inside, by property
+	Next   int32                  `json:"next"`           // the next free number
+
+	folded map[string]bool // the names of the fields, without underscores
+	types  map[string]bool // the names in Types
+	tried  map[string]int
+}
+
+// A FieldLock is one field.
+type FieldLock struct {
+	Number int32  `json:"number"`
+	Kind   string `json:"kind"` // the type, such as "int64", "[]string" or "message:User"
+	Name   string `json:"name"` // in protobuf
+}
+
+// NewLock returns the empty lock of a source, with the package that its types
+// are to have.
+func NewLock(source, pkg string) *Lock {
+	return &Lock{Format: lockFormat, Source: source, Package: pkg, Methods: map[string]string{}, Messages: map[string]*MessageLock{}}
+}
+
+// ParseLock reads a lock as [Lock.JSON] writes it.
+func ParseLock(data []byte) (*Lock, error) {
+	l := &Lock{}
+	if err := jsonv2.Unmarshal(data, l); err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	if l.Format != lockFormat {
+		return nil, fmt.Errorf("lock: format %d, this version reads %d", l.Format, lockFormat)
+	}
+	if l.Methods == nil {
+		l.Methods = map[string]string{}
+	}
+	if l.Messages == nil {
+		l.Messages = map[string]*MessageLock{}
+	}
+	for name, m := range l.Messages {
+		if m == nil || m.Next < 1 {
+			return nil, fmt.Errorf("lock: message %q is damaged", name)
+		}
+	}
+	return l, nil
+}
+
+// JSON returns the lock as JSON text, the same for equal locks.
+func (l *Lock) JSON() ([]byte, error) {
+	return jsonv2.Marshal(l, jsonv2.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+}
+
+// Clone returns a copy.
+func (l *Lock) Clone() *Lock {
+	c := *l
+	c.used, c.tried, c.changed = nil, nil, false
+	c.Methods = maps.Clone(l.Methods)
+	c.Shared = make(map[string][]SharedLock, len(l.Shared))
+	for name, s := range l.Shared {
+		c.Shared[name] = slices.Clone(s)
+	}
+	c.Messages = make(map[string]*MessageLock, len(l.Messages))
+	for name, m := range l.Messages {
+		d := &MessageLock{Fields: make(map[string][]FieldLock, len(m.Fields)), Types: maps.Clone(m.Types), Next: m.Next}
+		for property, f := range m.Fields {
+			d.Fields[property] = slices.Clone(f)
+		}
+		c.Messages[name] = d
+	}
+	return &c
+}
+
+// Changed reports whether a compilation has added something since the lock was
+// made, read or cloned.
+func (l *Lock) Changed() bool { return l.changed }
+
+// Equal reports whether two locks hold the same.
+func (l *Lock) Equal(o *Lock) bool {
+	a, errA := l.JSON()
+	b, errB := o.JSON()
+	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+// ready makes the indexes.
+func (l *Lock) ready() {
+	if l.used != nil {
+		return
+	}
+	l.used, l.tried, l.entries = map[string]bool{}, map[string]int{}, 0
+	for _, m := range l.Methods {
+		l.entries++
+		for _, n := range namesOf(m) {
+			l.used[n] = true
+		}
+	}
+	for _, all := range l.Shared {
+		for _, s := range all {
+			l.entries++
+			l.used[s.Message] = true
+		}
+	}
+	for _, m := range l.Messages {
+		for _, fields := range m.Fields {
+			l.entries += len(fields)
+		}
+	}
+}
+
+// namesOf returns every name of the package that a method takes for itself and
+// its streaming twin.
+func namesOf(method string) []string {
+	return []string{
+		method, method + streamSuffix, method + requestSuffix, method + responseSuffix,
+		method + streamSuffix + requestSuffix, method + streamSuffix + responseSuffix,
+	}
+}
+
+const (
+	streamSuffix   = "Stream"
+	requestSuffix  = "Request"
+	responseSuffix = "Response"
+)
+
+// grow counts one entry more.
+func (l *Lock) grow() error {
+	l.changed = true
+	if l.entries++; l.entries > maxLock {
+		return ErrLockFull
+	}
+	return nil
+}
+
+// method returns the name of a method.
+func (l *Lock) method(key, wish string) (string, error) {
+	if name, ok := l.Methods[key]; ok {
+		return name, nil
+	}
+	name := vacant(pascal(wish, "Method"), "", l.tried, func(s string) bool {
+		return !slices.ContainsFunc(namesOf(s), func(n string) bool { return l.used[n] })
+	})
+	for _, n := range namesOf(name) {
+		l.used[n] = true
+	}
+	l.Methods[key] = name
+	return name, l.grow()
+}
+
+// shared returns the message of a definition. Present holds the shapes that the
+// source's definitions of that name have now.
+func (l *Lock) shared(def, shape, home string, present map[string]bool) (string, error) {
+	all := l.Shared[def]
+	at := slices.IndexFunc(all, func(s SharedLock) bool { return s.Shape == shape })
+	if at < 0 { // One that has changed goes on under its name.
+		at = slices.IndexFunc(all, func(s SharedLock) bool { return s.Home == home && !present[s.Shape] })
+	}
+	if at >= 0 {
+		if all[at].Shape != shape {
+			all[at].Shape, l.changed = shape, true
+		}
+		return all[at].Message, nil
+	}
+	name := vacant(pascal(def, "Type"), "", l.tried, func(s string) bool { return !l.used[s] })
+	l.used[name] = true
+	if l.Shared == nil {
+		l.Shared = map[string][]SharedLock{}
+	}
+	l.Shared[def] = append(all, SharedLock{Message: name, Shape: shape, Home: home})
+	return name, l.grow()
+}
+
+// message returns what is locked of a message.
+func (l *Lock) message(name string) *MessageLock {
+	m := l.Messages[name]
+	if m == nil {
+		m = &MessageLock{Next: 1}
+		l.Messages[name], l.changed = m, true
+	}
+	if m.folded == nil {
+		m.folded, m.types, m.tried = map[string]bool{}, map[string]bool{}, map[string]int{}
+		for _, t := range m.Types {
+			m.types[t] = true
+		}
+		for _, fields := range m.Fields {
+			for _, f := range fields {
+				m.folded[folded(f.Name)] = true
+			}
+		}
+	}
+	return m
+}
+
+// field returns the number and the name of a field.
+func (l *Lock) field(m *MessageLock, property, wish, kind string) (FieldLock, error) {
+	had := m.Fields[property]
+	for _, f := range had {
+		if f.Kind == kind {
+			return f, nil
+		}
+	}
+	base := snake(wish, "field")
+	if len(had) > 0 { // Another type is another field, with another name: its JSON name is the same.
+		base = fmt.Sprintf("%s_v%d", base, len(had)+1)
+	}
+	f := FieldLock{Number: m.Next, Kind: kind}
+	f.Name = vacant(base, "_", m.tried, func(s string) bool { return !m.folded[folded(s)] })
+	m.folded[folded(f.Name)] = true
+	if m.Next++; m.Next == 19000 { // Up to 19999 they are protobuf's own.
+		m.Next = 20000
+	}
+	if f.Number > maxNumber {
+		return f, ErrLockFull
+	}
+	if m.Fields == nil {
+		m.Fields = map[string][]FieldLock{}
+	}
+	m.Fields[property] = append(had, f)
+	return f, l.grow()
+}
+
+// inner returns the name of the message inside another one that a property has.
+func (l *Lock) inner(m *MessageLock, property string, outer []string) string {
+	if name, ok := m.Types[property]; ok {
+		return name
+	}
+	base := pascal(property, "Type")
+	if len(base) >= 5 && base[len(base)-5:] == "Entry" { // Those are the names of maps.
+		base += "Object"
+	}
+	name := vacant(base, "", m.tried, func(s string) bool { // Some languages do not allow the name of an outer one.
+		return !m.types[s] && !slices.Contains(outer, s)
+	})
+	m.types[name] = true
+	if m.Types == nil {
+		m.Types = map[string]string{}
+	}
+	m.Types[property], l.changed = name, true
+	return name
+}
