@@ -45,7 +45,7 @@ type differ struct{ changes []Change }
 // fields compares two structs.
 func (d *differ) fields(a, b reflect.Value, path, reload string) {
 	for _, f := range fieldsOf(a.Type(), reload) {
-		d.values(a.Field(f.index), b.Field(f.index), joinPath(path, f.key), f.reload)
+		d.values(a.FieldByIndex(f.index), b.FieldByIndex(f.index), joinPath(path, f.key), f.reload)
 	}
 }
 

@@ -103,23 +103,27 @@ func (r *report) checkSources(sources []Source) {
 		for j, o := range s.Overrides {
 			r.distinct(overridden, o.Of, j, fmt.Sprintf("%s.overrides[%d]", path, j), "of")
 		}
-		if s.MCP == nil {
-			continue
+		if s.MCP != nil {
+			r.checkPool(path+".mcp", s.MCP)
 		}
-		r.checkPool(path+".mcp", s.MCP)
-		if s.MCP.URL == "" {
-			continue
+		if kind, remote := s.Remote(); remote != nil {
+			r.checkRemote(joinPath(path, kind), remote)
 		}
-		if ip, private := privateHost(s.MCP.URL); private && !slices.ContainsFunc(s.MCP.AllowPrivate, func(p netip.Prefix) bool { return p.Contains(ip) }) {
-			hint := fmt.Sprintf("allow_private: [%s]", netip.PrefixFrom(ip, ip.BitLen()))
-			if ip.IsLinkLocalUnicast() {
-				hint = "link-local addresses hand out the credentials of cloud machines"
-			}
-			r.add(path+".mcp.url", ip.String()+" is not on the public internet and would be refused", hint)
+	}
+}
+
+// checkRemote finds addresses that would be refused, and credentials that would
+// not be sent.
+func (r *report) checkRemote(path string, c *Remote) {
+	if ip, private := privateHost(c.URL); private && !slices.ContainsFunc(c.AllowPrivate, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+		hint := fmt.Sprintf("allow_private: [%s]", netip.PrefixFrom(ip, ip.BitLen()))
+		if ip.IsLinkLocalUnicast() {
+			hint = "link-local addresses hand out the credentials of cloud machines"
 		}
-		if s.MCP.OAuth != nil {
-			r.checkOAuth(path+".mcp", s.MCP)
-		}
+		r.add(path+".url", ip.String()+" is not on the public internet and would be refused", hint)
+	}
+	if c.OAuth != nil {
+		r.checkOAuth(path, c)
 	}
 }
 
@@ -130,23 +134,22 @@ func (r *report) checkPool(path string, m *MCP) {
 		r.add(path+".min_sessions", "min_sessions has no meaning where callers share a session", "sessions: principal")
 	case m.MinSessions > m.MaxSessions:
 		r.add(path+".min_sessions", fmt.Sprintf("min_sessions is more than max_sessions, which is %d", m.MaxSessions), "")
+	case m.MinSessions > 0 && m.OAuth != nil && (m.OAuth.TokenExchange != nil || m.OAuth.Users):
+		r.add(path+".min_sessions", "no sessions are kept for callers to come with token_exchange or users", "leave min_sessions out")
 	}
 }
 
 // checkOAuth finds credentials that would not be sent.
-func (r *report) checkOAuth(path string, m *MCP) {
-	for name := range m.Headers {
+func (r *report) checkOAuth(path string, c *Remote) {
+	for name := range c.Headers {
 		if strings.EqualFold(name, "Authorization") {
 			r.add(path+".oauth", "the header Authorization contradicts oauth", "keep one of them")
 		}
 	}
-	o := m.OAuth
+	o := c.OAuth
 	r.checkClient(path+".oauth", o)
-	if (o.TokenExchange != nil || o.Users) && m.MinSessions > 0 {
-		r.add(path+".min_sessions", "no sessions are kept for callers to come with token_exchange or users", "leave min_sessions out")
-	}
 	type address struct{ key, value string }
-	urls := []address{{"url", m.URL}, {"oauth.issuer", o.Issuer}, {"oauth.token_url", o.TokenURL}}
+	urls := []address{{"url", c.URL}, {"oauth.issuer", o.Issuer}, {"oauth.token_url", o.TokenURL}}
 	if idp := o.IdentityProvider; idp != nil {
 		urls = append(urls, address{"oauth.identity_provider.issuer", idp.Issuer}, address{"oauth.identity_provider.token_url", idp.TokenURL})
 	}
@@ -192,7 +195,7 @@ func (r *report) checkUsers(path string, o *OAuth) {
 			r.add(path+".users", "users goes with none of assertion, identity_provider, token_exchange, token_url, dpop: always", "")
 		}
 		if o.Issuer == "" {
-			r.add(path+".issuer", "issuer is required with users", "the MCP server's word is not taken for where users consent")
+			r.add(path+".issuer", "issuer is required with users", "the upstream's word is not taken for where users consent")
 		}
 	}
 }
@@ -204,7 +207,7 @@ func (r *report) checkExchange(path string, o *OAuth) {
 			r.add(path+".token_exchange", "token_exchange needs client_secret or private_key, not assertion or identity_provider", "")
 		}
 		if o.Issuer == "" && o.TokenURL == "" {
-			r.add(path+".issuer", "issuer or token_url is required with token_exchange", "the MCP server's word is not taken for who may see the tokens of callers")
+			r.add(path+".issuer", "issuer or token_url is required with token_exchange", "the upstream's word is not taken for who may see the tokens of callers")
 		}
 	}
 }

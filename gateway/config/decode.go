@@ -82,7 +82,7 @@ func (d *decoder) object(v reflect.Value, n *node, path string) {
 		}
 		// A key without a value is a key that is not there.
 		if e.value.kind != null {
-			d.value(v.Field(i), e.value, fields[i], joinPath(path, e.key))
+			d.value(v.FieldByIndex(fields[i].index), e.value, fields[i], joinPath(path, e.key))
 		}
 	}
 	d.rules(v, fields, path)
@@ -120,7 +120,7 @@ func (d *decoder) rules(v reflect.Value, fields []field, path string) {
 	set := make(map[string]bool, len(fields))
 	groups := map[string]bool{}
 	for _, f := range fields {
-		set[f.key] = isSet(v.Field(f.index)) || d.bad[joinPath(path, f.key)]
+		set[f.key] = isSet(v.FieldByIndex(f.index)) || d.bad[joinPath(path, f.key)]
 	}
 	for _, f := range fields {
 		at := joinPath(path, f.key)

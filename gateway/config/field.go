@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,10 +21,13 @@ import (
 //	oneof     exactly one of the fields with this group must be set
 //	with      the key beside it, without which this key has no meaning
 //	reload    "hot" or "restart"; inherited by what is below
+//
+// An embedded struct adds its keys to those of the struct that it stands in. The
+// tag required of the embedding names the keys that are so there.
 type field struct {
-	index  int
-	typ    reflect.Type
-	goName string
+	index []int // as for reflect.Value.FieldByIndex
+	typ   reflect.Type
+	name  string // "Type.Field", as in descriptions
 
 	key, def, format, min, max, keys, group, with, reload string
 
@@ -34,20 +38,29 @@ type field struct {
 // fieldsOf returns the declarations of a struct type, in the order of source.
 // reload is what fields inherit that do not say it themselves.
 func fieldsOf(t reflect.Type, reload string) []field {
-	fields := make([]field, t.NumField())
-	for i := range fields {
+	var fields []field
+	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := f.Tag.Get
-		fields[i] = field{
-			index: i, typ: f.Type, goName: f.Name,
+		if f.Anonymous {
+			for _, in := range fieldsOf(f.Type, reload) {
+				in.index = append([]int{i}, in.index...)
+				in.required = in.required || slices.Contains(strings.Fields(tag("required")), in.key)
+				fields = append(fields, in)
+			}
+			continue
+		}
+		own := field{
+			index: []int{i}, typ: f.Type, name: t.Name() + "." + f.Name,
 			key: tag("yaml"), def: tag("default"), format: tag("format"),
 			min: tag("min"), max: tag("max"), keys: tag("keys"),
 			group: tag("oneof"), with: tag("with"), reload: tag("reload"),
 			required: tag("required") == "true", enum: strings.Fields(tag("enum")),
 		}
-		if fields[i].reload == "" {
-			fields[i].reload = reload
+		if own.reload == "" {
+			own.reload = reload
 		}
+		fields = append(fields, own)
 	}
 	return fields
 }
@@ -103,7 +116,7 @@ func shapeOf(t reflect.Type) shape {
 // setDefaults gives v, a struct, the defaults of its declaration.
 func setDefaults(v reflect.Value) {
 	for _, f := range fieldsOf(v.Type(), "") {
-		fv := v.Field(f.index)
+		fv := v.FieldByIndex(f.index)
 		if shapeOf(f.typ) == shapeStruct && f.typ.Kind() == reflect.Struct {
 			setDefaults(fv)
 			continue

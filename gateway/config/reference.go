@@ -53,7 +53,7 @@ func (r *reference) section(t reflect.Type, path, reload string) {
 			continue
 		}
 		at := joinPath(path, f.key) + suffix
-		fmt.Fprintf(&r.out, "\n#%s `%s`\n\n%s", strings.Repeat("#", 1+strings.Count(at, ".")), at, r.docs[t.Name()+"."+f.goName])
+		fmt.Fprintf(&r.out, "\n#%s `%s`\n\n%s", strings.Repeat("#", 1+strings.Count(at, ".")), at, r.docs[f.name])
 		if f.reload != reload {
 			r.out.WriteString(" " + effect(f.reload))
 		}
@@ -64,7 +64,7 @@ func (r *reference) section(t reflect.Type, path, reload string) {
 
 // describe returns the description of a field, with what its tags add.
 func (r *reference) describe(t reflect.Type, f field, reload string) string {
-	text := r.docs[t.Name()+"."+f.goName]
+	text := r.docs[f.name]
 	if f.group != "" {
 		text += " Exactly one of " + code(group(t, f.group)) + " is set."
 	}

@@ -69,7 +69,7 @@ func (b schemaBuilder) object(t reflect.Type) *schema {
 	groups := map[string]bool{}
 	for _, f := range fieldsOf(t, "") {
 		p := b.value(f.typ, f)
-		p.Description = b.docs[t.Name()+"."+f.goName]
+		p.Description = b.docs[f.name]
 		s.Properties[f.key] = p
 		if f.required {
 			s.Required = append(s.Required, f.key)

@@ -130,11 +130,11 @@ type MCP struct {
 	Idle time.Duration `yaml:"idle" default:"5m" min:"1s" max:"24h"`
 }
 
-// OAuth is how the gateway itself authenticates to an MCP server that is
+// OAuth is how the gateway itself authenticates to an upstream that is
 // protected by OAuth: a client id and a secret, a private key, or an assertion
-// that something else has issued. The authorization server is found through the
-// MCP server's metadata, and the credentials stay with the first one that is
-// found.
+// that something else has issued. The authorization server of an MCP server is
+// found through the server's metadata, and the credentials stay with the first
+// one that is found; for other upstreams `issuer` or `token_url` names it.
 type OAuth struct {
 	// Client id that the authorization server knows the gateway by.
 	ClientID string `yaml:"client_id" required:"true"`
@@ -164,7 +164,8 @@ type OAuth struct {
 	// authorization server issues for the caller's access token (RFC 8693). The
 	// gateway's own token is then for what no caller asks for, such as the list of
 	// tools. Callers without an access token, such as those with API keys, are
-	// refused. It needs `issuer` or `token_url`, and implies `sessions: principal`.
+	// refused. It needs `issuer` or `token_url`; an MCP server then has
+	// `sessions: principal`.
 	TokenExchange *TokenExchange `yaml:"token_exchange"`
 
 	// Call the server with tokens of the callers' own, to which each of them
@@ -172,45 +173,45 @@ type OAuth struct {
 	// address to visit, below `public_url` at `/connect/`. The redirect URI to
 	// register for the client is `/connect/done`. Who is to connect signs in at an
 	// issuer with `login`. The gateway's own token is as with `token_exchange`;
-	// without `client_secret` and `private_key` there is none. It needs `issuer`,
-	// and implies `sessions: principal`.
+	// without `client_secret` and `private_key` there is none. It needs `issuer`;
+	// an MCP server then has `sessions: principal`.
 	Users bool `yaml:"users"`
 
 	// Scopes to ask for, and no others. By default those that the server names.
 	Scopes []string `yaml:"scopes" max:"64"`
 
 	// Whether tokens are bound to a key of the gateway, so that nobody else can
-	// use them (DPoP, RFC 9449): `auto` where the MCP server demands it, or offers
+	// use them (DPoP, RFC 9449): `auto` where the upstream demands it, or offers
 	// it and the authorization server can. A token that was to be bound and is
 	// not is refused.
 	DPoP string `yaml:"dpop" default:"auto" enum:"auto always never"`
 
-	// Issuer that the authorization server has to be. By default the MCP server's
+	// Issuer that the authorization server has to be. By default the upstream's
 	// word is taken for it.
 	Issuer string `yaml:"issuer" format:"url"`
 
 	// Token endpoint. By default it is found through metadata.
 	TokenURL string `yaml:"token_url" format:"url"`
 
-	// Resource to ask tokens for (RFC 8707). By default what the MCP server's
-	// metadata says, or its URL.
+	// Resource to ask tokens for (RFC 8707). By default what the metadata of an
+	// MCP server says, or its URL, and for other upstreams none.
 	Resource string `yaml:"resource" format:"url"`
 }
 
 // TokenExchange says whose access tokens are exchanged, and for what. It is for
 // servers of the gateway's own trust domain: the authorization server is shown
-// the tokens of callers, the MCP server never is.
+// the tokens of callers, the upstream never is.
 type TokenExchange struct {
 	// Issuers of `auth.issuers` whose access tokens the authorization server may
 	// be shown. Callers with tokens of others are refused.
 	Issuers []string `yaml:"issuers" format:"secure-url" required:"true" max:"20"`
 
-	// Name of the MCP server at the authorization server, where that does not
+	// Name of the upstream at the authorization server, where that does not
 	// know it by its `resource`.
 	Audience string `yaml:"audience" format:"not-empty"`
 }
 
-// IdentityProvider exchanges an ID token for an assertion that one MCP server's
+// IdentityProvider exchanges an ID token for an assertion that one upstream's
 // authorization server takes (RFC 8693, and the MCP extension
 // enterprise-managed-authorization).
 type IdentityProvider struct {

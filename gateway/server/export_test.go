@@ -8,7 +8,9 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/auth/policy"
+	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/pin"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
 // Revoke revokes a token or a principal, as another node would.
@@ -55,3 +57,13 @@ func GRPC(s *Server) map[string]grpc.ServiceInfo { return s.grpcS.GetServiceInfo
 
 // Pins are the approvals of a server.
 func Pins(s *Server) *pin.Store { return s.pins }
+
+// Egress returns the HTTP client that a server makes for a source.
+func Egress(s *Server, c config.Source) (*egress.Client, error) {
+	have, err := s.resolve(c)
+	if err != nil {
+		return nil, err
+	}
+	_, remote := c.Remote()
+	return s.egress(c.Name, remote, have)
+}

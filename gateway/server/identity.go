@@ -87,7 +87,8 @@ func (d *Dev) open(door *auth.DoorOptions) {
 // those of callers.
 func exchanges(cfg *config.Config) bool {
 	return slices.ContainsFunc(cfg.Sources, func(c config.Source) bool {
-		return c.MCP != nil && c.MCP.OAuth != nil && c.MCP.OAuth.TokenExchange != nil
+		_, remote := c.Remote()
+		return remote != nil && remote.OAuth != nil && remote.OAuth.TokenExchange != nil
 	})
 }
 

@@ -36,31 +36,41 @@ func (s *Server) lookup() func(string) (string, bool) {
 }
 
 // resolve reads the secrets of one source as they are now.
-func (s *Server) resolve(c *config.MCP) (have secrets, err error) {
-	if c == nil {
-		return have, nil
-	}
+func (s *Server) resolve(c config.Source) (have secrets, err error) {
 	lookup := s.lookup()
-	have.Headers = http.Header{}
-	for k, v := range c.Headers {
-		value, err := v.Resolve(lookup)
-		if err != nil {
-			return have, fmt.Errorf("headers.%s: %w", k, err)
+	if _, remote := c.Remote(); remote != nil {
+		have.Headers = http.Header{}
+		for k, v := range remote.Headers {
+			value, err := v.Resolve(lookup)
+			if err != nil {
+				return have, fmt.Errorf("headers.%s: %w", k, err)
+			}
+			have.Headers.Set(k, value)
 		}
-		have.Headers.Set(k, value)
-	}
-	for k, v := range c.Env {
-		value, err := v.Resolve(lookup)
-		if err != nil {
-			return have, fmt.Errorf("env.%s: %w", k, err)
+		if have.OAuth, err = s.resolveOAuth(remote.OAuth, lookup); err != nil {
+			return have, fmt.Errorf("oauth: %w", err)
 		}
-		have.Env = append(have.Env, k+"="+value)
 	}
-	slices.Sort(have.Env)
-	if have.OAuth, err = s.resolveOAuth(c.OAuth, lookup); err != nil {
-		return have, fmt.Errorf("oauth: %w", err)
+	if c.MCP != nil {
+		for k, v := range c.MCP.Env {
+			value, err := v.Resolve(lookup)
+			if err != nil {
+				return have, fmt.Errorf("env.%s: %w", k, err)
+			}
+			have.Env = append(have.Env, k+"="+value)
+		}
+		slices.Sort(have.Env)
 	}
 	return have, nil
+}
+
+// egress makes the client of a source behind HTTP, with the secrets that resolve
+// returned for it.
+func (s *Server) egress(name string, c *config.Remote, have secrets) (*egress.Client, error) {
+	return egress.New(egress.Options{
+		Name: name, URL: c.URL, Headers: have.Headers, UserAgent: "trilith/" + s.options.Version, OAuth: have.OAuth,
+		AllowPrivate: c.AllowPrivate, Timeout: c.Timeout, Logger: s.log,
+	})
 }
 
 // resolveOAuth returns the credentials of one source, or nil without.

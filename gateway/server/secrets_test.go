@@ -6,10 +6,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/server"
 )
 
 // TestReloadReadsSecrets rotates a secret in its file: a reload uses it,
@@ -41,4 +44,39 @@ func TestReloadReadsSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	poll(t, func() bool { return seen.Load() == "new" })
+}
+
+// TestEgress has a source behind HTTP reached as it is configured.
+func TestEgress(t *testing.T) {
+	var seen atomic.Value
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen.Store(r.Header.Get("X-Key")) }))
+	t.Cleanup(upstream.Close)
+	r := startWith(t, server.Options{LookEnv: func(name string) (string, bool) { return "s3cr3t", name == "KEY" }}, func(cfg *config.Config) {
+		cfg.Auth.APIKeys = &config.APIKeys{MaxLife: time.Hour}
+	})
+	source := config.Source{Name: "web", MCP: &config.MCP{
+		URL: upstream.URL, Timeout: time.Second, Headers: map[string]config.Secret{"X-Key": "${env:KEY}"},
+		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	}}
+	c, err := server.Egress(r.Server, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, upstream.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if seen.Load() != "s3cr3t" {
+		t.Errorf("the header is %v", seen.Load())
+	}
+	source.MCP.Headers["X-Key"] = "${env:MISSING}"
+	if _, err := server.Egress(r.Server, source); err == nil || !strings.Contains(err.Error(), "headers.X-Key") {
+		t.Errorf("a variable that is not set: %v", err)
+	}
 }

@@ -83,7 +83,7 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if _, given := s.options.Sources[c.Name]; given {
 			return nil, fmt.Errorf("source %q is configured and given by the program", c.Name)
 		}
-		have, err := s.resolve(c.MCP)
+		have, err := s.resolve(c)
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
@@ -102,7 +102,10 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), guard.Deadline(up, cfg.Limits.CallTimeout)), o)
 		r.secrets = have.digest()
 		if u, ok := up.(*mcp.Upstream); ok {
-			r.stats, r.provider = u.Stats, u.Provider()
+			r.stats = u.Stats
+		}
+		if u, ok := up.(interface{ Provider() connect.Provider }); ok {
+			r.provider = u.Provider()
 		}
 		next[c.Name] = r
 	}
