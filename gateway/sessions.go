@@ -10,7 +10,7 @@ import (
 // notifications, a WebSocket, a session of a protocol. Its credential was good
 // when it was opened; whoever takes rights away ends it.
 type Session struct {
-	ID        string     // of this process, "" until it is opened; it gives no access
+	ID        string     // "" until it is opened; it gives no access
 	Via       string     // the door: "mcp", "graphql", "grpc" or "rest"
 	Kind      string     // what it is in the door's terms, such as "stream" or "websocket"
 	Principal *Principal // who opened it
@@ -30,6 +30,10 @@ type Sessions struct {
 	// ends at once. Nil allows all; it must be set before the first Open.
 	Check func(*Principal) *Error
 
+	// Process is put in front of the IDs of sessions, so that those of several
+	// processes differ. It must be set before the first Open.
+	Process string
+
 	last atomic.Int64
 	all  spread[Session]
 }
@@ -42,7 +46,7 @@ func (s *Sessions) Open(session Session) OpenSession {
 	if s == nil {
 		return OpenSession{}
 	}
-	session.ID, session.Opened = strconv.FormatInt(s.last.Add(1), 36), time.Now()
+	session.ID, session.Opened = s.Process+strconv.FormatInt(s.last.Add(1), 36), time.Now()
 	e := s.all.add(session)
 	if s.Check != nil {
 		if why := s.Check(session.Principal); why != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,9 +130,14 @@ func newSessions(a *app) *cobra.Command {
 			}
 			var rows [][]string
 			for _, s := range res.GetSessions() {
-				rows = append(rows, []string{s.GetId(), s.GetVia(), s.GetKind(), s.GetPrincipal(), s.GetPrincipalName(), when(s.GetOpened())})
+				rows = append(rows, []string{s.GetId(), s.GetNode(), s.GetVia(), s.GetKind(), s.GetPrincipal(), s.GetPrincipalName(), when(s.GetOpened())})
 			}
-			return a.answer(raw, []string{"ID", "VIA", "KIND", "PRINCIPAL", "NAME", "OPENED"}, rows)
+			if missing := res.GetMissingNodes(); len(missing) > 0 {
+				if _, err := fmt.Fprintf(a.std.err, "these nodes did not answer: %s\n", printable(strings.Join(missing, ", "))); err != nil {
+					return err
+				}
+			}
+			return a.answer(raw, []string{"ID", "NODE", "VIA", "KIND", "PRINCIPAL", "NAME", "OPENED"}, rows)
 		},
 	}
 	list.Flags().StringVar(&principal, "principal", "", "only those of one principal")

@@ -31,6 +31,7 @@ const by = "admin"
 // callers they do not exist.
 type Options struct {
 	Node     string // the name of this node
+	Peers    Peers  // the other nodes; nil where there are none
 	Registry *gateway.Registry
 	Sessions *gateway.Sessions
 	Pins     *pin.Store

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
@@ -23,11 +25,31 @@ func (s *service) sessionMethods() []method {
 	}
 }
 
-func (s *service) listSessions(_ context.Context, _ *gateway.Call, req *adminv1.ListSessionsRequest) (*adminv1.ListSessionsResponse, error) {
+func (s *service) listSessions(ctx context.Context, _ *gateway.Call, req *adminv1.ListSessionsRequest) (*adminv1.ListSessionsResponse, error) {
+	res := s.sessionsHere(req)
+	answers, missing := s.askPeers(ctx, peerList, req)
+	for _, data := range answers {
+		var theirs adminv1.ListSessionsResponse
+		if err := proto.Unmarshal(data, &theirs); err != nil {
+			return nil, stateError(err)
+		}
+		res.Sessions = append(res.Sessions, theirs.GetSessions()...)
+		res.Total += theirs.GetTotal()
+	}
+	slices.SortFunc(res.Sessions, func(a, b *adminv1.Session) int {
+		return cmp.Or(a.GetOpened().AsTime().Compare(b.GetOpened().AsTime()), cmp.Compare(a.GetId(), b.GetId()))
+	})
+	res.Sessions = res.Sessions[:min(len(res.Sessions), maxSessions)]
+	res.MissingNodes = missing
+	return res, nil
+}
+
+// sessionsHere returns what is open on this node, in no order.
+func (s *service) sessionsHere(req *adminv1.ListSessionsRequest) *adminv1.ListSessionsResponse {
 	all := slices.DeleteFunc(s.Sessions.All(), func(x gateway.Session) bool {
 		return req.GetPrincipal() != "" && x.Principal.ID != req.GetPrincipal()
 	})
-	slices.SortFunc(all, func(a, b gateway.Session) int { return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all, func(a, b gateway.Session) int { return a.Opened.Compare(b.Opened) })
 	res := &adminv1.ListSessionsResponse{Total: int64(len(all))}
 	for _, x := range all[:min(len(all), maxSessions)] {
 		res.Sessions = append(res.Sessions, &adminv1.Session{
@@ -35,21 +57,35 @@ func (s *service) listSessions(_ context.Context, _ *gateway.Call, req *adminv1.
 			Principal: x.Principal.ID, PrincipalName: x.Principal.Name, Opened: timestamppb.New(x.Opened),
 		})
 	}
-	return res, nil
+	return res
 }
 
-func (s *service) endSession(_ context.Context, _ *gateway.Call, req *adminv1.EndSessionRequest) (*adminv1.EndSessionResponse, error) {
+func (s *service) endSession(ctx context.Context, _ *gateway.Call, req *adminv1.EndSessionRequest) (*adminv1.EndSessionResponse, error) {
+	if s.endHere(req.GetId()) {
+		return &adminv1.EndSessionResponse{}, nil
+	}
+	answers, missing := s.askPeers(ctx, peerEnd, req)
+	if slices.ContainsFunc(answers, func(data []byte) bool { return string(data) == peerEnded }) {
+		return &adminv1.EndSessionResponse{}, nil
+	}
+	if len(missing) > 0 {
+		return nil, &gateway.Error{
+			Code: gateway.Unavailable, By: by,
+			Msg: "no session of that id is open on the nodes that answered; these did not: " + strings.Join(missing, ", "),
+		}
+	}
+	return nil, &gateway.Error{Code: gateway.NotFound, By: by, Msg: "no session of that id is open"}
+}
+
+// endHere ends a session of this node, and reports whether there is one.
+func (s *service) endHere(id string) bool {
 	why := &gateway.Error{Code: gateway.Aborted, By: by, Msg: "an administrator has ended the session"}
-	ended := s.Sessions.End(func(x *gateway.Session) *gateway.Error {
-		if x.ID == req.GetId() {
+	return s.Sessions.End(func(x *gateway.Session) *gateway.Error {
+		if x.ID == id {
 			return why
 		}
 		return nil
-	})
-	if ended == 0 {
-		return nil, &gateway.Error{Code: gateway.NotFound, By: by, Msg: "no session of that id is open on this node"}
-	}
-	return &adminv1.EndSessionResponse{}, nil
+	}) > 0
 }
 
 // revokeCredentials revokes, then ends what those who hold the credentials have

@@ -12,10 +12,21 @@ import (
 // administration returns the gateway of administration: a registry of its own,
 // which no list shows, behind the observers and gates of every call.
 func (s *Server) administration(ctx context.Context, cfg *config.Config) (*gateway.Gateway, error) {
-	methods, err := admin.New(admin.Options{
+	o := admin.Options{
 		Node: s.state.Name(), Registry: s.registry, Pins: s.pins, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
 		Keys: s.keys, Revocations: s.revocations, Audit: s.audit, AuditDir: cfg.AuditDir(),
-	})
+	}
+	var err error
+	if s.peers, err = s.openPeers(ctx); err != nil {
+		return nil, err
+	}
+	if s.peers != nil {
+		if err := s.peers.serve(ctx, o); err != nil {
+			return nil, err
+		}
+		o.Peers = s.peers
+	}
+	methods, err := admin.New(o)
 	if err != nil {
 		return nil, err
 	}

@@ -195,6 +195,7 @@ func (s *Server) observers() []gateway.Observer { return []gateway.Observer{s.au
 func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) {
 	bounds := schema.Bounds{Bytes: int(cfg.Limits.BodyBytes), Depth: cfg.Limits.JSONDepth, Tokens: cfg.Limits.JSONTokens}
 	s.sessions.Check = s.unwelcome
+	s.sessions.Process = s.state.Instance()[:sessionPrefix] + "-"
 	s.mcpOptions = mcp.FrontendOptions{
 		Name: "trilith", Version: s.options.Version, Bounds: bounds, Logger: s.log,
 		Challenge: s.stepUp, Sessions: &s.sessions, SessionsPerPrincipal: cfg.Limits.SessionsPerPrincipal, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,

@@ -26,7 +26,7 @@ func twoNodes(t *testing.T) *nodePair {
 	t.Helper()
 	url := shared(t)
 	p := &nodePair{started: make(chan string, 16), ended: make(chan error, 16), release: make(chan struct{})}
-	policy := withPolicy(t, "p, role:dev, *, **, *, allow\np, role:admin, *, **, *, allow\n")
+	policy := withPolicy(t, "p, role:dev, *, **, *, allow\np, role:admin, *, **, *, allow\np, role:admin, *, admin/**, *, allow\n")
 	edit := func(cfg *config.Config) {
 		policy(cfg)
 		cfg.State.NATSURL, cfg.Limits.CallTimeout = url, time.Minute
@@ -361,7 +361,7 @@ func TestClusterTaskOfSource(t *testing.T) {
 		}
 		return f
 	}
-	policy := withPolicy(t, "p, role:dev, *, **, *, allow\np, role:admin, *, **, *, allow\n")
+	policy := withPolicy(t, "p, role:dev, *, **, *, allow\np, role:admin, *, **, *, allow\np, role:admin, *, admin/**, *, allow\n")
 	edit := func(cfg *config.Config) {
 		policy(cfg)
 		cfg.State.NATSURL = url

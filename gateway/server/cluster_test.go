@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -110,4 +111,45 @@ func TestChangeIsToldToOtherNodes(t *testing.T) {
 	before := watching.refreshed.Load()
 	changing.Remove(gateway.KindTool, "raw")
 	poll(t, func() bool { return watching.refreshed.Load() > before })
+}
+
+// TestSessionsOfTheCluster lists and ends at one node what is open at another.
+func TestSessionsOfTheCluster(t *testing.T) {
+	p := twoNodes(t)
+	session := p.begin(t, "{}")
+	events := p.stream(t, p.a, http.MethodGet, p.headers(t, "dev", session), "")
+	var id string
+	poll(t, func() bool {
+		code, body := p.b.send(t, "", http.MethodGet, "/admin/v1/sessions", p.headers(t, "admin", ""), "")
+		var all struct {
+			Sessions     []struct{ ID, Kind string }
+			MissingNodes []string
+		}
+		if err := json.Unmarshal([]byte(body), &all); err != nil || code != http.StatusOK || len(all.MissingNodes) > 0 {
+			t.Fatalf("%d %s", code, body)
+		}
+		for _, s := range all.Sessions {
+			if s.Kind == "stream" {
+				id = s.ID
+			}
+		}
+		return id != ""
+	})
+	if code, body := p.b.send(t, "", http.MethodDelete, "/admin/v1/sessions/"+id, p.headers(t, "dev", ""), ""); code != http.StatusNotFound && code != http.StatusForbidden {
+		t.Errorf("whoever may not end sessions: %d %s", code, body)
+	}
+	if code, body := p.b.send(t, "", http.MethodDelete, "/admin/v1/sessions/"+id, p.headers(t, "admin", ""), ""); code != http.StatusOK {
+		t.Errorf("ending it: %d %s", code, body)
+	}
+	timeout := time.After(10 * time.Second)
+	for open := true; open; {
+		select {
+		case _, open = <-events:
+		case <-timeout:
+			t.Fatal("the stream goes on")
+		}
+	}
+	if code, body := p.b.send(t, "", http.MethodDelete, "/admin/v1/sessions/nobody", p.headers(t, "admin", ""), ""); code != http.StatusNotFound {
+		t.Errorf("ending no session: %d %s", code, body)
+	}
 }

@@ -20,6 +20,9 @@ const (
 	topicMCP     = "mcp"
 	topicMCPLong = "mcp/long" // requests that take as long as calls
 
+	// topicAdmin is that of what the administration of one node asks the others.
+	topicAdmin = "admin"
+
 	toldKept = "kept" // for nodes that start later too
 	toldOnce = "once"
 )

@@ -103,6 +103,7 @@ type Server struct {
 	sources  *sources
 	toolsets *toolsets // nil in local mode
 	cluster  *cluster  // nil where this node has a state of its own
+	peers    *peers    // as cluster
 	serving  atomic.Bool
 	ready    chan struct{} // closed when everything serves
 	closers  []func() error
@@ -182,7 +183,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context){
-		s.sources.run, s.toolsets.run, s.cluster.run, s.followEvents, s.announceEvents, s.watchPolicy, s.watchRevocations,
+		s.sources.run, s.toolsets.run, s.cluster.run, s.peers.run, s.followEvents, s.announceEvents, s.watchPolicy, s.watchRevocations,
 		s.refusals.run, s.exports.run,
 	} {
 		tasks.Go(func() { task(life) })

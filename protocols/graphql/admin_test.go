@@ -92,7 +92,7 @@ const (
  permissions(who:{principal:"i|user|a"}){object action rule line path conditional}
  grantees(object:"tool/a/b",action:"call"){nodes{subject tenant rule line conditional path} truncated}
  keys{id subject label groups roles scopes tenant createdBy created expires lastUsed revoked}
- sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount}
+ sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount missingNodes}
  sources{name available problem tools resources prompts quarantined hidden}
  importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
  pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
@@ -130,7 +130,7 @@ func TestAdministration(t *testing.T) {
 		"policy.ListGrantees":       `{"grantees":[{"subject":"role:dev"}],"truncated":true}`,
 		"keys.CreateKey":            `{"key":{"id":"k"},"secret":"s"}`,
 		"keys.ListKeys":             `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
-		"sessions.ListSessions":     `{"sessions":[{"id":"s"}],"total":"1"}`,
+		"sessions.ListSessions":     `{"sessions":[{"id":"s"}],"total":"1","missingNodes":["n2"]}`,
 		"sources.ListImportNotes":   `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
 		"sources.ListPins":          `{"pins":[{"id":"i","hash":"h","served":true,"hidden":["x"]}],"nextPageToken":"i"}`,
 		"sources.GetPin":            `{"pin":{"id":"i","changes":[{"path":"title","new":"T"}],"definitionJson":"{}"}}`,
@@ -167,7 +167,7 @@ func TestAdministration(t *testing.T) {
 		"explainPolicy":     `{"allowed":false,"reason":"no rule","rule":"","line":0,"path":["role:dev"],"nearMisses":[{"rule":"p","line":3,"difference":"tenant"}]}`,
 		"grantees":          `{"nodes":[{"subject":"role:dev","tenant":"","rule":"","line":0,"conditional":false,"path":[]}],"truncated":true}`,
 		"keys":              `[{"id":"k","subject":"","label":"","groups":[],"roles":[],"scopes":[],"tenant":"","createdBy":"","created":"2026-01-02T03:04:05Z","expires":null,"lastUsed":null,"revoked":null}]`,
-		"sessions":          `{"nodes":[{"id":"s","node":"","via":"","kind":"","principal":"","principalName":"","opened":null}],"totalCount":1}`,
+		"sessions":          `{"nodes":[{"id":"s","node":"","via":"","kind":"","principal":"","principalName":"","opened":null}],"totalCount":1,"missingNodes":["n2"]}`,
 		"auditRecords":      `{"nodes":[{"seq":12345678901234567890}],"endCursor":null}`,
 		"auditProof":        `{"record":"{\"seq\":1}","checkpoint":"","index":4294967295,"size":0,"hashes":["aGk="]}`,
 		"verifyAuditLog":    `{"ok":true,"records":7,"problem":""}`,

@@ -26,7 +26,7 @@ const (
 // A Session is what a caller holds open.
 type Session struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of this node. It gives no access.
+	// No other session of the cluster has it. It gives no access.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The node that holds it.
 	Node string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
@@ -175,7 +175,9 @@ type ListSessionsResponse struct {
 	// The oldest first, at most 10,000.
 	Sessions []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
 	// How many there are.
-	Total         int64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Total int64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	// Nodes that did not answer in time: what is open there is missing.
+	MissingNodes  []string `protobuf:"bytes,3,rep,name=missing_nodes,json=missingNodes,proto3" json:"missing_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -222,6 +224,13 @@ func (x *ListSessionsResponse) GetTotal() int64 {
 		return x.Total
 	}
 	return 0
+}
+
+func (x *ListSessionsResponse) GetMissingNodes() []string {
+	if x != nil {
+		return x.MissingNodes
+	}
+	return nil
 }
 
 // EndSessionRequest names a session.
@@ -440,10 +449,11 @@ const file_admin_v1_sessions_proto_rawDesc = "" +
 	"\x0eprincipal_name\x18\x06 \x01(\tR\rprincipalName\x122\n" +
 	"\x06opened\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06opened\"3\n" +
 	"\x13ListSessionsRequest\x12\x1c\n" +
-	"\tprincipal\x18\x01 \x01(\tR\tprincipal\"[\n" +
+	"\tprincipal\x18\x01 \x01(\tR\tprincipal\"\x80\x01\n" +
 	"\x14ListSessionsResponse\x12-\n" +
 	"\bsessions\x18\x01 \x03(\v2\x11.admin.v1.SessionR\bsessions\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x03R\x05total\"#\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\x12#\n" +
+	"\rmissing_nodes\x18\x03 \x03(\tR\fmissingNodes\"#\n" +
 	"\x11EndSessionRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
 	"\x12EndSessionResponse\"\x83\x01\n" +

@@ -30,9 +30,9 @@ const (
 //
 // SessionService shows who is connected, and ends that. Its area is admin/sessions.
 type SessionServiceClient interface {
-	// ListSessions lists the streams, sockets and sessions that are open on the node that answers.
+	// ListSessions lists the streams, sockets and sessions that are open, on all nodes of a cluster.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
-	// EndSession ends one. Its client may connect again: to prevent that, revoke its credential.
+	// EndSession ends one, on whichever node it is open. Its client may connect again: to prevent that, revoke its credential.
 	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
 	// RevokeCredentials makes the gateway refuse the credentials of a principal that were issued until now, or one
 	// token, on every node, and ends what was opened with them.
@@ -83,9 +83,9 @@ func (c *sessionServiceClient) RevokeCredentials(ctx context.Context, in *Revoke
 //
 // SessionService shows who is connected, and ends that. Its area is admin/sessions.
 type SessionServiceServer interface {
-	// ListSessions lists the streams, sockets and sessions that are open on the node that answers.
+	// ListSessions lists the streams, sockets and sessions that are open, on all nodes of a cluster.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
-	// EndSession ends one. Its client may connect again: to prevent that, revoke its credential.
+	// EndSession ends one, on whichever node it is open. Its client may connect again: to prevent that, revoke its credential.
 	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
 	// RevokeCredentials makes the gateway refuse the credentials of a principal that were issued until now, or one
 	// token, on every node, and ends what was opened with them.

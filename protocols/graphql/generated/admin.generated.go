@@ -4613,6 +4613,29 @@ func (ec *executionContext) fieldContext_SessionList_totalCount(_ context.Contex
 	return graphql.NewScalarFieldContext("SessionList", field, false, false, "SafeInt")
 }
 
+func (ec *executionContext) _SessionList_missingNodes(ctx context.Context, field graphql.CollectedField, obj *adminv1.ListSessionsResponse) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SessionList_missingNodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MissingNodes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SessionList_missingNodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SessionList", field, false, false, "String")
+}
+
 func (ec *executionContext) _SourceStatus_name(ctx context.Context, field graphql.CollectedField, obj *adminv1.Source) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6627,6 +6650,11 @@ func (ec *executionContext) _SessionList(ctx context.Context, sel ast.SelectionS
 			}
 		case "totalCount":
 			out.Values[i] = ec._SessionList_totalCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "missingNodes":
+			out.Values[i] = ec._SessionList_missingNodes(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

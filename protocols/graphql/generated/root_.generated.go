@@ -447,8 +447,9 @@ type ComplexityRoot struct {
 	}
 
 	SessionList struct {
-		Sessions func(childComplexity int) int
-		Total    func(childComplexity int) int
+		MissingNodes func(childComplexity int) int
+		Sessions     func(childComplexity int) int
+		Total        func(childComplexity int) int
 	}
 
 	SourceStatus struct {
@@ -2340,6 +2341,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Session.Via(childComplexity), true
 
+	case "SessionList.missingNodes":
+		if e.ComplexityRoot.SessionList.MissingNodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionList.MissingNodes(childComplexity), true
 	case "SessionList.nodes":
 		if e.ComplexityRoot.SessionList.Sessions == nil {
 			break
@@ -3323,12 +3330,14 @@ type CreatedKey {
   secret: String!
 }
 
-"What is open on a node."
+"What is open."
 type SessionList {
   "The oldest first, at most 10,000."
   nodes: [Session!]!
   "How many there are."
   totalCount: SafeInt!
+  "Nodes that did not answer in time: what is open there is missing."
+  missingNodes: [String!]!
 }
 
 "What a caller holds open."
@@ -4826,6 +4835,8 @@ func (ec *executionContext) childFields_SessionList(ctx context.Context, field g
 		return ec.fieldContext_SessionList_nodes(ctx, field)
 	case "totalCount":
 		return ec.fieldContext_SessionList_totalCount(ctx, field)
+	case "missingNodes":
+		return ec.fieldContext_SessionList_missingNodes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SessionList", field.Name)
 }
