@@ -1,0 +1,7 @@
+package transcode
+
+// InOrder reports whether the wire bytes are read in one pass: no part of a field replaces another one.
+func (p *Plan) InOrder(wire []byte) bool {
+	r := reader{max: 1 << 30, dialect: p.compiler.options.Dialect}
+	return r.message(p, wire, 0) == nil
+}
