@@ -51,7 +51,10 @@ func TestEgress(t *testing.T) {
 	var seen atomic.Value
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen.Store(r.Header.Get("X-Key")) }))
 	t.Cleanup(upstream.Close)
-	r := startWith(t, server.Options{LookEnv: func(name string) (string, bool) { return "s3cr3t", name == "KEY" }}, func(cfg *config.Config) {
+	r := startWith(t, server.Options{LookEnv: func(name string) (string, bool) {
+		value, ok := map[string]string{"KEY": "s3cr3t"}[name]
+		return value, ok
+	}}, func(cfg *config.Config) {
 		cfg.Auth.APIKeys = &config.APIKeys{MaxLife: time.Hour}
 	})
 	source := config.Source{Name: "web", MCP: &config.MCP{
