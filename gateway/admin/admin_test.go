@@ -78,7 +78,7 @@ func TestSessions(t *testing.T) {
 	if got := d.ask("sessions.ListSessions", ``); !strings.Contains(got, `"total":"2"`) {
 		t.Errorf("all sessions: %s", got)
 	}
-	if got := d.ask("sessions.EndSession", `{"id":"9"}`); got != "NOT_FOUND no session of that id is open on this node" || why != nil {
+	if got := d.ask("sessions.EndSession", `{"id":"9"}`); got != "NOT_FOUND no session of that id is open" || why != nil {
 		t.Errorf("ending no session: %s", got)
 	}
 	if got := d.ask("sessions.EndSession", `{"id":"1"}`); got != "{}" || why == nil || why.Code != gateway.Aborted {

@@ -2864,7 +2864,7 @@ type Administration {
   "The API keys, without their secrets, by when they were made."
   keys: [ApiKey!]
 
-  "The streams, sockets and sessions that are open on the node that answers, the oldest first."
+  "The streams, sockets and sessions that are open on all nodes, the oldest first."
   sessions(
     "The id of a principal; leaving it out is everybody."
     principal: String
@@ -3011,7 +3011,7 @@ extend type Mutation {
   revokeKey(id: ID!): ID
 
   """
-  Ends a session of the node that answers and returns its id. Its client may connect again: to prevent that, revoke
+  Ends a session, on whichever node it is open, and returns its id. Its client may connect again: to prevent that, revoke
   its credentials. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sessions` + "`" + `.
   """
   endSession(id: ID!): ID
