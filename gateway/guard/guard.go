@@ -1,125 +1,161 @@
-// Package guard protects upstreams with decorators: each is a
-// [gateway.Upstream] that holds exactly one other.
+// Package guard protects the upstreams of sources, and those who call them,
+// from bad days: slow, broken, overloaded and absent services.
+//
+// [New] puts decorators around an upstream, each a [gateway.Upstream] that holds
+// exactly one other. They stand behind the gates, so that every call has been
+// decided by the policy before any of them sees it, and every call has one audit
+// record however often its upstream is tried. Nothing here decides who may call.
 package guard
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
+	"path"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// Deadline returns an upstream that gives up calls that take longer than most.
-// The time that a call waits for answers from its caller does not count; who
-// asks bounds that. Subscriptions, which last as long as their caller, and
-// tasks, which bring their own deadline, are not bounded.
-//
-// An upstream that bounds its calls itself, by no more than most, says so with a
-// method Limit. It is not bounded once more, but for calls that ask.
-func Deadline(up gateway.Upstream, most time.Duration) gateway.Upstream {
-	own, ok := up.(interface{ Limit() time.Duration })
-	return deadline{up, most, ok && own.Limit() > 0 && own.Limit() <= most}
+// Options say how the calls of a source are guarded. The zero Options guard
+// nothing.
+type Options struct {
+	Source string // its name, for errors
+
+	// Most is the longest time that a call may take, with everything that is
+	// tried for it; 0 for any time.
+	Most time.Duration
+
+	Retry       Retry
+	Breaker     Breaker
+	Concurrency Concurrency
+
+	// Trusted says that the annotations of the source's tools are true, so that
+	// they tell which calls can be repeated.
+	Trusted bool
+
+	// Rules are for some of the source's tools. The first that matches a tool is
+	// the one that holds.
+	Rules []Rule
 }
 
-type deadline struct {
-	up    gateway.Upstream
-	most  time.Duration
-	bound bool // it bounds calls itself
+// A Rule says what is different for some tools of a source. What it leaves nil
+// or zero is as for the source, and shared with it: only what a rule sets has
+// a state of its own.
+type Rule struct {
+	Match  []string // patterns of path.Match for what the source calls its tools
+	Effect Effect   // what the tools do; Unknown leaves it to the annotations
+
+	Most        time.Duration
+	Retry       *Retry
+	Breaker     *Breaker
+	Concurrency *Concurrency
 }
 
-func (d deadline) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
-	switch {
-	case call.Op == gateway.OpSubscribe || call.Task:
-		return d.up.Do(ctx, call)
-	case call.Ask != nil:
-		return d.patient(ctx, call)
+// A Source is a guarded upstream. It passes on what the upstream offers, and
+// Refresh and Close, where the upstream has them.
+type Source struct {
+	o  Options
+	up gateway.Upstream
+
+	all   *lane
+	rules []*lane                  // as Options.Rules
+	known atomic.Pointer[sync.Map] // *gateway.Tool → *lane, for the present catalog; nil without rules
+	count counters
+}
+
+// New returns the upstream behind its decorators.
+func New(up gateway.Upstream, o Options) *Source {
+	s := &Source{o: o, up: up}
+	base := &lane{source: s, most: o.Most, retry: o.Retry, budget: newBudget(o.Retry), breakers: newBreakers(o.Breaker), bulkhead: newBulkhead(o.Concurrency)}
+	for _, r := range o.Rules {
+		s.rules = append(s.rules, base.with(r))
 	}
-	if d.bound {
-		return d.up.Do(ctx, call)
+	s.all = base
+	for _, l := range s.lanes() {
+		l.up = l.stack(up)
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.most)
-	defer cancel()
-	return d.up.Do(ctx, call)
+	if len(s.rules) > 0 {
+		s.known.Store(new(sync.Map))
+	}
+	return s
 }
 
-// patient is Do for a call that may ask its caller: the clock stands still
-// while it does.
-func (d deadline) patient(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	c := &clock{left: d.most, expire: func() { cancel(context.DeadlineExceeded) }}
-	c.start()
-	defer c.stop()
-	asking := *call
-	asking.Ask = func(ctx context.Context, q gateway.Question) (json.RawMessage, error) {
-		c.stop()
-		defer c.start()
-		return call.Ask(ctx, q)
-	}
-	res, err := d.up.Do(ctx, &asking)
-	if err != nil && context.Cause(ctx) == context.DeadlineExceeded { //nolint:errorlint // It is this very value.
-		err = context.DeadlineExceeded
-	}
-	return res, err
+// Do answers a call by way of the decorators for it.
+func (s *Source) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	return s.lane(call).up.Do(ctx, call)
 }
 
-// A clock runs down while it is started more often than it is stopped.
-type clock struct {
-	expire func()
+func (s *Source) lanes() []*lane { return append(slices.Clone(s.rules), s.all) }
 
-	mu      sync.Mutex
-	stopped int // how many are waiting for an answer
-	left    time.Duration
-	since   time.Time
-	timer   *time.Timer
-}
-
-func (c *clock) start() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.timer != nil {
-		if c.stopped--; c.stopped > 0 {
-			return
+// lane returns the way of a call.
+func (s *Source) lane(call *gateway.Call) *lane {
+	if len(s.rules) == 0 || call.Tool == nil {
+		return s.all
+	}
+	known := s.known.Load()
+	if l, ok := known.Load(call.Tool); ok {
+		return l.(*lane) //nolint:forcetypeassert // known holds nothing else.
+	}
+	way := s.all
+	for i, r := range s.o.Rules {
+		if slices.ContainsFunc(r.Match, func(p string) bool { ok, _ := path.Match(p, call.Tool.Origin); return ok }) {
+			way = s.rules[i]
+			break
 		}
 	}
-	c.since = time.Now()
-	c.timer = time.AfterFunc(c.left, c.expire)
-}
-
-func (c *clock) stop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped++; c.stopped == 1 {
-		c.timer.Stop()
-		c.left -= time.Since(c.since)
-	}
+	known.Store(call.Tool, way)
+	return way
 }
 
 // Watch passes on what the guarded upstream offers, or why it cannot say.
-func (d deadline) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] {
-	if w, ok := d.up.(gateway.Watcher); ok {
-		return w.Watch(ctx)
+func (s *Source) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] {
+	w, ok := s.up.(gateway.Watcher)
+	if !ok {
+		return func(yield func(gateway.Catalog, error) bool) {
+			yield(gateway.Catalog{}, fmt.Errorf("%T is no gateway.Watcher: it cannot say what it offers", s.up))
+		}
 	}
 	return func(yield func(gateway.Catalog, error) bool) {
-		yield(gateway.Catalog{}, fmt.Errorf("%T is no gateway.Watcher: it cannot say what it offers", d.up))
+		for c, err := range w.Watch(ctx) {
+			if err == nil {
+				s.renew(c)
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
+}
+
+// renew forgets what was known of tools that the source no longer offers.
+func (s *Source) renew(c gateway.Catalog) {
+	if len(s.rules) > 0 {
+		s.known.Store(new(sync.Map))
+	}
+	offered := make(map[string]bool, len(c.Tools))
+	for _, t := range c.Tools {
+		offered[t.Origin] = true
+	}
+	for _, l := range s.lanes() {
+		l.breakers.keep(offered)
 	}
 }
 
 // Refresh has the guarded upstream look again what it offers, if it can.
-func (d deadline) Refresh() {
-	if r, ok := d.up.(interface{ Refresh() }); ok {
+func (s *Source) Refresh() {
+	if r, ok := s.up.(interface{ Refresh() }); ok {
 		r.Refresh()
 	}
 }
 
 // Close closes the guarded upstream, if it can be closed.
-func (d deadline) Close() error {
-	if c, ok := d.up.(io.Closer); ok {
+func (s *Source) Close() error {
+	if c, ok := s.up.(io.Closer); ok {
 		return c.Close()
 	}
 	return nil
