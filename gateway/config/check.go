@@ -103,6 +103,7 @@ func (r *report) checkSources(sources []Source) {
 		for j, o := range s.Overrides {
 			r.distinct(overridden, o.Of, j, fmt.Sprintf("%s.overrides[%d]", path, j), "of")
 		}
+		r.checkGuard(path+".guard", s.Guard)
 		if s.MCP != nil {
 			r.checkPool(path+".mcp", s.MCP)
 		}
@@ -124,6 +125,33 @@ func (r *report) checkRemote(path string, c *Remote) {
 	}
 	if c.OAuth != nil {
 		r.checkOAuth(path, c)
+	}
+}
+
+// checkGuard finds guards that contradict themselves.
+func (r *report) checkGuard(path string, g Guard) {
+	r.checkRetry(path+".retry", &g.Retry)
+	r.checkBreaker(path+".breaker", &g.Breaker)
+	for i, t := range g.Tools {
+		item := fmt.Sprintf("%s.tools[%d]", path, i)
+		r.checkRetry(item+".retry", t.Retry)
+		r.checkBreaker(item+".breaker", t.Breaker)
+	}
+}
+
+func (r *report) checkRetry(path string, p *Retry) {
+	if p != nil && p.Backoff > p.MaxBackoff {
+		r.add(path+".backoff", fmt.Sprintf("backoff is more than max_backoff, which is %v", p.MaxBackoff), "")
+	}
+}
+
+func (r *report) checkBreaker(path string, b *Breaker) {
+	switch {
+	case b == nil:
+	case b.Failures > b.Window:
+		r.add(path+".failures", fmt.Sprintf("failures is more than window, which is %d: it would never open", b.Window), "")
+	case b.Open > b.MaxOpen:
+		r.add(path+".open", fmt.Sprintf("open is more than max_open, which is %v", b.MaxOpen), "")
 	}
 }
 

@@ -1,8 +1,8 @@
 // Package config is the configuration of the gateway: a YAML file as typed
 // data.
 //
-// The types in config.go, auth.go, source.go and toolset.go are the one declaration. From
-// their field tags and comments come the parser, the problems with line and
+// The types in config.go, auth.go, source.go, guard.go and toolset.go are the one declaration.
+// From their field tags and comments come the parser, the problems with line and
 // column, the reference ([Reference]) and the JSON Schema ([JSONSchema]).
 //
 //	file ──[Load]──▶ *Config  or  [Problems], all of them at once

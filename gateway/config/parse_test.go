@@ -46,6 +46,12 @@ func TestDefault(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
+	guard := config.Guard{
+		TrustAnnotations: "auto",
+		Retry:            config.Retry{Attempts: 3, Backoff: 100 * time.Millisecond, MaxBackoff: 2 * time.Second, Budget: 20},
+		Breaker:          config.Breaker{Enabled: true, Failures: 8, Window: 10, Open: time.Second, MaxOpen: 30 * time.Second},
+		Concurrency:      config.Concurrency{Max: 1024, Queue: 1024, Wait: time.Second},
+	}
 	c := parse(t, `
 data: var
 auth:
@@ -73,14 +79,14 @@ log: {level: debug}
 	want.Auth.Anonymous = &config.Principal{Subject: "anonymous", Groups: []string{"guests"}}
 	want.Audit.Dir, want.Audit.SegmentBytes = "/etc/audit", 2<<20
 	want.Sources = []config.Source{
-		{Name: "web", Prefix: true, MaxTools: 2000, Pin: "require", MCP: &config.MCP{
+		{Name: "web", Prefix: true, MaxTools: 2000, Pin: "require", Guard: guard, MCP: &config.MCP{
 			URL: "https://tools.example.com/mcp", Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: 5 * time.Minute,
 			Headers: map[string]config.Secret{
 				"Authorization": "Bearer ${env:TOKEN}", "X-Key": "${file:/etc/trilith/key.txt}",
 			},
 			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		}},
-		{Name: "run", MaxTools: 2000, Pin: "off", MCP: &config.MCP{
+		{Name: "run", MaxTools: 2000, Pin: "off", Guard: guard, MCP: &config.MCP{
 			Command: "/etc/trilith/bin/run", Args: []string{"", "a"}, Dir: "/etc/trilith",
 			Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: 5 * time.Minute,
 		}},

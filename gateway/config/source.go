@@ -39,6 +39,9 @@ type Source struct {
 	// reports, `off` approves of everything.
 	Pin string `yaml:"pin" default:"off" enum:"off warn require"`
 
+	// How its calls are protected from its bad days.
+	Guard Guard `yaml:"guard"`
+
 	// An MCP server.
 	MCP *MCP `yaml:"mcp" oneof:"kind"`
 

@@ -21,7 +21,7 @@ func BenchmarkGuard(b *testing.B) {
 	walls := guard.Concurrency{Max: 1024, Queue: 1024, Wait: time.Second}
 	usually := guard.Options{Most: time.Minute, Retry: thrice, Breaker: usual, Concurrency: walls, Trusted: true}
 	ruled := usually
-	ruled.Rules = []guard.Rule{{Match: []string{"x*", "y*"}, Effect: guard.ReadOnly}}
+	ruled.Rules = []guard.Rule{{Match: match("x*", "y*"), Effect: guard.ReadOnly}}
 	for _, c := range []struct {
 		name string
 		o    guard.Options

@@ -26,15 +26,17 @@ type Breaker struct {
 
 // breakers are the breakers of a lane.
 type breakers struct {
-	p     Breaker
-	one   *breaker
-	tools sync.Map      // origin → *breaker, where each tool has its own
-	gone  atomic.Uint64 // how often those that are forgotten opened
+	p   Breaker
+	one *breaker
+
+	mu    sync.RWMutex
+	tools map[string]*breaker // by origin, where each tool has its own
+	gone  uint64              // how often those that are forgotten have opened
 }
 
 func newBreakers(p Breaker) *breakers {
 	p.Window = max(p.Window, p.Failures)
-	return &breakers{p: p, one: newBreaker(p)}
+	return &breakers{p: p, one: newBreaker(p), tools: map[string]*breaker{}}
 }
 
 // of returns the breaker of a call.
@@ -42,31 +44,43 @@ func (b *breakers) of(call *gateway.Call) *breaker {
 	if !b.p.PerTool || call.Tool == nil {
 		return b.one
 	}
-	own, ok := b.tools.Load(call.Tool.Origin)
-	if !ok {
-		own, _ = b.tools.LoadOrStore(call.Tool.Origin, newBreaker(b.p))
+	b.mu.RLock()
+	own := b.tools[call.Tool.Origin]
+	b.mu.RUnlock()
+	if own != nil {
+		return own
 	}
-	return own.(*breaker) //nolint:forcetypeassert // tools holds nothing else.
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if own = b.tools[call.Tool.Origin]; own == nil {
+		own = newBreaker(b.p)
+		b.tools[call.Tool.Origin] = own
+	}
+	return own
 }
 
 // keep forgets the breakers of tools that are not offered any more.
-func (b *breakers) keep(offered map[string]bool) {
-	b.tools.Range(func(origin, own any) bool {
-		if !offered[origin.(string)] { //nolint:forcetypeassert // As in of.
-			b.tools.Delete(origin)
-			b.gone.Add(own.(*breaker).opened.Load()) //nolint:forcetypeassert // As in of.
+func (b *breakers) keep(offered map[string]*lane) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for origin, own := range b.tools {
+		if _, ok := offered[origin]; !ok {
+			delete(b.tools, origin)
+			b.gone += own.opened.Load()
 		}
-		return true
-	})
+	}
 }
 
-// each calls f with every breaker.
-func (b *breakers) each(f func(*breaker)) {
-	f(b.one)
-	b.tools.Range(func(_, own any) bool {
-		f(own.(*breaker)) //nolint:forcetypeassert // As in of.
-		return true
-	})
+// now returns the worst state of all, and how often they have opened.
+func (b *breakers) now() (breakerState, uint64) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	worst, opened := b.one.now(), b.gone+b.one.opened.Load()
+	for _, own := range b.tools {
+		worst = max(worst, own.now())
+		opened += own.opened.Load()
+	}
+	return worst, opened
 }
 
 func (l *lane) withBreaker(up gateway.Upstream) gateway.Upstream {
@@ -84,7 +98,7 @@ type breaking struct {
 }
 
 // errOpen is the operator's cause of a refusal.
-var errOpen = errors.New("the circuit breaker is open") //nolint:gochecknoglobals // a sentinel.
+var errOpen = errors.New("the circuit breaker is open")
 
 func (d breaking) Do(ctx context.Context, call *gateway.Call) (res *gateway.Result, err error) {
 	b := d.breakers.of(call)

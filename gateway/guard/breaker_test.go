@@ -14,7 +14,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/guard"
 )
 
-var usual = guard.Breaker{Failures: 8, Window: 10, Open: time.Second, MaxOpen: 30 * time.Second} //nolint:gochecknoglobals // A constant.
+var usual = guard.Breaker{Failures: 8, Window: 10, Open: time.Second, MaxOpen: 30 * time.Second}
 
 // TestBreakerOpensWithinTenCalls fails in each way that counts, after any
 // history, and expects that the upstream is left alone by the eleventh call.
@@ -277,7 +277,7 @@ func TestBreakerOfItsOwn(t *testing.T) {
 	per := usual
 	per.PerTool = true
 	for name, o := range map[string]guard.Options{
-		"rule":     {Breaker: usual, Rules: []guard.Rule{{Match: []string{"x", "bad.*"}, Breaker: &usual}}},
+		"rule":     {Breaker: usual, Rules: []guard.Rule{{Match: match("x", "bad.*"), Breaker: &usual}}},
 		"per tool": {Breaker: per},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,8 +48,8 @@ func (d walled) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, er
 
 // The operator's causes of refusals.
 var (
-	errFull   = errors.New("the queue of calls that wait for the source is full")    //nolint:gochecknoglobals // a sentinel.
-	errWaited = errors.New("the call has waited for its turn for as long as it may") //nolint:gochecknoglobals // a sentinel.
+	errFull   = errors.New("the queue of calls that wait for the source is full")
+	errWaited = errors.New("the call has waited for its turn for as long as it may")
 )
 
 // A bulkhead lets some calls run and has others wait, in their order.

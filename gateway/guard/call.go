@@ -56,7 +56,7 @@ func lasting(call *gateway.Call) bool { return call.Op == gateway.OpSubscribe ||
 
 // errLate is the cause of contexts that ended because the gateway's own time
 // limit for a call has passed, rather than its caller's.
-var errLate = errors.New("the gateway's time limit for the call") //nolint:gochecknoglobals // a sentinel.
+var errLate = errors.New("the gateway's time limit for the call")
 
 // An outcome is what a call says about its upstream.
 type outcome uint8

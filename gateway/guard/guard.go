@@ -12,9 +12,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"path"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,8 +45,8 @@ type Options struct {
 // or zero is as for the source, and shared with it: only what a rule sets has
 // a state of its own.
 type Rule struct {
-	Match  []string // patterns of path.Match for what the source calls its tools
-	Effect Effect   // what the tools do; Unknown leaves it to the annotations
+	Match  func(origin string) bool // which tools, by what the source calls them; it says the same each time
+	Effect Effect                   // what the tools do; Unknown leaves it to the annotations
 
 	Most        time.Duration
 	Retry       *Retry
@@ -63,8 +61,8 @@ type Source struct {
 	up gateway.Upstream
 
 	all   *lane
-	rules []*lane                  // as Options.Rules
-	known atomic.Pointer[sync.Map] // *gateway.Tool → *lane, for the present catalog; nil without rules
+	rules []*lane                          // as Options.Rules
+	known atomic.Pointer[map[string]*lane] // by origin, of the tools that were offered last
 	count counters
 }
 
@@ -78,9 +76,6 @@ func New(up gateway.Upstream, o Options) *Source {
 	s.all = base
 	for _, l := range s.lanes() {
 		l.up = l.stack(up)
-	}
-	if len(s.rules) > 0 {
-		s.known.Store(new(sync.Map))
 	}
 	return s
 }
@@ -97,19 +92,22 @@ func (s *Source) lane(call *gateway.Call) *lane {
 	if len(s.rules) == 0 || call.Tool == nil {
 		return s.all
 	}
-	known := s.known.Load()
-	if l, ok := known.Load(call.Tool); ok {
-		return l.(*lane) //nolint:forcetypeassert // known holds nothing else.
-	}
-	way := s.all
-	for i, r := range s.o.Rules {
-		if slices.ContainsFunc(r.Match, func(p string) bool { ok, _ := path.Match(p, call.Tool.Origin); return ok }) {
-			way = s.rules[i]
-			break
+	if known := s.known.Load(); known != nil {
+		if l, ok := (*known)[call.Tool.Origin]; ok {
+			return l
 		}
 	}
-	known.Store(call.Tool, way)
-	return way
+	return s.ruled(call.Tool.Origin)
+}
+
+// ruled returns the way of the calls of a tool, by the rules.
+func (s *Source) ruled(origin string) *lane {
+	for i, r := range s.o.Rules {
+		if r.Match(origin) {
+			return s.rules[i]
+		}
+	}
+	return s.all
 }
 
 // Watch passes on what the guarded upstream offers, or why it cannot say.
@@ -132,17 +130,16 @@ func (s *Source) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] {
 	}
 }
 
-// renew forgets what was known of tools that the source no longer offers.
+// renew settles the ways of the tools that the source offers now, and forgets
+// those that it no longer does.
 func (s *Source) renew(c gateway.Catalog) {
-	if len(s.rules) > 0 {
-		s.known.Store(new(sync.Map))
-	}
-	offered := make(map[string]bool, len(c.Tools))
+	known := make(map[string]*lane, len(c.Tools))
 	for _, t := range c.Tools {
-		offered[t.Origin] = true
+		known[t.Origin] = s.ruled(t.Origin)
 	}
+	s.known.Store(&known)
 	for _, l := range s.lanes() {
-		l.breakers.keep(offered)
+		l.breakers.keep(known)
 	}
 }
 

@@ -3,6 +3,8 @@ package guard_test
 import (
 	"context"
 	"errors"
+	"path"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,6 +74,13 @@ func check(t *testing.T, err error, code gateway.Code, by string) *gateway.Error
 		t.Fatalf("got %v, want %v by %s", err, code, by)
 	}
 	return e
+}
+
+// match returns what matches the patterns of path.Match.
+func match(patterns ...string) func(string) bool {
+	return func(origin string) bool {
+		return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, origin); return ok })
+	}
 }
 
 var errPlain = errors.New("plain")

@@ -11,7 +11,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/guard"
 )
 
-var thrice = guard.Retry{Attempts: 3, Backoff: 100 * time.Millisecond, MaxBackoff: 2 * time.Second, Budget: 20} //nolint:gochecknoglobals // A constant.
+var thrice = guard.Retry{Attempts: 3, Backoff: 100 * time.Millisecond, MaxBackoff: 2 * time.Second, Budget: 20}
 
 // TestRetry makes calls of every kind fail twice and counts the attempts.
 func TestRetry(t *testing.T) {
@@ -50,7 +50,7 @@ func TestRetry(t *testing.T) {
 				up := &script{errs: []error{c.err, c.err, nil}}
 				o := guard.Options{Retry: thrice, Trusted: !c.distrust}
 				if c.rule != guard.Unknown {
-					o.Rules = []guard.Rule{{Match: []string{"a"}, Effect: c.rule}}
+					o.Rules = []guard.Rule{{Match: match("a"), Effect: c.rule}}
 				}
 				s := guard.New(up, o)
 				_, err := s.Do(t.Context(), c.call)

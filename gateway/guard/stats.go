@@ -30,11 +30,8 @@ func (s *Source) Stats() Stats {
 	for _, l := range s.lanes() {
 		if b := l.breakers; b.p.Failures > 0 && !breakers[b] {
 			breakers[b], guarded = true, true
-			st.Opened += b.gone.Load()
-			b.each(func(b *breaker) {
-				st.Opened += b.opened.Load()
-				worst = max(worst, b.now())
-			})
+			state, opened := b.now()
+			worst, st.Opened = max(worst, state), st.Opened+opened
 		}
 		if b := l.bulkhead; b.p.Max > 0 && !bulkheads[b] {
 			bulkheads[b] = true

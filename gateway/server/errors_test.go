@@ -43,7 +43,7 @@ func meanings() map[gateway.Code]string {
 // TestErrorsReference asks every door what it makes of every code, and holds
 // docs/errors.md against the answers; -update rewrites the table.
 func TestErrorsReference(t *testing.T) {
-	r := start(t, map[string]gateway.Upstream{"lab": lab(t)}, withPolicy(t, labPolicy))
+	r := start(t, map[string]gateway.Upstream{"lab": unbroken(t)}, withPolicy(t, labPolicy))
 	var b bytes.Buffer
 	b.WriteString("# Errors\n\nEvery refusal has one code, the same through every door. This table is made by asking the doors; a test\n" +
 		"keeps it true. A tool that ran and failed is not a refusal: it is a result with `isError`.\n\n" +

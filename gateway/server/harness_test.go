@@ -23,6 +23,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
 	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/gateway/server"
 )
 
@@ -242,6 +243,10 @@ func lab(t testing.TB) *gateway.Funcs {
 	}
 	return f
 }
+
+// unbroken is the lab without a circuit breaker, which failures on purpose would
+// open.
+func unbroken(t testing.TB) gateway.Upstream { return guard.Deadline(lab(t), 300*time.Millisecond) }
 
 // lost is a source that was here once, with a tool, and is away now.
 type lost struct{ *gateway.Funcs }

@@ -39,7 +39,7 @@ func TestParity(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
-	r := start(t, map[string]gateway.Upstream{"lab": lab(t), "lost": newLost(t)}, withPolicy(t, labPolicy))
+	r := start(t, map[string]gateway.Upstream{"lab": unbroken(t), "lost": newLost(t)}, withPolicy(t, labPolicy))
 	seen := 0
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {

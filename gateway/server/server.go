@@ -49,7 +49,8 @@ type Options struct {
 
 	// Sources are upstreams made by the embedding program, by name. They are
 	// registered with their name and a dot as prefix, beside those of the
-	// configuration.
+	// configuration, and guarded as those are by default, but for what is a
+	// [guard.Source] already.
 	Sources map[string]gateway.Upstream
 
 	patience time.Duration // how long the body of a request may take; 0 is bodyPatience

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -15,6 +16,7 @@ type SourceStatus struct {
 	Name     string
 	Err      error              // why it is away, or what of it could not be offered; nil otherwise, and until it has been reached
 	Sessions *mcp.UpstreamStats // with an MCP server; nil where the source is something else
+	Guard    *guard.Stats       // what its guards have done; nil for fixtures
 }
 
 // Sources returns how every source does now, by name. It is safe for
@@ -33,6 +35,10 @@ func (m *sources) status() []SourceStatus {
 		if r.stats != nil {
 			stats := r.stats()
 			st.Sessions = &stats
+		}
+		if r.guard != nil {
+			stats := r.guard.Stats()
+			st.Guard = &stats
 		}
 		all = append(all, st)
 	}

@@ -39,6 +39,7 @@ type running struct {
 	config   config.Source     // the zero Source for one that the embedding program gave
 	secrets  [sha256.Size]byte // of what its secrets were when it was made
 	up       gateway.Upstream
+	guard    *guard.Source            // what is around it; nil for fixtures
 	stats    func() mcp.UpstreamStats // nil for what has no sessions
 	provider connect.Provider         // where its users connect; nil where they do not
 	away     atomic.Pointer[error]    // as in SourceStatus
@@ -61,7 +62,15 @@ func (s *Server) loadSources(_ context.Context, cfg *config.Config) error {
 		if _, ok := up.(gateway.Watcher); !ok {
 			return fmt.Errorf("source %q: %T is no gateway.Watcher: it cannot say what it offers", name, up)
 		}
-		next[name] = newRunning(config.Source{}, guard.Deadline(up, cfg.Limits.CallTimeout), gateway.Options{Prefix: name + "."})
+		safe, ok := up.(*guard.Source)
+		if !ok {
+			var err error
+			if safe, err = guarded(config.Source{Name: name, Guard: config.DefaultGuard()}, up, cfg.Limits.CallTimeout); err != nil {
+				return err
+			}
+		}
+		next[name] = newRunning(config.Source{}, safe, gateway.Options{Prefix: name + "."})
+		next[name].guard = safe
 	}
 	if d := s.options.Dev; d != nil && d.Conformance {
 		f := new(gateway.Funcs)
@@ -99,7 +108,12 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
-		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), guard.Deadline(up, cfg.Limits.CallTimeout)), o)
+		safe, err := guarded(c, up, cfg.Limits.CallTimeout)
+		if err != nil {
+			return nil, fmt.Errorf("source %q: %w", c.Name, err)
+		}
+		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), safe), o)
+		r.guard = safe
 		r.secrets = have.digest()
 		if u, ok := up.(*mcp.Upstream); ok {
 			r.stats = u.Stats
