@@ -120,6 +120,7 @@ type Call struct {
 	Tool   *Tool       // for OpCall
 
 	Policy string // version of the policy that decided; set by the gate that did, "" before
+	Rule   string // the rule of the policy that allowed it; set by the same gate
 }
 
 // Progress is how far a call has come. The numbers keep the text that the

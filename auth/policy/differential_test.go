@@ -450,7 +450,11 @@ func (d *differential) views(snap *gateway.Snapshot, listed []*gateway.Capabilit
 		d.e.now = func() time.Time { return d.oracle.facts.now }
 		want := d.oracle.allows(d.T, c.Object, op.String())
 		for range 2 { // What was decided before is decided the same.
+			call.Rule = ""
 			err := d.e.Admit(d.Context(), call)
+			if (call.Rule != "") != want || want && !strings.Contains(call.Rule, "allow") {
+				d.Fatalf("the rule that decides on %s is %q, Casbin %t, of %+v in\n%s", c.Object, call.Rule, want, d.who, d.csv)
+			}
 			if (err == nil) != want {
 				d.Fatalf("Admit %v for %s, Casbin %t, of %+v, %+v in\n%s", err, c.Object, want, d.who, d.oracle.facts, d.csv)
 			}

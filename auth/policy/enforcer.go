@@ -73,7 +73,8 @@ func (e *Enforcer) Toolsets() Toolsets { return *e.current.Load().sets }
 
 // Admit lets a call pass that the policy allows. It refuses others as
 // PermissionDenied where the principal may see the target, and in the words of
-// [gateway.NotFoundError] where it may not. The cause names the rule.
+// [gateway.NotFoundError] where it may not. The cause names the rule. Of a call that
+// passes, Rule is the one that allows it.
 func (e *Enforcer) Admit(ctx context.Context, call *gateway.Call) error {
 	if call.Principal == nil {
 		return errNobody()
@@ -86,7 +87,10 @@ func (e *Enforcer) Admit(ctx context.Context, call *gateway.Call) error {
 	if own {
 		if known, ok := g.known.Load(call.Target); ok {
 			v = known.(*verdict) //nolint:forcetypeassert // known holds nothing else.
-			if v.may&action(call.Op) != 0 {
+			if a := action(call.Op); v.may&a != 0 {
+				if r := v.allowedBy(a, mainOf(call.Target.Kind)); r != nil {
+					call.Rule = r.text()
+				}
 				return nil
 			}
 		}
@@ -107,6 +111,9 @@ func (e *Enforcer) Admit(ctx context.Context, call *gateway.Call) error {
 		request: Request{Principal: call.Principal, Object: call.Object, Action: call.Op.String(), Args: call.Args, Via: call.Via},
 	}
 	if q.permits(ctx, e.now) {
+		if r := q.allowing(); r != nil {
+			call.Rule = r.text()
+		}
 		return nil
 	}
 	return q.refuse(call)

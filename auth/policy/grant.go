@@ -26,6 +26,7 @@ type verdict struct {
 	maybe actions // decided by conditions, in each call
 	allow actions // allowed by a rule without a condition
 	rules []*rule // those with a condition that are about the object
+	by    []*rule // those without a condition that allow something which none before them does
 }
 
 // A tally adds up the rules about an object.
@@ -72,17 +73,21 @@ func (v *verdict) lists() bool { return (v.may|v.maybe)&actList != 0 }
 // decide returns what may be done with an object.
 func (g *grant) decide(t *target) *verdict {
 	var sum tally
-	var rules []*rule
+	var rules, by []*rule
 	for _, r := range g.rules {
 		if sum.settled(r) || !r.matches(t) {
 			continue
 		}
-		if r.cond != nil {
+		switch {
+		case r.cond != nil:
 			rules = append(rules, r)
+		case !r.deny:
+			by = append(by, r)
 		}
 		sum.add(r)
 	}
 	v := sum.verdict(mainOp(t.text))
+	v.by = by
 	if v.maybe != 0 {
 		v.rules = rules
 	}
@@ -106,6 +111,17 @@ func (v *verdict) holds(a actions, s *scene) bool {
 		}
 	}
 	return false
+}
+
+// allowedBy returns the rule by which the verdict allows an action on an object
+// with that main action, or nil where none without a condition does.
+func (v *verdict) allowedBy(a actions, main gateway.Op) *rule {
+	for _, r := range v.by {
+		if r.actions.implied(main)&a != 0 {
+			return r
+		}
+	}
+	return nil
 }
 
 // of returns what may be done with a capability.

@@ -30,6 +30,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/casbin/casbin/v2"
 
@@ -66,6 +67,18 @@ type rule struct {
 	actions actions
 	deny    bool
 	cond    *condition // nil where the rule always applies
+
+	said atomic.Pointer[string] // what text returns, once it has
+}
+
+// text is String, made once: it goes into the record of every call.
+func (r *rule) text() string {
+	if t := r.said.Load(); t != nil {
+		return *t
+	}
+	t := r.String()
+	r.said.Store(&t)
+	return t
 }
 
 // String returns the rule as a line of a policy.

@@ -420,3 +420,32 @@ func TestProblems(t *testing.T) {
 		t.Error("17 MiB were read")
 	}
 }
+
+// TestRuleThatAllows has a call name the rule that let it pass, the first time
+// and when the decision is known.
+func TestRuleThatAllows(t *testing.T) {
+	const first, second = "p, role:a, *, tool/s/t, call, allow", `p, role:b, *, tool/s/*, call, allow, args.n < 5.0`
+	e := NewEnforcer(mustParse(t, first+"\n"+`p, role:a, *, tool/**, list, allow`+"\n"+second+"\n"), Options{})
+	target := &gateway.Capability{Kind: gateway.KindTool, Name: "s.t", Source: "s", Origin: "t", Object: "tool/s/t"}
+	ask := func(role, object, args string) (string, error) {
+		call := &gateway.Call{
+			Op: gateway.OpCall, Kind: gateway.KindTool, Object: object, Target: target, Args: json.RawMessage(args),
+			Principal: &gateway.Principal{ID: "i|user|" + role, Kind: "user", Roles: []string{role}},
+		}
+		err := e.Admit(t.Context(), call)
+		return call.Rule, err
+	}
+	for range 2 {
+		for _, test := range []struct{ role, object, args, want string }{
+			{"a", "tool/s/t", "{}", first},
+			{"b", "tool/s/t", `{"n":1}`, second},
+			{"b", "tool/s/other", `{"n":1}`, second},
+			{"b", "tool/s/t", `{"n":9}`, ""},
+			{"c", "tool/s/t", "{}", ""},
+		} {
+			if rule, err := ask(test.role, test.object, test.args); rule != test.want || (err == nil) != (test.want != "") {
+				t.Errorf("%s on %s with %s: allowed by %q, want %q: %v", test.role, test.object, test.args, rule, test.want, err)
+			}
+		}
+	}
+}

@@ -87,6 +87,21 @@ func (q *question) permits(ctx context.Context, now func() time.Time) bool {
 	return q.verdict.holds(a, q.scene)
 }
 
+// allowing returns the rule that let the action be taken, once permits has said
+// that it may be, or nil where only a list asks for it.
+func (q *question) allowing() *rule {
+	a := parseAction(q.request.Action)
+	if r := q.verdict.allowedBy(a, mainOp(q.target.text)); r != nil {
+		return r
+	}
+	for _, r := range q.verdict.rules {
+		if !r.deny && r.actions&a != 0 && q.applied(r) {
+			return r
+		}
+	}
+	return nil
+}
+
 // refuse returns the refusal of a call.
 func (q *question) refuse(call *gateway.Call) error {
 	switch {

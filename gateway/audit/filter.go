@@ -21,7 +21,7 @@ type Filter struct {
 	Via    []string  // doors; any of them
 	Codes  []string  // "OK", "PERMISSION_DENIED", …; any of them
 	By     string    // pattern; who refused
-	Rule   string    // pattern; the rule that refused
+	Rule   string    // pattern; the rule that decided
 	Policy string    // the version of the policy
 	From   time.Time // the first moment that matches; zero is the beginning
 	Until  time.Time // the first moment after From that no longer does; zero is the end

@@ -60,7 +60,7 @@ func (o *observation) record() Record {
 	r := Record{
 		Time: o.start, Type: TypeCall, Node: l.o.Node, ID: hex.EncodeToString(o.id[:]), Parent: CallID(o.Context),
 		Via: call.Via, Op: call.Op.String(), Kind: call.Kind.String(), Name: call.Name, Object: call.Object,
-		Principal: principal(call.Principal), Policy: call.Policy, BytesIn: int64(len(call.Args)),
+		Principal: principal(call.Principal), Policy: call.Policy, Rule: call.Rule, BytesIn: int64(len(call.Args)),
 	}
 	if l.o.Trace != nil {
 		r.Trace = l.o.Trace(o.Context)

@@ -51,7 +51,7 @@ type Record struct {
 	Object     string          `json:"object,omitzero"`      // the policy's name for the target; absent where nothing was found
 	Principal  Principal       `json:"principal,omitzero"`   // who asked; absent where nobody was authenticated
 	Policy     string          `json:"policy,omitzero"`      // version of the policy that decided
-	Rule       string          `json:"rule,omitzero"`        // rule of the policy that refused, where one did
+	Rule       string          `json:"rule,omitzero"`        // rule of the policy that decided: which allowed it, or which refused
 	Code       string          `json:"code,omitzero"`        // "OK", or how the call or the event failed, as google.rpc.Code spells it
 	By         string          `json:"by,omitzero"`          // who refused: "policy", "arguments", "registry", "upstream/<source>", another gate, or the door itself, as in via
 	Cause      string          `json:"cause,omitzero"`       // why, for the operator, such as the policy's rule
