@@ -88,9 +88,7 @@ func (e *Enforcer) Admit(ctx context.Context, call *gateway.Call) error {
 		if known, ok := g.known.Load(call.Target); ok {
 			v = known.(*verdict) //nolint:forcetypeassert // known holds nothing else.
 			if a := action(call.Op); v.may&a != 0 {
-				if r := v.allowedBy(a, mainOf(call.Target.Kind)); r != nil {
-					call.Rule = r.text()
-				}
+				call.Rule = v.allowedBy(a, mainOf(call.Target.Kind)).text()
 				return nil
 			}
 		}
@@ -111,9 +109,7 @@ func (e *Enforcer) Admit(ctx context.Context, call *gateway.Call) error {
 		request: Request{Principal: call.Principal, Object: call.Object, Action: call.Op.String(), Args: call.Args, Via: call.Via},
 	}
 	if q.permits(ctx, e.now) {
-		if r := q.allowing(); r != nil {
-			call.Rule = r.text()
-		}
+		call.Rule = q.allowing().text()
 		return nil
 	}
 	return q.refuse(call)

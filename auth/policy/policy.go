@@ -71,8 +71,12 @@ type rule struct {
 	said atomic.Pointer[string] // what text returns, once it has
 }
 
-// text is String, made once: it goes into the record of every call.
+// text is String, made once: it goes into the record of every call. It is ""
+// for nil.
 func (r *rule) text() string {
+	if r == nil {
+		return ""
+	}
 	if t := r.said.Load(); t != nil {
 		return *t
 	}
