@@ -4,7 +4,7 @@ TOOL  := go tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check external generate fuzz bench dev conformance
+.PHONY: help build test check external subjects generate fuzz bench dev conformance
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,9 +18,12 @@ test: ## Run all tests with the race detector.
 check: ## Lint, look for skipped tests, and see that generated files are current.
 	./scripts/check.sh
 
-external: ## Run the tests against clients and servers from npm and Debian.
+external: subjects ## Run the tests against clients and servers from npm, Go modules and Debian.
 	go test -tags external -count=1 -timeout 20m ./gateway/state
 	go test -tags external -count=1 -timeout 20m -run '^TestExternal' ./...
+
+subjects: ## Build the servers that external tests register as sources: Prometheus, OpenFGA, etcd.
+	./scripts/subjects.sh
 
 conformance: ## Run the official MCP conformance suite; UPDATE=1 rewrites docs/conformance.md.
 	./scripts/conformance.sh
