@@ -63,10 +63,12 @@ type Listing struct {
 	Via       string     // the door, as [Call.Via]
 	Kind      Kind       // of what is listed; 0 for several kinds at once, as in a schema
 	Count     int        // how many entries the answer has
+	Refused   *Error     // why it is not told: a gate behind this one has refused; nil where all admit it
 }
 
 // A ListGate is a [Gate] that sees lists too. It admits one by returning nil,
-// or refuses it with an [*Error].
+// or refuses it with an [*Error]. The gates are asked from the last to the first,
+// all of them, so that one that records sees what the others refuse.
 type ListGate interface {
 	AdmitList(context.Context, Listing) error
 }
@@ -227,10 +229,13 @@ func (g *Gateway) View(p *Principal) *Snapshot {
 // part of a view, once for each request. The door answers with the error, an
 // [*Error], where there is one.
 func (g *Gateway) Listed(ctx context.Context, list Listing) error {
-	for _, l := range g.lists {
+	for _, l := range slices.Backward(g.lists) {
 		if err := l.AdmitList(ctx, list); err != nil {
-			return errorOf(ctx, err)
+			list.Refused = errorOf(ctx, err)
 		}
+	}
+	if list.Refused != nil {
+		return list.Refused
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -40,6 +41,7 @@ type known struct {
 	id, issuer, subject, kind, tenant string
 	groups, roles                     []string
 	grant                             *grant
+	every                             atomic.Pointer[[]string] // all roles, nil until somebody asks
 }
 
 const (
@@ -58,19 +60,22 @@ func newCompiled(p *Policy, sets *Toolsets) *compiled {
 }
 
 // grantOf returns what a principal is granted.
-func (c *compiled) grantOf(p *gateway.Principal) *grant {
+func (c *compiled) grantOf(p *gateway.Principal) *grant { return c.knownOf(p).grant }
+
+// knownOf returns what is remembered of a principal.
+func (c *compiled) knownOf(p *gateway.Principal) *known {
 	hash := c.hash(p)
 	s := &c.shards[hash%uint64(len(c.shards))]
 	s.mu.RLock()
 	k := s.principals.peek(hash)
 	s.mu.RUnlock()
 	if k != nil && k.is(p) {
-		return k.grant
+		return k
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k := s.principals.get(hash); k != nil && k.is(p) {
-		return k.grant
+		return k
 	}
 	k = &known{
 		id: p.ID, issuer: p.Issuer, subject: p.Subject, kind: p.Kind, tenant: p.Tenant,
@@ -78,7 +83,25 @@ func (c *compiled) grantOf(p *gateway.Principal) *grant {
 		grant: c.grant(p),
 	}
 	s.principals.put(hash, k)
-	return k.grant
+	return k
+}
+
+// rolesOf returns the roles of a principal: those that it comes with, and those
+// that links lead to, sorted.
+func (c *compiled) rolesOf(p *gateway.Principal) []string {
+	k := c.knownOf(p)
+	if all := k.every.Load(); all != nil {
+		return *all
+	}
+	roles := []string{}
+	for s := range c.policy.reach(subjects(p), p.Tenant) {
+		if name, ok := strings.CutPrefix(s, "role:"); ok {
+			roles = append(roles, name)
+		}
+	}
+	slices.Sort(roles)
+	k.every.Store(&roles)
+	return roles
 }
 
 // grant returns the grant of the principal's subjects, which it may share with

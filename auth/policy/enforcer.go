@@ -71,6 +71,10 @@ func (e *Enforcer) Policy() *Policy { return e.current.Load().policy }
 // Toolsets returns the toolsets that the policy in force speaks of.
 func (e *Enforcer) Toolsets() Toolsets { return *e.current.Load().sets }
 
+// Roles returns the names of all roles of a principal: those that it comes with,
+// and those that the policy adds, sorted. Do not change the slice.
+func (e *Enforcer) Roles(p *gateway.Principal) []string { return e.current.Load().rolesOf(p) }
+
 // Admit lets a call pass that the policy allows. It refuses others as
 // PermissionDenied where the principal may see the target, and in the words of
 // [gateway.NotFoundError] where it may not. The cause names the rule. Of a call that

@@ -27,6 +27,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -178,25 +179,37 @@ func subjects(p *gateway.Principal) []string {
 // closure returns the subjects and every role that they lead to in a tenant,
 // sorted, but only those that rules name.
 func (p *Policy) closure(subjects []string, tenant string) []string {
-	seen := make(map[string]bool, 2*len(subjects))
-	todo := slices.Clone(subjects)
 	var out []string
-	for len(todo) > 0 {
-		s := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if seen[s] {
-			continue
-		}
-		seen[s] = true
+	for s := range p.reach(subjects, tenant) {
 		if len(p.rules[s]) > 0 {
 			out = append(out, s)
-		}
-		for _, l := range p.links[s] {
-			if l.domain == "*" || l.domain == tenant {
-				todo = append(todo, l.role)
-			}
 		}
 	}
 	slices.Sort(out)
 	return out
+}
+
+// reach yields the subjects and every role that they lead to in a tenant, each
+// once, in no useful order.
+func (p *Policy) reach(subjects []string, tenant string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		seen := make(map[string]bool, 2*len(subjects))
+		todo := slices.Clone(subjects)
+		for len(todo) > 0 {
+			s := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			if seen[s] {
+				continue
+			}
+			seen[s] = true
+			if !yield(s) {
+				return
+			}
+			for _, l := range p.links[s] {
+				if l.domain == "*" || l.domain == tenant {
+					todo = append(todo, l.role)
+				}
+			}
+		}
+	}
 }

@@ -60,9 +60,9 @@ func (l *Log) Event(ctx context.Context, e Event) error {
 	return l.store(ctx, l.entry(&r, awaitDurable))
 }
 
-// AdmitList records that a principal is told what there is, in one record of
-// type [TypeList], and refuses that as Unavailable where the record cannot be
-// made. In [ModeAsync] it never blocks, never refuses and, where there is no
+// AdmitList records that a principal is told what there is, or why not, in one
+// record of type [TypeList], and refuses that as Unavailable where the record
+// cannot be made. In [ModeAsync] it never blocks, never refuses and, where there is no
 // room, does not allocate.
 func (g gate) AdmitList(ctx context.Context, list gateway.Listing) error {
 	l := g.log
@@ -77,6 +77,10 @@ func (g gate) AdmitList(ctx context.Context, list gateway.Listing) error {
 	r := Record{
 		Time: l.o.Now(), Type: TypeList, Node: l.o.Node, Parent: CallID(ctx), Via: list.Via, Op: "list", Kind: list.Kind.String(),
 		Principal: principal(list.Principal), Code: "OK", Count: int64(list.Count),
+	}
+	if list.Refused != nil {
+		r.Count = 0
+		r.outcome(nil, list.Refused)
 	}
 	if l.o.Trace != nil {
 		r.Trace = l.o.Trace(ctx)

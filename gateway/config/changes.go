@@ -119,7 +119,7 @@ func render(v reflect.Value) string {
 		return "[" + strings.Join(items, ", ") + "]"
 	case shapeMap:
 		return fmt.Sprint(v.Interface()) // Secrets hide themselves.
-	case shapeText:
+	case shapeText, shapeRate:
 		if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 			b, _ := m.MarshalText() // It cannot fail for what was read from text.
 			return strings.ToLower(string(b))

@@ -19,6 +19,7 @@ func (r *report) check(c *Config) {
 	r.checkSources(c.Sources)
 	r.checkExports(c.Audit.Exports)
 	r.checkToolsets(c)
+	r.checkRates(c.Limits.Rates)
 }
 
 // checkListen refuses addresses off loopback that are not protected.

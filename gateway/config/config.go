@@ -1,8 +1,9 @@
 // Package config is the configuration of the gateway: a YAML file as typed
 // data.
 //
-// The types in config.go, auth.go, source.go, guard.go and toolset.go are the one declaration.
-// From their field tags and comments come the parser, the problems with line and
+// The types in config.go, auth.go, rate.go, source.go, remote.go, guard.go and toolset.go
+// are the one declaration. From their field tags and comments come the parser, the
+// problems with line and
 // column, the reference ([Reference]) and the JSON Schema ([JSONSchema]).
 //
 //	file ──[Load]──▶ *Config  or  [Problems], all of them at once
@@ -242,6 +243,12 @@ type Limits struct {
 
 	// Most streams (SSE, WebSocket, gRPC) that one principal may hold open.
 	StreamsPerPrincipal int `yaml:"streams_per_principal" default:"100" min:"1" max:"100000"`
+
+	// How many calls may come in a time: token buckets. A call takes a token from
+	// the bucket of every rule that counts it, or, where one of them is empty, from
+	// none, and is refused until there is one. Lists count as calls do; calls that
+	// the policy refuses, and administration, do not.
+	Rates []RateLimit `yaml:"rates" max:"64" reload:"hot"`
 }
 
 // Log configures the gateway's own log.

@@ -77,6 +77,7 @@ const (
 	shapeSize     shape = "size"
 	shapeDuration shape = "duration"
 	shapeText     shape = "text" // a type that reads itself from a string
+	shapeRate     shape = "rate"
 	shapeSecret   shape = "secret"
 	shapeString   shape = "string"
 )
@@ -87,6 +88,8 @@ func shapeOf(t reflect.Type) shape {
 	switch t {
 	case reflect.TypeFor[Size]():
 		return shapeSize
+	case reflect.TypeFor[Rate]():
+		return shapeRate
 	case reflect.TypeFor[time.Duration]():
 		return shapeDuration
 	case reflect.TypeFor[Secret]():

@@ -58,7 +58,7 @@ func setScalar(v reflect.Value, n *node, tag bool) string {
 		var t time.Duration
 		t, err = time.ParseDuration(n.text)
 		v.SetInt(int64(t))
-	case shapeText:
+	case shapeText, shapeRate:
 		err = v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text))
 	default:
 		v.SetString(n.text)
@@ -93,6 +93,8 @@ func wanted(s shape) string {
 		return "a size such as 512KiB or 4MiB"
 	case shapeDuration:
 		return "a duration such as 500ms, 30s or 5m"
+	case shapeRate:
+		return "a rate such as 5/s, 100/m, 1000/h or 10000/d"
 	case shapeText:
 		return "a network such as 10.0.0.0/8" // The other such type has an enum.
 	}

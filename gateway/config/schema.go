@@ -141,6 +141,8 @@ func scalarSchema(s shape, f field) *schema {
 		out.AnyOf = []schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: "^[0-9]+ *([KMG]i?B|B)?$"}}
 	case shapeDuration:
 		out.Pattern = `^[-+]?(0|([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*)$`
+	case shapeRate:
+		out.Pattern = "^[1-9][0-9]*/[smhd]$"
 	default:
 		formatSchema(out, f.format)
 		if f.required {
