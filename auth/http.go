@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -157,7 +158,7 @@ func (d *Door) refuseHTTP(w http.ResponseWriter, r *http.Request, err error) {
 		h.Add("WWW-Authenticate", c)
 	}
 	if e.Retry > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(e.Retry.Seconds())))
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.Retry.Seconds()))))
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/problem+json")

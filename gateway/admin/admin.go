@@ -20,6 +20,7 @@ import (
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
+	"github.com/trilith-gateway/trilith/gateway/limits"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
@@ -41,6 +42,9 @@ type Options struct {
 
 	Keys        *auth.Keys
 	Revocations *auth.Revocations
+
+	Limits    *limits.Gate
+	Overrides *limits.Overrides // those of Limits
 
 	Audit    *audit.Log
 	AuditDir string // where Audit is
@@ -68,6 +72,9 @@ func New(o Options) (*gateway.Funcs, error) {
 	}
 	if o.Keys != nil {
 		methods = append(methods, s.keyMethods()...)
+	}
+	if o.Limits != nil && o.Overrides != nil {
+		methods = append(methods, s.limitMethods()...)
 	}
 	if o.Audit != nil {
 		methods = append(methods, s.auditMethods()...)

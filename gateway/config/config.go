@@ -3,8 +3,8 @@
 //
 // The types in config.go, auth.go, rate.go, source.go, remote.go, guard.go and toolset.go
 // are the one declaration. From their field tags and comments come the parser, the
-// problems with line and
-// column, the reference ([Reference]) and the JSON Schema ([JSONSchema]).
+// problems with line and column, the reference ([Reference]) and the JSON Schema
+// ([JSONSchema]).
 //
 //	file ──[Load]──▶ *Config  or  [Problems], all of them at once
 //	  └────[Watch]─▶ the next *Config, or the Problems of a bad edit

@@ -194,9 +194,7 @@ func (o *Overrides) All() ([]Override, uint64) {
 // where that is not the current one. When it returns nil, the override is durable
 // and in force on this node; on the others it is moments later.
 func (o *Overrides) Set(ctx context.Context, x Override, revision uint64) (uint64, error) {
-	now := time.Now()
-	x.Created = now
-	if err := x.check(now); err != nil {
+	if err := x.check(time.Now()); err != nil {
 		return 0, err
 	}
 	return o.change(ctx, revision, func(all []Override) ([]Override, error) {

@@ -167,8 +167,11 @@ func (s *Server) initialPolicy() []byte {
 }
 
 // joinRoad makes the road.
-func (s *Server) joinRoad(_ context.Context, cfg *config.Config) (err error) {
+func (s *Server) joinRoad(ctx context.Context, cfg *config.Config) (err error) {
 	if s.scopes, err = scopesOf(cfg); err != nil {
+		return err
+	}
+	if err := s.openLimits(ctx, cfg); err != nil {
 		return err
 	}
 	s.gateway, err = s.road(s.registry)
@@ -185,7 +188,7 @@ func (s *Server) road(r *gateway.Registry, narrower ...gateway.Gate) (*gateway.G
 		gates = append(gates, s.scopes)
 	}
 	gates = append(gates, narrower...)
-	return gateway.New(r, s.observers(), append(gates, gateway.ValidateArgs{}, s.audit.Intents()))
+	return gateway.New(r, s.observers(), append(gates, s.limits, gateway.ValidateArgs{}, s.audit.Intents()))
 }
 
 // observers see every call, the outermost first.

@@ -236,6 +236,9 @@ func lab(t testing.TB) *gateway.Funcs {
 	tool("raw", `{"type":"object"}`, func(_ context.Context, c *gateway.Call) (*gateway.Result, error) {
 		return gateway.NewResult(json.RawMessage(`{"content":[{"type":"hologram","x":1.10,"big":9007199254740993}],"structuredContent":{"z":1,"a":12345678901234567890.10,"args":` + string(c.Args) + `},"vendor":{"k":[]}}`))
 	})
+	tool("limited", `{"type":"object","additionalProperties":false}`, func(context.Context, *gateway.Call) (*gateway.Result, error) {
+		return gateway.NewResult(json.RawMessage(`{"content":[]}`))
+	})
 	if err := f.AddResource(json.RawMessage(`{"uri":"lab://notes","name":"notes","description":"For tests.","mimeType":"text/plain"}`), func(context.Context, *gateway.Call) (*gateway.Result, error) {
 		return gateway.NewResult(json.RawMessage(`{"contents":[{"uri":"lab://notes","mimeType":"text/plain","text":"a < b & \u00e9"}]}`))
 	}); err != nil {

@@ -7,11 +7,12 @@ import (
 	"reflect"
 
 	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/limits"
 )
 
 // Reload puts a new configuration in force, all of it or nothing: policy,
-// sources and toolsets at once, and the rest, which is named in the log, at the
-// next start.
+// rate limits, sources and toolsets at once, and the rest, which is named in the
+// log, at the next start.
 // On an error everything stays as it was.
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.reload.Lock()
@@ -30,6 +31,9 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
+	if err := limits.Check(cfg.Limits.Rates); err != nil {
+		return err
+	}
 	sets, err := s.makeToolsets(cfg)
 	if err != nil {
 		return err
@@ -46,6 +50,9 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 		s.log.Log(ctx, level, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
 	}
 	old := s.config.Swap(cfg)
+	if err := s.limits.Set(cfg.Limits.Rates); err != nil { // It was checked.
+		s.log.ErrorContext(ctx, "rate limits not reloaded", slog.Any("cause", err))
+	}
 	s.keepTokens.Store(exchanges(cfg))
 	moved := old.Policy.File != cfg.Policy.File
 	if leave := s.rewatch.Load(); moved && leave != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
 	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/limits"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/state"
 	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
@@ -88,6 +89,8 @@ type Server struct {
 
 	revocations *auth.Revocations // nil in local mode
 	scopes      *policy.Scopes    // nil where scopes are not looked at
+	limits      *limits.Gate
+	overrides   *limits.Overrides // of limits
 
 	refusals *refusals // nil in local mode
 	mcp      *mcp.Frontend

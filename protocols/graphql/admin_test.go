@@ -95,6 +95,7 @@ const (
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount missingNodes}
  sources{name available problem tools resources prompts quarantined hidden}
  importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
+ limits(first:5,key:"k"){rules{name per roles tools sources actions rate burst admitted refused} overrides{per key rate burst unlimited expires created createdBy reason} revision buckets{rule per key tokens burst retryMs} totalCount}
  pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
  pin(id:"i"){id changes{path old new} definition approvedDefinition}
  auditRecords(first:2,after:"p",filter:{from:"2026-01-02T00:00:00Z",to:"2026-01-03T00:00:00.5Z",principal:"a",object:"b",op:"c",via:"d",code:"e",by:"f",type:"g",trace:"h",id:"i",rule:"j",tenant:"k"},oldestFirst:true){nodes endCursor}
@@ -110,6 +111,8 @@ const (
  createKey(subject:"s",ttlSeconds:3600,label:"l",groups:["g"],roles:["r"],scopes:["x"],tenant:"t"){key{id} secret}
  revokeKey(id:"k")
  endSession(id:"s")
+ setLimitOverride(per:"role",key:"k",rate:"5/m",burst:7,ttlSeconds:60,reason:"r",revision:3){override{per} revision}
+ removeLimitOverride(per:"role",key:"k",revision:4)
  approvePin(id:"i",hash:"h",allowHidden:true)
  rejectPin(id:"i",hash:"h")
  revokeCredentials(tokenId:"j",issuer:"i",reason:"r"){ended}
@@ -121,22 +124,25 @@ const (
 // make the calls of all methods.
 func TestAdministration(t *testing.T) {
 	a := newAdministered(t, map[string]string{
-		"policy.GetPolicy":          `{"policy":{"id":"9007199254740991","sha256":"ab","activated":"2026-01-02T03:04:05.5Z","active":true,"csv":"p, a\n"}}`,
-		"policy.ListPolicyVersions": `{"versions":[{"id":"2"},{"id":"1"}],"nextPageToken":"q"}`,
-		"policy.CreatePolicyDraft":  `{"draft":{"id":"d","revision":"7"}}`,
-		"policy.SavePolicyDraft":    `{"draft":{"id":"d","revision":"8"},"problems":[{"message":"m"}]}`,
-		"policy.GetPolicyImpact":    `{"changes":[{"principal":"p","calls":"3","last":"2026-01-02T03:04:05Z","examples":["e"]}],"calls":"5000000000"}`,
-		"policy.ExplainPolicy":      `{"reason":"no rule","path":["role:dev"],"nearMisses":[{"rule":"p","line":3,"difference":"tenant"}]}`,
-		"policy.ListGrantees":       `{"grantees":[{"subject":"role:dev"}],"truncated":true}`,
-		"keys.CreateKey":            `{"key":{"id":"k"},"secret":"s"}`,
-		"keys.ListKeys":             `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
-		"sessions.ListSessions":     `{"sessions":[{"id":"s"}],"total":"1","missingNodes":["n2"]}`,
-		"sources.ListImportNotes":   `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
-		"sources.ListPins":          `{"pins":[{"id":"i","hash":"h","served":true,"hidden":["x"]}],"nextPageToken":"i"}`,
-		"sources.GetPin":            `{"pin":{"id":"i","changes":[{"path":"title","new":"T"}],"definitionJson":"{}"}}`,
-		"audit.ListRecords":         `{"recordsJson":["{\"seq\":12345678901234567890}"]}`,
-		"audit.GetProof":            `{"recordJson":"{\"seq\":1}","index":"4294967295","hashes":["aGk="]}`,
-		"audit.VerifyLog":           `{"ok":true,"records":"7"}`,
+		"policy.GetPolicy":           `{"policy":{"id":"9007199254740991","sha256":"ab","activated":"2026-01-02T03:04:05.5Z","active":true,"csv":"p, a\n"}}`,
+		"policy.ListPolicyVersions":  `{"versions":[{"id":"2"},{"id":"1"}],"nextPageToken":"q"}`,
+		"policy.CreatePolicyDraft":   `{"draft":{"id":"d","revision":"7"}}`,
+		"policy.SavePolicyDraft":     `{"draft":{"id":"d","revision":"8"},"problems":[{"message":"m"}]}`,
+		"policy.GetPolicyImpact":     `{"changes":[{"principal":"p","calls":"3","last":"2026-01-02T03:04:05Z","examples":["e"]}],"calls":"5000000000"}`,
+		"policy.ExplainPolicy":       `{"reason":"no rule","path":["role:dev"],"nearMisses":[{"rule":"p","line":3,"difference":"tenant"}]}`,
+		"policy.ListGrantees":        `{"grantees":[{"subject":"role:dev"}],"truncated":true}`,
+		"keys.CreateKey":             `{"key":{"id":"k"},"secret":"s"}`,
+		"keys.ListKeys":              `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
+		"sessions.ListSessions":      `{"sessions":[{"id":"s"}],"total":"1","missingNodes":["n2"]}`,
+		"sources.ListImportNotes":    `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
+		"limits.ListLimits":          `{"rules":[{"name":"n","rate":"1/s","burst":"1"}],"revision":"9","buckets":[{"key":"k","retryMs":"1500"}],"total":"1"}`,
+		"limits.SetLimitOverride":    `{"override":{"per":"role"},"revision":"10"}`,
+		"limits.RemoveLimitOverride": `{"revision":"11"}`,
+		"sources.ListPins":           `{"pins":[{"id":"i","hash":"h","served":true,"hidden":["x"]}],"nextPageToken":"i"}`,
+		"sources.GetPin":             `{"pin":{"id":"i","changes":[{"path":"title","new":"T"}],"definitionJson":"{}"}}`,
+		"audit.ListRecords":          `{"recordsJson":["{\"seq\":12345678901234567890}"]}`,
+		"audit.GetProof":             `{"recordJson":"{\"seq\":1}","index":"4294967295","hashes":["aGk="]}`,
+		"audit.VerifyLog":            `{"ok":true,"records":"7"}`,
 	})
 	f := newFixture(t, Options{Admin: a.Gateway})
 	s := f.serve(t)
@@ -158,27 +164,30 @@ func TestAdministration(t *testing.T) {
 		}
 	}
 	for field, want := range map[string]string{
-		"policy":            `{"id":9007199254740991,"parent":0,"sha256":"ab","author":"","comment":"","activated":"2026-01-02T03:04:05.5Z","activatedBy":"","active":true,"csv":"p, a\n","checks":"","restores":0}`,
-		"policyVersions":    `{"nodes":[{"id":2,"activated":null},{"id":1,"activated":null}],"endCursor":"q"}`,
-		"policyVersion":     `null`,
-		"diffPolicy":        `{"added":[],"removed":[]}`,
-		"policyDrafts":      `[]`,
-		"policyImpact":      `{"changes":[{"principal":"p","principalName":"","object":"","action":"","before":"","after":"","beforeRule":"","afterRule":"","calls":3,"last":"2026-01-02T03:04:05Z","examples":["e"]}],"calls":5000000000,"changed":0,"undecided":0,"truncated":false}`,
-		"explainPolicy":     `{"allowed":false,"reason":"no rule","rule":"","line":0,"path":["role:dev"],"nearMisses":[{"rule":"p","line":3,"difference":"tenant"}]}`,
-		"grantees":          `{"nodes":[{"subject":"role:dev","tenant":"","rule":"","line":0,"conditional":false,"path":[]}],"truncated":true}`,
-		"keys":              `[{"id":"k","subject":"","label":"","groups":[],"roles":[],"scopes":[],"tenant":"","createdBy":"","created":"2026-01-02T03:04:05Z","expires":null,"lastUsed":null,"revoked":null}]`,
-		"sessions":          `{"nodes":[{"id":"s","node":"","via":"","kind":"","principal":"","principalName":"","opened":null}],"totalCount":1,"missingNodes":["n2"]}`,
-		"auditRecords":      `{"nodes":[{"seq":12345678901234567890}],"endCursor":null}`,
-		"auditProof":        `{"record":"{\"seq\":1}","checkpoint":"","index":4294967295,"size":0,"hashes":["aGk="]}`,
-		"verifyAuditLog":    `{"ok":true,"records":7,"problem":""}`,
-		"savePolicyDraft":   `{"draft":{"id":"d","revision":8},"problems":[{"message":"m"}],"failures":[]}`,
-		"createKey":         `{"key":{"id":"k"},"secret":"s"}`,
-		"revokeKey":         `"k"`,
-		"approvePin":        `"i"`,
-		"importNotes":       `{"nodes":[{"subject":"tool a","change":"renamed","reason":"r"}],"endCursor":"4","total":9}`,
-		"pins":              `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
-		"pin":               `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,
-		"revokeCredentials": `{"ended":0}`,
+		"policy":              `{"id":9007199254740991,"parent":0,"sha256":"ab","author":"","comment":"","activated":"2026-01-02T03:04:05.5Z","activatedBy":"","active":true,"csv":"p, a\n","checks":"","restores":0}`,
+		"policyVersions":      `{"nodes":[{"id":2,"activated":null},{"id":1,"activated":null}],"endCursor":"q"}`,
+		"policyVersion":       `null`,
+		"diffPolicy":          `{"added":[],"removed":[]}`,
+		"policyDrafts":        `[]`,
+		"policyImpact":        `{"changes":[{"principal":"p","principalName":"","object":"","action":"","before":"","after":"","beforeRule":"","afterRule":"","calls":3,"last":"2026-01-02T03:04:05Z","examples":["e"]}],"calls":5000000000,"changed":0,"undecided":0,"truncated":false}`,
+		"explainPolicy":       `{"allowed":false,"reason":"no rule","rule":"","line":0,"path":["role:dev"],"nearMisses":[{"rule":"p","line":3,"difference":"tenant"}]}`,
+		"grantees":            `{"nodes":[{"subject":"role:dev","tenant":"","rule":"","line":0,"conditional":false,"path":[]}],"truncated":true}`,
+		"keys":                `[{"id":"k","subject":"","label":"","groups":[],"roles":[],"scopes":[],"tenant":"","createdBy":"","created":"2026-01-02T03:04:05Z","expires":null,"lastUsed":null,"revoked":null}]`,
+		"sessions":            `{"nodes":[{"id":"s","node":"","via":"","kind":"","principal":"","principalName":"","opened":null}],"totalCount":1,"missingNodes":["n2"]}`,
+		"auditRecords":        `{"nodes":[{"seq":12345678901234567890}],"endCursor":null}`,
+		"auditProof":          `{"record":"{\"seq\":1}","checkpoint":"","index":4294967295,"size":0,"hashes":["aGk="]}`,
+		"verifyAuditLog":      `{"ok":true,"records":7,"problem":""}`,
+		"savePolicyDraft":     `{"draft":{"id":"d","revision":8},"problems":[{"message":"m"}],"failures":[]}`,
+		"limits":              `{"rules":[{"name":"n","per":"","roles":[],"tools":[],"sources":[],"actions":[],"rate":"1/s","burst":1,"admitted":0,"refused":0}],"overrides":[],"revision":9,"buckets":[{"rule":"","per":"","key":"k","tokens":0,"burst":0,"retryMs":1500}],"totalCount":1}`,
+		"setLimitOverride":    `{"override":{"per":"role"},"revision":10}`,
+		"removeLimitOverride": `11`,
+		"createKey":           `{"key":{"id":"k"},"secret":"s"}`,
+		"revokeKey":           `"k"`,
+		"approvePin":          `"i"`,
+		"importNotes":         `{"nodes":[{"subject":"tool a","change":"renamed","reason":"r"}],"endCursor":"4","total":9}`,
+		"pins":                `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
+		"pin":                 `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,
+		"revokeCredentials":   `{"ended":0}`,
 	} {
 		if diff := cmp.Diff(want, string(got[field])); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", field, diff)
@@ -206,6 +215,9 @@ func TestAdministration(t *testing.T) {
 		"policy.ExplainPolicy":       `{"who":{"subjects":["role:dev"],"tenant":"t"},"object":"tool/a/b","action":"call","argumentsJson":"{\"n\":12345678901234567890}","via":"mcp"}`,
 		"policy.ListPermissions":     `{"who":{"principal":"i|user|a"}}`,
 		"policy.ListGrantees":        `{"object":"tool/a/b","action":"call"}`,
+		"limits.ListLimits":          `{"key":"k","pageSize":5}`,
+		"limits.SetLimitOverride":    `{"per":"role","key":"k","rate":"5/m","burst":"7","ttlSeconds":"60","reason":"r","revision":"3"}`,
+		"limits.RemoveLimitOverride": `{"per":"role","key":"k","revision":"4"}`,
 		"keys.ListKeys":              `{}`,
 		"keys.CreateKey":             `{"subject":"s","label":"l","groups":["g"],"roles":["r"],"scopes":["x"],"tenant":"t","ttlSeconds":"3600"}`,
 		"keys.RevokeKey":             `{"id":"k"}`,

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json/jsontext"
@@ -49,7 +50,7 @@ func toError(e *gateway.Error, path ast.Path, at []gqlerror.Location) *gqlerror.
 		ext["data"] = e.Data
 	}
 	if e.Retry > 0 {
-		ext["retryAfterMs"] = e.Retry.Milliseconds()
+		ext["retryAfterMs"] = (e.Retry + time.Millisecond - 1).Milliseconds()
 	}
 	if e.Scopes != nil {
 		ext["scopes"] = strings.Join(e.Scopes, " ")

@@ -187,11 +187,12 @@ func (m *meter) field(f *ast.Field) size {
 		own = costCall
 	case "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
 		"createPolicyDraft", "savePolicyDraft", "discardPolicyDraft", "activatePolicy", "rollbackPolicy",
-		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "pin", "approvePin", "rejectPin":
+		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "pin", "approvePin", "rejectPin",
+		"setLimitOverride", "removeLimitOverride":
 		own = costCall
 	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "sources":
 		own, below.cost = costCall, min(below.cost*maxPage, maxCost)
-	case "policyVersions", "auditRecords", "pins", "importNotes":
+	case "policyVersions", "auditRecords", "pins", "limits", "importNotes":
 		own, below.cost = costCall, min(below.cost*pageLength(f), maxCost)
 	case "policyImpact", "verifyAuditLog":
 		own = costLog

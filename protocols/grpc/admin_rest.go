@@ -33,6 +33,9 @@ func (h *rest) adminRoutes(ctx context.Context, mux *runtime.ServeMux) error {
 			return adminv1.RegisterKeyServiceHandlerClient(ctx, mux, adminv1.NewKeyServiceClient(c))
 		},
 		func(ctx context.Context, mux *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return adminv1.RegisterLimitServiceHandlerClient(ctx, mux, adminv1.NewLimitServiceClient(c))
+		},
+		func(ctx context.Context, mux *runtime.ServeMux, c grpc.ClientConnInterface) error {
 			return adminv1.RegisterPolicyServiceHandlerClient(ctx, mux, adminv1.NewPolicyServiceClient(c))
 		},
 		func(ctx context.Context, mux *runtime.ServeMux, c grpc.ClientConnInterface) error {

@@ -33,7 +33,7 @@ func (s *service) view(ctx context.Context) (*gateway.Snapshot, error) {
 // listed lets the gateway know what a list tells.
 func (s *service) listed(ctx context.Context, kind gateway.Kind, count int) error {
 	if err := s.gw.Listed(ctx, gateway.Listing{Principal: auth.From(ctx), Via: s.via, Kind: kind, Count: count}); err != nil {
-		return &callError{err: gateway.AsError(err)}
+		return &callError{err: gateway.AsError(err), recorded: true}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -134,7 +135,7 @@ func refusal(e *gateway.Error, call *gateway.Call, modern bool) *wireError {
 	data = append(data, '"')
 	if e.Retry > 0 {
 		data = append(data, `,"retryAfterMs":`...)
-		data = strconv.AppendInt(data, e.Retry.Milliseconds(), 10)
+		data = strconv.AppendInt(data, (e.Retry + time.Millisecond - 1).Milliseconds(), 10)
 	}
 	if missing {
 		data = append(data, `,"uri":`...)

@@ -129,7 +129,9 @@ func (f *Frontend) list(ctx context.Context, r *request, out *buffer) *wireError
 	}
 	definitions, count, last := k.list(f.gw.View(r.principal)).page(after, f.o.PageSize)
 	if err := f.gw.Listed(ctx, gateway.Listing{Principal: r.principal, Via: "mcp", Kind: k.kind(), Count: count}); err != nil {
-		return refusal(gateway.AsError(err), nil, r.modern())
+		refused := refusal(gateway.AsError(err), nil, r.modern())
+		refused.recorded = true
+		return refused
 	}
 	out.b = append(append(append(out.b, `{"`...), k.member()...), `":[`...)
 	out.b = append(append(out.b, definitions...), ']')

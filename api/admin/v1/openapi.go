@@ -7,6 +7,8 @@ var (
 	auditOpenAPI string
 	//go:embed keys.openapi.json
 	keysOpenAPI string
+	//go:embed limits.openapi.json
+	limitsOpenAPI string
 	//go:embed policy.openapi.json
 	policyOpenAPI string
 	//go:embed sessions.openapi.json
@@ -19,5 +21,5 @@ var (
 // describe the messages as the protocol buffers JSON mapping has them; protocols/grpc shapes them into what REST
 // really speaks.
 func OpenAPI() []string {
-	return []string{auditOpenAPI, keysOpenAPI, policyOpenAPI, sessionsOpenAPI, sourcesOpenAPI}
+	return []string{auditOpenAPI, keysOpenAPI, limitsOpenAPI, policyOpenAPI, sessionsOpenAPI, sourcesOpenAPI}
 }

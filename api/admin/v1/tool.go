@@ -6,7 +6,8 @@ import "google.golang.org/protobuf/reflect/protoreflect"
 func Services() []protoreflect.ServiceDescriptor {
 	var all []protoreflect.ServiceDescriptor
 	for _, f := range []protoreflect.FileDescriptor{
-		File_admin_v1_audit_proto, File_admin_v1_keys_proto, File_admin_v1_policy_proto, File_admin_v1_sessions_proto, File_admin_v1_sources_proto,
+		File_admin_v1_audit_proto, File_admin_v1_keys_proto, File_admin_v1_limits_proto, File_admin_v1_policy_proto,
+		File_admin_v1_sessions_proto, File_admin_v1_sources_proto,
 	} {
 		for i := range f.Services().Len() {
 			all = append(all, f.Services().Get(i))
@@ -29,6 +30,8 @@ func area(service protoreflect.Name) string {
 		return "audit"
 	case "KeyService":
 		return "keys"
+	case "LimitService":
+		return "limits"
 	case "SessionService":
 		return "sessions"
 	case "SourceService":

@@ -41,6 +41,7 @@ type ComplexityRoot struct {
 		Grantees       func(childComplexity int, object string, action *string) int
 		ImportNotes    func(childComplexity int, source string, first *int32, after *string, change *string) int
 		Keys           func(childComplexity int) int
+		Limits         func(childComplexity int, first *int32, key *string) int
 		LintPolicy     func(childComplexity int, csv *string, draft *string) int
 		Permissions    func(childComplexity int, who PolicySubject) int
 		Pin            func(childComplexity int, id string) int
@@ -155,19 +156,63 @@ type ComplexityRoot struct {
 		Total     func(childComplexity int) int
 	}
 
+	LimitBucket struct {
+		Burst   func(childComplexity int) int
+		Key     func(childComplexity int) int
+		Per     func(childComplexity int) int
+		RetryMs func(childComplexity int) int
+		Rule    func(childComplexity int) int
+		Tokens  func(childComplexity int) int
+	}
+
+	LimitOverride struct {
+		Burst     func(childComplexity int) int
+		Created   func(childComplexity int) int
+		CreatedBy func(childComplexity int) int
+		Expires   func(childComplexity int) int
+		Key       func(childComplexity int) int
+		Per       func(childComplexity int) int
+		Rate      func(childComplexity int) int
+		Reason    func(childComplexity int) int
+		Unlimited func(childComplexity int) int
+	}
+
+	LimitRule struct {
+		Actions  func(childComplexity int) int
+		Admitted func(childComplexity int) int
+		Burst    func(childComplexity int) int
+		Name     func(childComplexity int) int
+		Per      func(childComplexity int) int
+		Rate     func(childComplexity int) int
+		Refused  func(childComplexity int) int
+		Roles    func(childComplexity int) int
+		Sources  func(childComplexity int) int
+		Tools    func(childComplexity int) int
+	}
+
+	LimitStatus struct {
+		Buckets   func(childComplexity int) int
+		Overrides func(childComplexity int) int
+		Revision  func(childComplexity int) int
+		Rules     func(childComplexity int) int
+		Total     func(childComplexity int) int
+	}
+
 	Mutation struct {
-		ActivatePolicy     func(childComplexity int, id string, revision int64) int
-		ApprovePin         func(childComplexity int, id string, hash string, allowHidden bool) int
-		CallTool           func(childComplexity int, name string, arguments json.RawMessage) int
-		CreateKey          func(childComplexity int, subject string, ttlSeconds int64, label *string, groups []string, roles []string, scopes []string, tenant *string) int
-		CreatePolicyDraft  func(childComplexity int, comment *string) int
-		DiscardPolicyDraft func(childComplexity int, id string, revision int64) int
-		EndSession         func(childComplexity int, id string) int
-		RejectPin          func(childComplexity int, id string, hash string) int
-		RevokeCredentials  func(childComplexity int, principal *string, tokenID *string, issuer *string, reason *string) int
-		RevokeKey          func(childComplexity int, id string) int
-		RollbackPolicy     func(childComplexity int, to int64, active int64) int
-		SavePolicyDraft    func(childComplexity int, id string, revision int64, csv *string, checks *string, comment *string, rebase bool) int
+		ActivatePolicy      func(childComplexity int, id string, revision int64) int
+		ApprovePin          func(childComplexity int, id string, hash string, allowHidden bool) int
+		CallTool            func(childComplexity int, name string, arguments json.RawMessage) int
+		CreateKey           func(childComplexity int, subject string, ttlSeconds int64, label *string, groups []string, roles []string, scopes []string, tenant *string) int
+		CreatePolicyDraft   func(childComplexity int, comment *string) int
+		DiscardPolicyDraft  func(childComplexity int, id string, revision int64) int
+		EndSession          func(childComplexity int, id string) int
+		RejectPin           func(childComplexity int, id string, hash string) int
+		RemoveLimitOverride func(childComplexity int, per string, key *string, revision *int64) int
+		RevokeCredentials   func(childComplexity int, principal *string, tokenID *string, issuer *string, reason *string) int
+		RevokeKey           func(childComplexity int, id string) int
+		RollbackPolicy      func(childComplexity int, to int64, active int64) int
+		SavePolicyDraft     func(childComplexity int, id string, revision int64, csv *string, checks *string, comment *string, rebase bool) int
+		SetLimitOverride    func(childComplexity int, per string, key *string, rate *string, burst *int64, ttlSeconds int64, reason *string, revision *int64) int
 	}
 
 	NearMiss struct {
@@ -452,6 +497,11 @@ type ComplexityRoot struct {
 		Total        func(childComplexity int) int
 	}
 
+	SetLimitOverride struct {
+		Override func(childComplexity int) int
+		Revision func(childComplexity int) int
+	}
+
 	SourceStatus struct {
 		Available   func(childComplexity int) int
 		Hidden      func(childComplexity int) int
@@ -611,6 +661,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Administration.Keys(childComplexity), true
+	case "Administration.limits":
+		if e.ComplexityRoot.Administration.Limits == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_limits_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Limits(childComplexity, args["first"].(*int32), args["key"].(*string)), true
 	case "Administration.lintPolicy":
 		if e.ComplexityRoot.Administration.LintPolicy == nil {
 			break
@@ -1096,6 +1157,190 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ImportNotePage.Total(childComplexity), true
 
+	case "LimitBucket.burst":
+		if e.ComplexityRoot.LimitBucket.Burst == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitBucket.Burst(childComplexity), true
+	case "LimitBucket.key":
+		if e.ComplexityRoot.LimitBucket.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitBucket.Key(childComplexity), true
+	case "LimitBucket.per":
+		if e.ComplexityRoot.LimitBucket.Per == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitBucket.Per(childComplexity), true
+	case "LimitBucket.retryMs":
+		if e.ComplexityRoot.LimitBucket.RetryMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitBucket.RetryMs(childComplexity), true
+	case "LimitBucket.rule":
+		if e.ComplexityRoot.LimitBucket.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitBucket.Rule(childComplexity), true
+	case "LimitBucket.tokens":
+		if e.ComplexityRoot.LimitBucket.Tokens == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitBucket.Tokens(childComplexity), true
+
+	case "LimitOverride.burst":
+		if e.ComplexityRoot.LimitOverride.Burst == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Burst(childComplexity), true
+	case "LimitOverride.created":
+		if e.ComplexityRoot.LimitOverride.Created == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Created(childComplexity), true
+	case "LimitOverride.createdBy":
+		if e.ComplexityRoot.LimitOverride.CreatedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.CreatedBy(childComplexity), true
+	case "LimitOverride.expires":
+		if e.ComplexityRoot.LimitOverride.Expires == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Expires(childComplexity), true
+	case "LimitOverride.key":
+		if e.ComplexityRoot.LimitOverride.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Key(childComplexity), true
+	case "LimitOverride.per":
+		if e.ComplexityRoot.LimitOverride.Per == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Per(childComplexity), true
+	case "LimitOverride.rate":
+		if e.ComplexityRoot.LimitOverride.Rate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Rate(childComplexity), true
+	case "LimitOverride.reason":
+		if e.ComplexityRoot.LimitOverride.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Reason(childComplexity), true
+	case "LimitOverride.unlimited":
+		if e.ComplexityRoot.LimitOverride.Unlimited == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitOverride.Unlimited(childComplexity), true
+
+	case "LimitRule.actions":
+		if e.ComplexityRoot.LimitRule.Actions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Actions(childComplexity), true
+	case "LimitRule.admitted":
+		if e.ComplexityRoot.LimitRule.Admitted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Admitted(childComplexity), true
+	case "LimitRule.burst":
+		if e.ComplexityRoot.LimitRule.Burst == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Burst(childComplexity), true
+	case "LimitRule.name":
+		if e.ComplexityRoot.LimitRule.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Name(childComplexity), true
+	case "LimitRule.per":
+		if e.ComplexityRoot.LimitRule.Per == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Per(childComplexity), true
+	case "LimitRule.rate":
+		if e.ComplexityRoot.LimitRule.Rate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Rate(childComplexity), true
+	case "LimitRule.refused":
+		if e.ComplexityRoot.LimitRule.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Refused(childComplexity), true
+	case "LimitRule.roles":
+		if e.ComplexityRoot.LimitRule.Roles == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Roles(childComplexity), true
+	case "LimitRule.sources":
+		if e.ComplexityRoot.LimitRule.Sources == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Sources(childComplexity), true
+	case "LimitRule.tools":
+		if e.ComplexityRoot.LimitRule.Tools == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitRule.Tools(childComplexity), true
+
+	case "LimitStatus.buckets":
+		if e.ComplexityRoot.LimitStatus.Buckets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitStatus.Buckets(childComplexity), true
+	case "LimitStatus.overrides":
+		if e.ComplexityRoot.LimitStatus.Overrides == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitStatus.Overrides(childComplexity), true
+	case "LimitStatus.revision":
+		if e.ComplexityRoot.LimitStatus.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitStatus.Revision(childComplexity), true
+	case "LimitStatus.rules":
+		if e.ComplexityRoot.LimitStatus.Rules == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitStatus.Rules(childComplexity), true
+	case "LimitStatus.totalCount":
+		if e.ComplexityRoot.LimitStatus.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitStatus.Total(childComplexity), true
+
 	case "Mutation.activatePolicy":
 		if e.ComplexityRoot.Mutation.ActivatePolicy == nil {
 			break
@@ -1184,6 +1429,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RejectPin(childComplexity, args["id"].(string), args["hash"].(string)), true
+	case "Mutation.removeLimitOverride":
+		if e.ComplexityRoot.Mutation.RemoveLimitOverride == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeLimitOverride_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveLimitOverride(childComplexity, args["per"].(string), args["key"].(*string), args["revision"].(*int64)), true
 	case "Mutation.revokeCredentials":
 		if e.ComplexityRoot.Mutation.RevokeCredentials == nil {
 			break
@@ -1228,6 +1484,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SavePolicyDraft(childComplexity, args["id"].(string), args["revision"].(int64), args["csv"].(*string), args["checks"].(*string), args["comment"].(*string), args["rebase"].(bool)), true
+	case "Mutation.setLimitOverride":
+		if e.ComplexityRoot.Mutation.SetLimitOverride == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setLimitOverride_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetLimitOverride(childComplexity, args["per"].(string), args["key"].(*string), args["rate"].(*string), args["burst"].(*int64), args["ttlSeconds"].(int64), args["reason"].(*string), args["revision"].(*int64)), true
 
 	case "NearMiss.difference":
 		if e.ComplexityRoot.NearMiss.Difference == nil {
@@ -2360,6 +2627,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SessionList.Total(childComplexity), true
 
+	case "SetLimitOverride.override":
+		if e.ComplexityRoot.SetLimitOverride.Override == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetLimitOverride.Override(childComplexity), true
+	case "SetLimitOverride.revision":
+		if e.ComplexityRoot.SetLimitOverride.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetLimitOverride.Revision(childComplexity), true
+
 	case "SourceStatus.available":
 		if e.ComplexityRoot.SourceStatus.Available == nil {
 			break
@@ -2889,6 +3169,17 @@ type Administration {
   ): ImportNotePage
 
   """
+  How many calls may come in a time: the rules of the configuration, the overrides, and the buckets of the node that
+  answers which are not full. It asks for the right to ` + "`" + `read` + "`" + ` ` + "`" + `admin/limits` + "`" + `.
+  """
+  limits(
+    "How many buckets to return, 1 to 100."
+    first: Int = 50
+    "Only the buckets of this key."
+    key: String
+  ): LimitStatus
+
+  """
   The definitions of the sources that have ` + "`" + `pin` + "`" + ` set to ` + "`" + `warn` + "`" + ` or ` + "`" + `require` + "`" + `, as far as the node that answers knows, by
   source, kind and name, without their text.
   """
@@ -3015,6 +3306,42 @@ extend type Mutation {
   its credentials. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sessions` + "`" + `.
   """
   endSession(id: ID!): ID
+
+  """
+  Puts an override of the rate limits in force on every node, in place of an earlier one of the same key. It fails with
+  ABORTED where ` + "`" + `revision` + "`" + ` is given and somebody has changed the overrides since. It asks for the right to ` + "`" + `admin` + "`" + `
+  ` + "`" + `admin/limits` + "`" + `.
+  """
+  setLimitOverride(
+    "What the key names: ` + "`" + `principal` + "`" + `, ` + "`" + `tenant` + "`" + `, ` + "`" + `role` + "`" + `, ` + "`" + `tool` + "`" + `, ` + "`" + `source` + "`" + ` or ` + "`" + `global` + "`" + `."
+    per: String!
+    "The id of a principal, or the name of a tenant, role, tool or source; leave it out with ` + "`" + `global` + "`" + `."
+    key: String
+    "How fast the bucket fills, such as ` + "`" + `100/m` + "`" + `; leaving it out is no limit."
+    rate: String
+    "How many calls a full bucket holds; leaving it out is as many as the rate says."
+    burst: SafeInt
+    "For how long, in seconds, at most a year."
+    ttlSeconds: SafeInt!
+    "Why."
+    reason: String
+    "The revision of the overrides that you have seen."
+    revision: SafeInt
+  ): SetLimitOverride
+
+  """
+  Removes an override of the rate limits, so that the rules count again, and returns the new revision of the overrides.
+  It fails with ABORTED where ` + "`" + `revision` + "`" + ` is given and somebody has changed the overrides since. It asks for the right
+  to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/limits` + "`" + `.
+  """
+  removeLimitOverride(
+    "What the key names: ` + "`" + `principal` + "`" + `, ` + "`" + `tenant` + "`" + `, ` + "`" + `role` + "`" + `, ` + "`" + `tool` + "`" + `, ` + "`" + `source` + "`" + ` or ` + "`" + `global` + "`" + `."
+    per: String!
+    "Leave it out with ` + "`" + `global` + "`" + `."
+    key: String
+    "The revision of the overrides that you have seen."
+    revision: SafeInt
+  ): SafeInt
 
   """
   Approves the definition that a source offers now, in place of what was approved before, and returns the pin's id. It
@@ -3529,6 +3856,90 @@ type AuditVerification {
   records: SafeInt!
   "The first bad record or checkpoint, and what is wrong with it; empty where all is well."
   problem: String!
+}
+
+"How many calls may come in a time."
+type LimitStatus {
+  "The rules, in the order of the configuration."
+  rules: [LimitRule!]!
+  "The overrides, by kind and key."
+  overrides: [LimitOverride!]!
+  "Of the overrides together; 0 where there never was one."
+  revision: SafeInt!
+  "Buckets that are not full, the emptiest first."
+  buckets: [LimitBucket!]!
+  "How many buckets are not full."
+  totalCount: SafeInt!
+}
+
+"A rule of ` + "`" + `limits.rates` + "`" + ` in the configuration."
+type LimitRule {
+  "As it is configured."
+  name: String!
+  "What has a bucket of its own: ` + "`" + `principal` + "`" + `, ` + "`" + `tenant` + "`" + `, ` + "`" + `role` + "`" + `, ` + "`" + `tool` + "`" + `, ` + "`" + `source` + "`" + `, or ` + "`" + `global` + "`" + ` for all together."
+  per: String!
+  "The roles whose calls it counts; empty is all."
+  roles: [String!]!
+  "Patterns over the names of the tools whose calls it counts; empty is all."
+  tools: [String!]!
+  "The sources whose calls it counts; empty is all."
+  sources: [String!]!
+  "The actions that it counts; empty is all."
+  actions: [String!]!
+  "How fast a bucket fills, such as ` + "`" + `100/m` + "`" + `."
+  rate: String!
+  "How many calls a full bucket holds."
+  burst: SafeInt!
+  "Calls that it has admitted on the node that answers."
+  admitted: SafeInt!
+  "Calls that it has refused there."
+  refused: SafeInt!
+}
+
+"It takes the place of all rules of its kind for one key."
+type LimitOverride {
+  "What the key names."
+  per: String!
+  "The id of a principal, or the name of a tenant, role, tool or source; empty with ` + "`" + `global` + "`" + `."
+  key: String!
+  "How fast the bucket fills, such as ` + "`" + `100/m` + "`" + `; empty where there is no limit."
+  rate: String!
+  "How many calls a full bucket holds."
+  burst: SafeInt!
+  "Whether there is no limit."
+  unlimited: Boolean!
+  "When it ends."
+  expires: Time
+  "When it was set."
+  created: Time
+  "Who set it: the id of a principal."
+  createdBy: String!
+  "Why."
+  reason: String!
+}
+
+"A bucket that is not full."
+type LimitBucket {
+  "The rule's name, ` + "`" + `override` + "`" + ` for an override."
+  rule: String!
+  "What the key names."
+  per: String!
+  "Whose it is; of a very long key it is the hash."
+  key: String!
+  "How many calls could come now."
+  tokens: SafeInt!
+  "How many it holds when it is full."
+  burst: SafeInt!
+  "When the next call may come, in milliseconds; 0 is now."
+  retryMs: SafeInt!
+}
+
+"An override as it is in force."
+type SetLimitOverride {
+  "With its expiry."
+  override: LimitOverride!
+  "Of the overrides together."
+  revision: SafeInt!
 }
 `, BuiltIn: false},
 	{Name: "../../../schema/mutation.graphqls", Input: `"What acts. Fields of one mutation run one after the other, in the order in which you wrote them."
@@ -4097,6 +4508,8 @@ func (ec *executionContext) childFields_Administration(ctx context.Context, fiel
 		return ec.fieldContext_Administration_sources(ctx, field)
 	case "importNotes":
 		return ec.fieldContext_Administration_importNotes(ctx, field)
+	case "limits":
+		return ec.fieldContext_Administration_limits(ctx, field)
 	case "pins":
 		return ec.fieldContext_Administration_pins(ctx, field)
 	case "pin":
@@ -4305,6 +4718,90 @@ func (ec *executionContext) childFields_ImportNotePage(ctx context.Context, fiel
 		return ec.fieldContext_ImportNotePage_total(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ImportNotePage", field.Name)
+}
+
+func (ec *executionContext) childFields_LimitBucket(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rule":
+		return ec.fieldContext_LimitBucket_rule(ctx, field)
+	case "per":
+		return ec.fieldContext_LimitBucket_per(ctx, field)
+	case "key":
+		return ec.fieldContext_LimitBucket_key(ctx, field)
+	case "tokens":
+		return ec.fieldContext_LimitBucket_tokens(ctx, field)
+	case "burst":
+		return ec.fieldContext_LimitBucket_burst(ctx, field)
+	case "retryMs":
+		return ec.fieldContext_LimitBucket_retryMs(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LimitBucket", field.Name)
+}
+
+func (ec *executionContext) childFields_LimitOverride(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "per":
+		return ec.fieldContext_LimitOverride_per(ctx, field)
+	case "key":
+		return ec.fieldContext_LimitOverride_key(ctx, field)
+	case "rate":
+		return ec.fieldContext_LimitOverride_rate(ctx, field)
+	case "burst":
+		return ec.fieldContext_LimitOverride_burst(ctx, field)
+	case "unlimited":
+		return ec.fieldContext_LimitOverride_unlimited(ctx, field)
+	case "expires":
+		return ec.fieldContext_LimitOverride_expires(ctx, field)
+	case "created":
+		return ec.fieldContext_LimitOverride_created(ctx, field)
+	case "createdBy":
+		return ec.fieldContext_LimitOverride_createdBy(ctx, field)
+	case "reason":
+		return ec.fieldContext_LimitOverride_reason(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LimitOverride", field.Name)
+}
+
+func (ec *executionContext) childFields_LimitRule(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_LimitRule_name(ctx, field)
+	case "per":
+		return ec.fieldContext_LimitRule_per(ctx, field)
+	case "roles":
+		return ec.fieldContext_LimitRule_roles(ctx, field)
+	case "tools":
+		return ec.fieldContext_LimitRule_tools(ctx, field)
+	case "sources":
+		return ec.fieldContext_LimitRule_sources(ctx, field)
+	case "actions":
+		return ec.fieldContext_LimitRule_actions(ctx, field)
+	case "rate":
+		return ec.fieldContext_LimitRule_rate(ctx, field)
+	case "burst":
+		return ec.fieldContext_LimitRule_burst(ctx, field)
+	case "admitted":
+		return ec.fieldContext_LimitRule_admitted(ctx, field)
+	case "refused":
+		return ec.fieldContext_LimitRule_refused(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LimitRule", field.Name)
+}
+
+func (ec *executionContext) childFields_LimitStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rules":
+		return ec.fieldContext_LimitStatus_rules(ctx, field)
+	case "overrides":
+		return ec.fieldContext_LimitStatus_overrides(ctx, field)
+	case "revision":
+		return ec.fieldContext_LimitStatus_revision(ctx, field)
+	case "buckets":
+		return ec.fieldContext_LimitStatus_buckets(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_LimitStatus_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LimitStatus", field.Name)
 }
 
 func (ec *executionContext) childFields_NearMiss(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4839,6 +5336,16 @@ func (ec *executionContext) childFields_SessionList(ctx context.Context, field g
 		return ec.fieldContext_SessionList_missingNodes(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SessionList", field.Name)
+}
+
+func (ec *executionContext) childFields_SetLimitOverride(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "override":
+		return ec.fieldContext_SetLimitOverride_override(ctx, field)
+	case "revision":
+		return ec.fieldContext_SetLimitOverride_revision(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetLimitOverride", field.Name)
 }
 
 func (ec *executionContext) childFields_SourceStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
