@@ -80,7 +80,7 @@ func (g *Gate) Admit(ctx context.Context, call *gateway.Call) error {
 func (g *Gate) AdmitList(ctx context.Context, list gateway.Listing) error {
 	rules, overrides := g.rules.Load(), g.o.Overrides.now()
 	if list.Principal == nil || list.Refused != nil || len(rules.rules) == 0 && overrides == nil {
-		return nil
+		return nil //nolint:nilerr // Another gate has refused: that is what the caller is told.
 	}
 	return g.take(ctx, &request{principal: list.Principal, rules: rules, overrides: overrides, counted: rules.lists})
 }
@@ -187,7 +187,7 @@ func (x *rule) perRole(out []Bucket, r *request, roles []string) []Bucket {
 
 // key returns whose bucket a request needs. A list has none of a tool or source.
 func (r *request) key(per Per) string {
-	switch per {
+	switch per { //nolint:exhaustive // The others have one key, or several.
 	case PerPrincipal:
 		return r.principal.ID
 	case PerTenant:

@@ -206,7 +206,8 @@ func TestSet(t *testing.T) {
 		}
 		g.calls(who("a"), echo, "", "", "")
 		for _, bad := range []config.RateLimit{
-			{Name: "b", Per: "moon", Rate: rate("1/s")}, {Name: "b", Per: "global"},
+			{Name: "b", Per: "moon", Rate: rate("1/s")},
+			{Name: "b", Per: "global"},
 			{Name: "b", Per: "global", Rate: rate("1/s"), Match: config.RateMatch{Tools: []string{"["}}},
 		} {
 			if g.Set([]config.RateLimit{bad}) == nil || Check([]config.RateLimit{bad}) == nil {
@@ -302,7 +303,7 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // It is not that large.
+	return int64(m.HeapAlloc)
 }
 
 // TestLongKey: a key of any length is kept in bounded space, apart from others.

@@ -84,8 +84,8 @@ func newRuleSet(rules []config.RateLimit, old *ruleSet) (*ruleSet, error) {
 func (r *rule) actions() {
 	aboutTools := r.per == PerTool || r.tools != nil
 	for op := range r.ops {
-		name := gateway.Op(op).String() //nolint:gosec // There are seven.
-		if gateway.Op(op) == opList {   //nolint:gosec // As above.
+		name := gateway.Op(op).String()
+		if gateway.Op(op) == opList {
 			name = "list"
 		}
 		r.ops[op] = len(r.Match.Actions) == 0 || slices.Contains(r.Match.Actions, name)
@@ -105,8 +105,11 @@ func newLimit(rule string, per Per, rate config.Rate, burst, index int) *Limit {
 	// More than a year's tokens are never used up, and the product is an int64.
 	l.Burst = min(l.Burst, max(1, int64(365*24*time.Hour/l.Interval)))
 	h := fnv.New64a()
-	_, _ = h.Write([]byte{byte(per), byte(min(index, 0))}) // It never fails.
-	_, _ = h.Write([]byte(rule))
+	name := per.String() + " " + rule
+	if index < 0 {
+		name = per.String() // No rule can be called like that.
+	}
+	_, _ = h.Write([]byte(name)) // It never fails.
 	l.hash = h.Sum64()
 	return l
 }
@@ -125,7 +128,7 @@ func (s *ruleSet) about(c *gateway.Capability, op gateway.Op) uint64 {
 			continue
 		}
 		for op := range sets {
-			if r.ops[op] && gateway.Op(op) != opList { //nolint:gosec // There are seven.
+			if r.ops[op] && gateway.Op(op) != opList {
 				sets[op] |= 1 << i
 			}
 		}

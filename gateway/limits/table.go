@@ -64,7 +64,7 @@ func (t *Table) Take(_ context.Context, buckets []Bucket) (wait time.Duration, w
 	defer t.mu.Unlock()
 	for i := range buckets {
 		b := &buckets[i]
-		p := place{id: id{b.hash, short(b.Key)}, slot: -1}
+		p := place{id: id{b.hash, short(b.Key)}, limit: b.Limit, slot: -1}
 		if at, ok := t.index[p.id]; ok {
 			p.slot = at
 			p.debt = min(max(0, t.slots[at].full-now), b.capacity()) // The rule may have been changed.
@@ -79,12 +79,12 @@ func (t *Table) Take(_ context.Context, buckets []Bucket) (wait time.Duration, w
 	}
 	for i := range places { // New ones come last: they may take the place of others.
 		if p := &places[i]; p.slot >= 0 {
-			t.slots[p.slot].limit, t.slots[p.slot].full = buckets[i].Limit, now+p.debt+buckets[i].Interval
+			t.slots[p.slot].limit, t.slots[p.slot].full = p.limit, now+p.debt+p.limit.Interval
 		}
 	}
 	for i := range places {
 		if p := &places[i]; p.slot < 0 {
-			t.add(slot{p.id, buckets[i].Limit, now + buckets[i].Interval}, now)
+			t.add(slot{p.id, p.limit, now + p.limit.Interval}, now)
 		}
 	}
 	return 0, 0, nil
@@ -93,8 +93,9 @@ func (t *Table) Take(_ context.Context, buckets []Bucket) (wait time.Duration, w
 // A place is where a bucket is, and what it lacks until it is full.
 type place struct {
 	id
-	slot int32 // -1 where it is full
-	debt time.Duration
+	limit *Limit
+	slot  int32 // -1 where it is full
+	debt  time.Duration
 }
 
 // capacity is how long an empty bucket takes to fill.
@@ -129,7 +130,7 @@ func (t *Table) add(s slot, now time.Duration) {
 		return
 	}
 	delete(t.index, t.slots[at].id)
-	t.index[s.id] = int32(at) //nolint:gosec // As above.
+	t.index[s.id] = int32(at)
 	t.slots[at] = s
 }
 

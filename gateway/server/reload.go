@@ -42,13 +42,7 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range config.Changes(s.config.Load(), cfg) {
-		level := slog.LevelInfo
-		if c.Restart {
-			level = slog.LevelWarn
-		}
-		s.log.Log(ctx, level, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
-	}
+	s.logChanges(ctx, cfg)
 	old := s.config.Swap(cfg)
 	if err := s.limits.Set(cfg.Limits.Rates); err != nil { // It was checked.
 		s.log.ErrorContext(ctx, "rate limits not reloaded", slog.Any("cause", err))
@@ -68,6 +62,17 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	}
 	s.event(ctx, "reload", "configuration")
 	return nil
+}
+
+// logChanges says what differs in the next configuration.
+func (s *Server) logChanges(ctx context.Context, cfg *config.Config) {
+	for _, c := range config.Changes(s.config.Load(), cfg) {
+		level := slog.LevelInfo
+		if c.Restart {
+			level = slog.LevelWarn
+		}
+		s.log.Log(ctx, level, "configuration changed", slog.String("change", c.String()), slog.Bool("restart", c.Restart))
+	}
 }
 
 // Follow reloads the configuration whenever its file changes, until the
