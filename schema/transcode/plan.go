@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -291,15 +292,9 @@ func (c *Compiler) compile(md protoreflect.MessageDescriptor) *Plan {
 	}
 	p := &Plan{compiler: c, desc: md, form: formOf(md), byName: map[string]int{}}
 	c.plans[md.FullName()] = p
-	own, more := md.Fields(), c.extensions[md.FullName()]
-	p.fields = make([]field, own.Len()+len(more))
-	for i := range p.fields {
-		var fd protoreflect.FieldDescriptor
-		if i < own.Len() {
-			fd = own.Get(i)
-		} else {
-			fd = more[i-own.Len()]
-		}
+	fields := c.Fields(md)
+	p.fields = make([]field, len(fields))
+	for i, fd := range fields {
 		f := &p.fields[i]
 		f.index = i
 		c.field(f, fd)
@@ -464,6 +459,23 @@ func (f *field) packs(t protowire.Type) bool {
 
 // Descriptor returns the message that the plan is for.
 func (p *Plan) Descriptor() protoreflect.MessageDescriptor { return p.desc }
+
+// WellKnown reports whether the message has a form of its own, as google.protobuf.Timestamp has.
+func (p *Plan) WellKnown() bool { return p.form != asObject && p.form != asWhole }
+
+// Extensions returns the extensions of a message that the files of the options declare.
+func (c *Compiler) Extensions(of protoreflect.FullName) []protoreflect.FieldDescriptor {
+	return slices.Clone(c.extensions[of])
+}
+
+// Fields returns the fields of a message, with its extensions behind them: what its JSON can have.
+func (c *Compiler) Fields(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
+	all := make([]protoreflect.FieldDescriptor, md.Fields().Len())
+	for i := range all {
+		all[i] = md.Fields().Get(i)
+	}
+	return append(all, c.extensions[md.FullName()]...)
+}
 
 // IsObject reports whether the message is always a JSON object, as the arguments of a tool must be.
 func (p *Plan) IsObject() bool {
