@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -109,15 +110,16 @@ func (u *Upstream) fromDocuments(s *ast.Schema, all *ast.QueryDocument, n *notes
 	out := map[string]*operation{}
 	for _, op := range all.Operations {
 		d := &draft{
-			name: op.Name, subject: string(op.Operation) + " " + op.Name, description: describe(op),
-			doc: &ast.QueryDocument{Operations: ast.OperationList{op}, Fragments: used(all, op.SelectionSet)},
+			name: op.Name, subject: string(op.Operation) + " " + op.Name,
+			description: describe(op.Description, op.Comment, "GraphQL "+string(op.Operation)+" "+op.Name),
+			doc:         &ast.QueryDocument{Operations: ast.OperationList{op}, Fragments: used(all, op.SelectionSet)},
 		}
 		if op.Operation == ast.Subscription && u.o.Subscriptions == SubscriptionsOff {
 			n.skipped(d.subject, "subscriptions are off")
 			continue
 		}
 		for _, v := range op.VariableDefinitions {
-			d.parameters = append(d.parameters, parameter{v.Variable, v.Description, v.Type, v.DefaultValue, false})
+			d.parameters = append(d.parameters, parameter{v.Variable, describe(v.Description, v.Comment, ""), v.Type, v.DefaultValue, false})
 		}
 		o, err := compile(s, d, n)
 		if err != nil {
@@ -129,22 +131,17 @@ func (u *Upstream) fromDocuments(s *ast.Schema, all *ast.QueryDocument, n *notes
 	return out
 }
 
-// describe returns what the document says of an operation: its description, or
-// the comment in front of it.
-func describe(op *ast.OperationDefinition) string {
-	if op.Description != "" {
-		return op.Description
+// describe returns what a document says of a definition in it: its description,
+// or the comment in front of it, or otherwise.
+func describe(description string, comment *ast.CommentGroup, otherwise string) string {
+	if description != "" || comment == nil {
+		return cmp.Or(description, otherwise)
 	}
 	var lines []string
-	if op.Comment != nil {
-		for _, c := range op.Comment.List {
-			lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(c.Value, "#"), " "))
-		}
+	for _, c := range comment.List {
+		lines = append(lines, strings.TrimPrefix(strings.TrimPrefix(c.Value, "#"), " "))
 	}
-	if text := strings.TrimSpace(strings.Join(lines, "\n")); text != "" {
-		return text
-	}
-	return "GraphQL " + string(op.Operation) + " " + op.Name
+	return cmp.Or(strings.TrimSpace(strings.Join(lines, "\n")), otherwise)
 }
 
 // used returns the fragments that a selection uses, and those that they use.

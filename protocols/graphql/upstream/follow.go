@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"strconv"
 	"time"
 
@@ -45,11 +44,13 @@ func eventsSchema(event *node) *node {
 
 // A stream is a subscription that runs.
 type stream interface {
-	// next waits for a GraphQL response. It fails with io.EOF where the server has
-	// ended the subscription.
+	// next waits for a GraphQL response. It fails with errComplete where the server
+	// has ended the subscription.
 	next(context.Context) (*answer, error)
 	close()
 }
+
+var errComplete = errors.New("the subscription has ended")
 
 // errEnough is why the context of a subscription ends that is as long as it may
 // be.
@@ -138,7 +139,7 @@ func (e *events) add(call *gateway.Call, a *answer) (end string, err error) {
 // ended returns the outcome of a subscription whose stream gave no more.
 func (u *Upstream) ended(ctx context.Context, e *events, err error) (*gateway.Result, error) {
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, errComplete):
 		return e.result(endComplete), nil
 	case errors.Is(context.Cause(ctx), errEnough):
 		return e.result(endTime), nil

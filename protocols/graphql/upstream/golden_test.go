@@ -19,11 +19,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // TestGolden shows what becomes of one schema, by its fields and by documents,
 // told in SDL and by introspection.
 func TestGolden(t *testing.T) {
-	sdl, err := os.ReadFile("testdata/shop.graphql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newServer(t, string(sdl), nil)
+	s := newServer(t, shop(t), nil)
 	for _, documents := range []string{"", "testdata/documents"} {
 		golden := "testdata/fields.golden"
 		if documents != "" {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -188,7 +189,7 @@ func (s *server) serveSocket(w http.ResponseWriter, r *http.Request) {
 // options returns the options of an upstream for the server.
 func (s *server) options() Options {
 	return Options{
-		HTTP:          egress.Options{Name: "suite", URL: s.URL + "/graphql", AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+		HTTP:          at(s.URL + "/graphql"),
 		Subscriptions: SubscriptionsWebSocket,
 	}
 }
@@ -316,4 +317,29 @@ func ref(s *ast.Schema, t *ast.Type) map[string]any {
 		return map[string]any{"kind": "LIST", "ofType": ref(s, t.Elem)}
 	}
 	return map[string]any{"kind": s.Types[t.NamedType].Kind, "name": t.NamedType}
+}
+
+// at returns options for a server at that URL.
+func at(url string) egress.Options {
+	return egress.Options{Name: "suite", URL: url, AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+}
+
+// offline returns an upstream for what connects to nothing.
+func offline(tb testing.TB) *Upstream {
+	tb.Helper()
+	u, err := New(Options{HTTP: at("http://127.0.0.1:1"), Subscriptions: SubscriptionsWebSocket})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = u.Close() })
+	return u
+}
+
+func shop(tb testing.TB) string {
+	tb.Helper()
+	sdl, err := os.ReadFile("testdata/shop.graphql")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(sdl)
 }

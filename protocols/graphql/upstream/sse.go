@@ -67,7 +67,7 @@ func (s *single) next(context.Context) (*answer, error) {
 	s.a = nil
 	switch {
 	case a == nil:
-		return nil, io.EOF
+		return nil, errComplete
 	case a.status != nil:
 		return &answer{errors: []graphqlError{{Message: a.status.Error()}}}, nil
 	}
@@ -89,7 +89,7 @@ func (s *eventStream) next(context.Context) (*answer, error) {
 		case err != nil:
 			return nil, err
 		case name == "complete":
-			return nil, io.EOF
+			return nil, errComplete
 		case name != "next":
 			continue
 		}

@@ -79,7 +79,9 @@ func (o *Options) setDefaults() {
 	if o.HTTP.Logger == nil {
 		o.HTTP.Logger = slog.New(slog.DiscardHandler)
 	}
-	o.HTTP.Reserved = func(name string) bool { return strings.HasPrefix(name, "Sec-Websocket-") }
+	o.HTTP.Reserved = func(name string) bool {
+		return name == "Accept" || name == "Content-Type" || strings.HasPrefix(name, "Sec-Websocket-")
+	}
 }
 
 // An Upstream is a GraphQL server as a source: a [gateway.Upstream] and a

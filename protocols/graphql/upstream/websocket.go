@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -174,7 +173,7 @@ func (s *socket) next(ctx context.Context) (*answer, error) {
 			}
 			return &answer{errors: errs}, nil
 		case "complete":
-			return nil, io.EOF
+			return nil, errComplete
 		}
 	}
 }
