@@ -1,0 +1,567 @@
+package openapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// A direction says whose schema is written: of what a caller sends, which lacks
+// what is readOnly, or of what the service answers, which lacks what is
+// writeOnly.
+type direction bool
+
+const (
+	input  direction = false
+	output direction = true
+)
+
+// hides returns the keyword that keeps a property out.
+func (d direction) hides() string {
+	if d == output {
+		return "writeOnly"
+	}
+	return "readOnly"
+}
+
+// Bounds on a schema that is written.
+const (
+	maxConverted   = 512 << 10 // bytes of one, without what it refers to
+	maxText        = 2 << 10   // bytes of a description in a schema
+	maxValue       = 4 << 10   // bytes of a default or example
+	maxPattern     = 4 << 10   // bytes of a regular expression
+	maxHiddenParts = 64        // schemas within allOf that are searched for hidden properties
+)
+
+// A definition is a schema that others refer to, as it goes into $defs.
+type definition struct {
+	name   string
+	schema []byte
+	refs   []string // pointers of the definitions that it refers to, in order
+}
+
+type defKey struct {
+	pointer string
+	dir     direction
+}
+
+// definition returns the schema at a pointer, which is there.
+func (d *document) definition(key defKey) *definition {
+	if def := d.defs[key]; def != nil {
+		return def
+	}
+	raw, _ := d.at(key.pointer) // Whoever has the pointer has looked.
+	w := writer{doc: d, dir: key.dir}
+	w.schema(raw, nil)
+	def := &definition{name: d.names[key.pointer], schema: w.out, refs: w.refs}
+	if w.over {
+		def.schema, def.refs = []byte("{}"), nil
+	}
+	d.defs[key] = def
+	return def
+}
+
+// nameOf returns what the schema at a pointer is called in $defs.
+func (d *document) nameOf(pointer string) string {
+	if name, ok := d.names[pointer]; ok {
+		return name
+	}
+	base := cleanName(pointer[strings.LastIndexByte(pointer, '/')+1:])
+	if base == "" {
+		base = "schema"
+	}
+	name := base
+	if d.taken[name] {
+		name = base + "_" + shortHash(pointer)
+	}
+	d.names[pointer], d.taken[name] = name, true
+	return name
+}
+
+// A writer writes one schema of the document as JSON Schema 2020-12, with
+// references to $defs. It keeps what the schema says and leaves out what is not
+// a keyword, is not formed as its keyword asks, or means nothing to a caller.
+type writer struct {
+	doc   *document
+	dir   direction
+	out   []byte
+	refs  []string
+	over  bool     // it became too long
+	lacks []string // what could not be written as the document has it
+}
+
+func (w *writer) lack(format string, args ...any) {
+	const most = 8
+	if line := fmt.Sprintf(format, args...); len(w.lacks) < most && !slices.Contains(w.lacks, line) {
+		w.lacks = append(w.lacks, line)
+	}
+}
+
+// schema appends a schema. Hidden names the properties that its required must
+// not ask for, besides those that it hides itself.
+func (w *writer) schema(raw json.RawMessage, hidden []string) {
+	if w.over = w.over || len(w.out) > maxConverted; w.over {
+		w.out = append(w.out, "{}"...)
+		return
+	}
+	switch kindOf(raw) {
+	case '{':
+	case 'f':
+		w.out = append(w.out, `{"not":{}}`...)
+		return
+	default:
+		w.out = append(w.out, "{}"...) // Some clients cannot read true.
+		return
+	}
+	s := readSchema(raw)
+	pointer, known := w.reference(s)
+	if w.doc.old && known { // What stands beside a reference in 3.0 is not there.
+		s = schemaParts{"description": s["description"], "nullable": s["nullable"]}
+	}
+	wrap := w.doc.old && isTrue(s["nullable"]) && s["type"] == nil && (known || s["allOf"] != nil || s["oneOf"] != nil || s["anyOf"] != nil)
+	if wrap {
+		w.out = append(w.out, `{"anyOf":[`...)
+	}
+	w.out = append(w.out, '{')
+	if known {
+		w.refs = append(w.refs, pointer)
+		w.name("$ref")
+		w.out = append(quote(w.out, "#/$defs/"+w.doc.nameOf(pointer)), ',')
+	}
+	w.annotations(s)
+	w.assertions(s)
+	budget := maxHiddenParts
+	w.applicators(s, append(hidden, w.hidden(s, &budget)...))
+	w.end('}')
+	if wrap {
+		w.out = append(w.out, `,{"type":"null"}]}`...)
+	}
+}
+
+// schemaParts are the keywords of a schema.
+type schemaParts map[string]json.RawMessage
+
+func readSchema(raw json.RawMessage) schemaParts {
+	s := schemaParts{}
+	for name, value := range members(raw) {
+		s[name] = value
+	}
+	return s
+}
+
+// reference returns the pointer that $ref leads to, if it leads anywhere.
+func (w *writer) reference(s schemaParts) (string, bool) {
+	ref := s["$ref"]
+	if kindOf(ref) != '"' {
+		if s["$dynamicRef"] != nil || s["$recursiveRef"] != nil {
+			w.lack("a dynamic reference is left open")
+		}
+		return "", false
+	}
+	pointer, err := pointerOf(stringOf(ref))
+	if err == nil {
+		_, err = w.doc.at(pointer)
+	}
+	if err != nil {
+		w.lack("a schema %s %v", clip(stringOf(ref), 200), err)
+		return "", false
+	}
+	return pointer, true
+}
+
+// hidden returns the properties that are left out of a schema, with those of the
+// schemas that it is made of, of which it looks at no more than budget.
+func (w *writer) hidden(s schemaParts, budget *int) (names []string) {
+	for name, property := range members(s["properties"]) {
+		if w.hides(property) {
+			names = append(names, name)
+		}
+	}
+	for part := range elements(s["allOf"]) {
+		if *budget--; *budget < 0 {
+			break
+		}
+		if target, _, err := w.doc.resolve(part); err == nil {
+			names = append(names, w.hidden(readSchema(target), budget)...)
+		}
+	}
+	return names
+}
+
+// hides reports whether a property is left out.
+func (w *writer) hides(property json.RawMessage) bool {
+	if isTrue(member(property, w.dir.hides())) {
+		return true
+	}
+	if member(property, "$ref") == nil {
+		return false
+	}
+	target, _, err := w.doc.resolve(property)
+	return err == nil && isTrue(member(target, w.dir.hides()))
+}
+
+// name appends the name of a keyword or property.
+func (w *writer) name(name string) { w.out = append(quote(w.out, name), ':') }
+
+// end replaces the last comma, if there is one, with a bracket.
+func (w *writer) end(bracket byte) {
+	if last := len(w.out) - 1; w.out[last] == ',' {
+		w.out[last] = bracket
+		return
+	}
+	w.out = append(w.out, bracket)
+}
+
+// keep appends a keyword as it is.
+func (w *writer) keep(name string, value json.RawMessage) {
+	w.name(name)
+	w.out = append(append(w.out, value...), ',')
+}
+
+// annotations appends what tells about values and refuses none.
+func (w *writer) annotations(s schemaParts) {
+	about := stringOf(s["description"])
+	if told := discriminator(s["discriminator"]); told != "" && about == "" {
+		about = told
+	} else if told != "" {
+		about += " " + told
+	}
+	for _, t := range []struct{ name, text string }{{"title", stringOf(s["title"])}, {"description", about}} {
+		if t.text != "" {
+			w.name(t.name)
+			w.out = append(quote(w.out, clip(t.text, maxText)), ',')
+		}
+	}
+	for _, name := range []string{"format", "contentMediaType", "contentEncoding"} {
+		if kindOf(s[name]) == '"' {
+			w.keep(name, s[name])
+		}
+	}
+	if f := stringOf(s["format"]); w.doc.old && (f == "byte" || f == "binary") && s["contentEncoding"] == nil {
+		w.out = append(w.out, `"contentEncoding":"base64",`...)
+	}
+	if isTrue(s["deprecated"]) {
+		w.out = append(w.out, `"deprecated":true,`...)
+	}
+	if v := s["default"]; v != nil && len(v) <= maxValue {
+		w.keep("default", v)
+	}
+	switch v := s["examples"]; {
+	case kindOf(v) == '[' && len(v) <= maxValue:
+		w.keep("examples", v)
+	case s["example"] != nil && len(s["example"]) <= maxValue:
+		w.name("examples")
+		w.out = append(append(append(w.out, '['), s["example"]...), ']', ',')
+	}
+}
+
+// discriminator returns what a discriminator tells, which JSON Schema has no
+// keyword for.
+func discriminator(raw json.RawMessage) string {
+	property := stringOf(member(raw, "propertyName"))
+	if property == "" {
+		return ""
+	}
+	var values []string
+	for value := range members(member(raw, "mapping")) {
+		if values = append(values, value); len(values) == 32 {
+			break
+		}
+	}
+	told := "Which schema it is, " + clip(property, 64) + " tells"
+	if len(values) > 0 {
+		told += ": " + strings.Join(values, ", ")
+	}
+	return told + "."
+}
+
+// assertions appends what refuses values by themselves.
+func (w *writer) assertions(s schemaParts) {
+	w.types(s)
+	w.values(s)
+	for _, name := range []string{
+		"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains",
+	} {
+		if isCount(s[name]) {
+			w.keep(name, s[name])
+		}
+	}
+	w.limits(s)
+	if v := s["multipleOf"]; kindOf(v) == '0' && v[0] != '-' && strings.Trim(string(v), "0.eE+-") != "" {
+		w.keep("multipleOf", v)
+	}
+	if isTrue(s["uniqueItems"]) {
+		w.out = append(w.out, `"uniqueItems":true,`...)
+	}
+	if p := s["pattern"]; kindOf(p) == '"' {
+		if w.doc.matches(p) {
+			w.keep("pattern", p)
+		} else {
+			w.lack("a pattern is not held, because it is not a regular expression of linear time")
+		}
+	}
+	if v := s["dependentRequired"]; kindOf(v) == '{' {
+		w.name("dependentRequired")
+		w.out = append(w.out, '{')
+		for name, list := range members(v) {
+			w.name(name)
+			w.strings(list, nil)
+			w.out = append(w.out, ',')
+		}
+		w.end('}')
+		w.out = append(w.out, ',')
+	}
+}
+
+// matches reports whether a regular expression, a JSON string, is one that values
+// can be held against in linear time.
+func (d *document) matches(pattern json.RawMessage) bool {
+	if len(pattern) > maxPattern {
+		return false
+	}
+	known, ok := d.patterns[string(pattern)]
+	if !ok {
+		_, err := schema.Compile(slices.Concat([]byte(`{"pattern":`), pattern, []byte("}")))
+		known = err == nil
+		d.patterns[string(pattern)] = known
+	}
+	return known
+}
+
+// isCount reports whether a value is an integer that is not negative, of a size
+// that can matter.
+func isCount(v json.RawMessage) bool {
+	n, err := strconv.ParseUint(string(v), 10, 53)
+	return err == nil && strconv.FormatUint(n, 10) == string(v)
+}
+
+// limits appends minimum and maximum; in 3.0 exclusive ones are a boolean beside
+// them.
+func (w *writer) limits(s schemaParts) {
+	for _, side := range [][2]string{{"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}} {
+		limit, strict := s[side[0]], s[side[1]]
+		switch {
+		case kindOf(limit) == '0' && isTrue(strict):
+			w.keep(side[1], limit)
+		case kindOf(limit) == '0':
+			w.keep(side[0], limit)
+		}
+		if kindOf(strict) == '0' {
+			w.keep(side[1], strict)
+		}
+	}
+}
+
+// types appends type. What is none of JSON's is taken for the one that is meant.
+func (w *writer) types(s schemaParts) {
+	var types []string
+	add := func(raw json.RawMessage) {
+		t, known := typeNamed(stringOf(raw))
+		if !known {
+			w.lack("the type %s is not one of JSON's", clip(string(raw), 40))
+		}
+		if t != "" && !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	switch v := s["type"]; kindOf(v) {
+	case '"':
+		add(v)
+	case '[':
+		for e := range elements(v) {
+			add(e)
+		}
+	}
+	if len(types) > 0 && w.doc.old && isTrue(s["nullable"]) && !slices.Contains(types, "null") {
+		types = append(types, "null")
+	}
+	switch len(types) {
+	case 0:
+		return
+	case 1:
+		w.name("type")
+		w.out = quote(w.out, types[0])
+	default:
+		w.name("type")
+		w.out = append(w.out, '[')
+		for _, t := range types {
+			w.out = append(quote(w.out, t), ',')
+		}
+		w.end(']')
+	}
+	w.out = append(w.out, ',')
+}
+
+// typeNamed returns the type that is meant by a name, "" for any, and whether it
+// is a name that the standard has.
+func typeNamed(name string) (string, bool) {
+	switch name {
+	case "string", "number", "integer", "boolean", "object", "array", "null":
+		return name, true
+	case "file", "date", "datetime", "date-time", "uuid", "byte", "binary", "enum", "text", "String":
+		return "string", false
+	case "int", "int32", "int64", "long", "Integer":
+		return "integer", false
+	case "float", "double", "decimal", "Number":
+		return "number", false
+	case "bool", "Boolean":
+		return "boolean", false
+	}
+	return "", false
+}
+
+// values appends enum and const.
+func (w *writer) values(s schemaParts) {
+	if v := s["const"]; v != nil {
+		w.keep("const", v)
+	}
+	v := s["enum"]
+	if kindOf(v) != '[' || len(v) > maxConverted {
+		return
+	}
+	n, null := 0, false
+	for e := range elements(v) {
+		n++
+		null = null || kindOf(e) == 'n'
+	}
+	switch {
+	case n == 0:
+	case w.doc.old && isTrue(s["nullable"]) && !null:
+		w.name("enum")
+		w.out = append(append(w.out, v[:len(v)-1]...), ",null],"...)
+	default:
+		w.keep("enum", v)
+	}
+}
+
+// applicators appends what holds parts of values against other schemas.
+func (w *writer) applicators(s schemaParts, hidden []string) {
+	w.properties(s)
+	for _, name := range []string{"patternProperties", "dependentSchemas"} {
+		w.schemas(name, s[name])
+	}
+	if v := s["required"]; kindOf(v) == '[' {
+		w.name("required")
+		at := len(w.out)
+		if w.strings(v, hidden); string(w.out[at:]) == "[]" {
+			w.out = w.out[:at-len(`"required":`)]
+		} else {
+			w.out = append(w.out, ',')
+		}
+	}
+	for _, name := range []string{"additionalProperties", "unevaluatedProperties", "unevaluatedItems"} {
+		switch v := s[name]; kindOf(v) {
+		case 'f':
+			w.keep(name, v)
+		case '{':
+			w.one(name, v)
+		}
+	}
+	for _, name := range []string{"propertyNames", "contains", "not", "if", "then", "else"} {
+		if v := s[name]; kindOf(v) == '{' || kindOf(v) == 'f' {
+			w.one(name, v)
+		}
+	}
+	switch v := s["items"]; kindOf(v) {
+	case '{', 'f':
+		w.one("items", v)
+	case '[':
+		w.list("prefixItems", v, nil)
+	}
+	w.list("prefixItems", s["prefixItems"], nil)
+	w.list("allOf", s["allOf"], hidden)
+	if w.dir == output {
+		w.list("anyOf", s["anyOf"], hidden)
+		w.list("oneOf", s["oneOf"], hidden)
+		return
+	}
+	// Without what is readOnly alternatives look more alike: the service decides
+	// which one it is.
+	switch any, one := s["anyOf"], s["oneOf"]; {
+	case any == nil || kindOf(one) != '[':
+		w.list("anyOf", any, hidden)
+		w.list("anyOf", one, hidden)
+	default:
+		w.list("anyOf", any, hidden)
+		w.list("oneOf", one, hidden)
+	}
+}
+
+func (w *writer) one(name string, raw json.RawMessage) {
+	w.name(name)
+	w.schema(raw, nil)
+	w.out = append(w.out, ',')
+}
+
+func (w *writer) list(name string, raw json.RawMessage, hidden []string) {
+	if kindOf(raw) != '[' || kindOf(raw[space(raw, 1):]) == 0 {
+		return
+	}
+	w.name(name)
+	w.out = append(w.out, '[')
+	for e := range elements(raw) {
+		w.schema(e, hidden)
+		w.out = append(w.out, ',')
+	}
+	w.end(']')
+	w.out = append(w.out, ',')
+}
+
+func (w *writer) properties(s schemaParts) {
+	if kindOf(s["properties"]) != '{' {
+		return
+	}
+	w.name("properties")
+	w.out = append(w.out, '{')
+	for name, property := range members(s["properties"]) {
+		if w.hides(property) {
+			continue
+		}
+		w.name(name)
+		w.schema(property, nil)
+		w.out = append(w.out, ',')
+	}
+	w.end('}')
+	w.out = append(w.out, ',')
+}
+
+func (w *writer) schemas(keyword string, raw json.RawMessage) {
+	if kindOf(raw) != '{' {
+		return
+	}
+	w.name(keyword)
+	w.out = append(w.out, '{')
+	for name, value := range members(raw) {
+		if keyword == "patternProperties" {
+			if !w.doc.matches(quote(nil, name)) {
+				w.lack("a pattern of properties is not held, because it is not a regular expression of linear time")
+				continue
+			}
+		}
+		w.name(name)
+		w.schema(value, nil)
+		w.out = append(w.out, ',')
+	}
+	w.end('}')
+	w.out = append(w.out, ',')
+}
+
+// strings appends the strings of an array, each once, without those that are
+// left out.
+func (w *writer) strings(raw json.RawMessage, without []string) {
+	var has []string
+	w.out = append(w.out, '[')
+	for e := range elements(raw) {
+		s := stringOf(e)
+		if kindOf(e) != '"' || slices.Contains(has, s) || slices.Contains(without, s) {
+			continue
+		}
+		has = append(has, s)
+		w.out = append(quote(w.out, s), ',')
+	}
+	w.end(']')
+}

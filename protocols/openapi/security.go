@@ -1,0 +1,181 @@
+package openapi
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// A Credential is what the gateway shows to a service under one of the
+// document's security schemes: a Value for an API key or a token, or a Username
+// and Password for basic authentication.
+type Credential struct {
+	Value              string
+	Username, Password string
+}
+
+// A scheme is a security scheme that there is a credential for, with what it
+// puts into requests.
+type scheme struct {
+	in    place
+	name  string
+	value string
+}
+
+// String names the scheme and not its secret.
+func (s scheme) String() string { return s.in.String() + " " + s.name }
+
+// GoString hides the secret from %#v.
+func (s scheme) GoString() string { return s.String() }
+
+// schemes are those of a document: what can be used, and why the others cannot.
+type schemes struct {
+	usable  map[string]*scheme // nil for one that the client for the service answers itself, with OAuth or a header
+	lacking map[string]string
+	doc     *document
+}
+
+// schemes reads the document's security schemes for the credentials that there
+// are. It fails where a credential has no scheme, or does not suit it.
+func (d *document) schemes(o *Options) (*schemes, error) {
+	s := &schemes{usable: map[string]*scheme{}, lacking: map[string]string{}, doc: d}
+	all := member(member(d.root, "components"), "securitySchemes")
+	for name := range o.Credentials {
+		if member(all, name) == nil {
+			return nil, fmt.Errorf("the document has no security scheme %q for which there is a credential", name)
+		}
+	}
+	for name, raw := range members(all) {
+		raw, _, err := d.resolve(raw)
+		if err != nil {
+			s.lacking[name] = err.Error()
+			continue
+		}
+		credential, given := o.Credentials[name]
+		switch {
+		case given:
+			if s.usable[name], err = newScheme(raw, credential); err != nil {
+				return nil, fmt.Errorf("the credential for the security scheme %q: %w", name, err)
+			}
+		case o.answers(raw):
+			s.usable[name] = nil
+		default:
+			s.lacking[name] = "there is no credential for the security scheme " + clip(name, 64)
+		}
+	}
+	return s, nil
+}
+
+// answers reports whether what goes with every request is enough for a scheme.
+func (o *Options) answers(raw json.RawMessage) bool {
+	switch kind := stringOf(member(raw, "type")); {
+	case kind == "apiKey" && stringOf(member(raw, "in")) == "header":
+		return o.Headers.Get(stringOf(member(raw, "name"))) != ""
+	case kind == "apiKey" && stringOf(member(raw, "in")) == "cookie":
+		return o.Headers.Get("Cookie") != ""
+	case kind == "mutualTLS", kind == "apiKey":
+		return false
+	}
+	return o.OAuth != nil || o.Headers.Get("Authorization") != ""
+}
+
+func newScheme(raw json.RawMessage, c Credential) (*scheme, error) {
+	kind, how := stringOf(member(raw, "type")), strings.ToLower(stringOf(member(raw, "scheme")))
+	basic := c.Username != "" || c.Password != ""
+	s := &scheme{in: inHeader, name: "Authorization"}
+	switch {
+	case basic && (kind != "http" || how != "basic"):
+		return nil, fmt.Errorf("it is of type %s, which has no username", clip(kind, 40))
+	case kind == "http" && how == "basic":
+		if !basic || strings.Contains(c.Username, ":") {
+			return nil, errors.New("it needs a username without a colon, and a password")
+		}
+		s.value = "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password))
+	case c.Value == "":
+		return nil, errors.New("it needs a value")
+	case kind == "http" && how != "bearer" && isToken(how):
+		s.value = stringOf(member(raw, "scheme")) + " " + c.Value
+	case kind == "http", kind == "oauth2", kind == "openIdConnect":
+		s.value = "Bearer " + c.Value
+	case kind == "apiKey":
+		s.name, s.value = stringOf(member(raw, "name")), c.Value
+		switch stringOf(member(raw, "in")) {
+		case "query":
+			s.in = inQuery
+		case "cookie":
+			s.in = inCookie
+		}
+		if s.in != inQuery && !isToken(s.name) {
+			return nil, errors.New("its name is not valid")
+		}
+	default:
+		return nil, fmt.Errorf("the type %s is not supported", clip(kind, 40))
+	}
+	if s.in == inHeader && checkHeaderValue("", []byte(s.value)) != nil {
+		return nil, errors.New("it has control characters")
+	}
+	if s.in == inHeader {
+		s.name = http.CanonicalHeaderKey(s.name)
+	}
+	return s, nil
+}
+
+// of returns what an operation's requests carry: the schemes of its first
+// requirement for which there are all credentials. Lack says why there is none,
+// where the operation asks for one.
+func (s *schemes) of(o *operation) (chosen []*scheme, lack string) {
+	requirements := member(o.raw, "security")
+	if requirements == nil {
+		requirements = member(s.doc.root, "security")
+	}
+	open := false
+	for requirement := range elements(requirements) {
+		some, asked, why := s.meet(requirement)
+		switch {
+		case why != "":
+			if lack == "" {
+				lack = why
+			}
+		case asked:
+			return some, ""
+		default:
+			open = true // It may be called without any.
+		}
+	}
+	if open {
+		return nil, ""
+	}
+	return nil, lack
+}
+
+// meet returns the credentials that a requirement asks for, whether it asks for
+// any, or why it cannot be met.
+func (s *schemes) meet(requirement json.RawMessage) (some []*scheme, asked bool, why string) {
+	for name := range members(requirement) {
+		sc, ok := s.usable[name]
+		switch {
+		case !ok && s.lacking[name] != "":
+			return nil, true, s.lacking[name]
+		case !ok:
+			return nil, true, "the security scheme " + clip(name, 64) + " is not described"
+		case sc != nil:
+			some = append(some, sc)
+		}
+		asked = true
+	}
+	return some, asked, ""
+}
+
+// owns reports whether credentials have a place in requests that is theirs, so
+// that no argument may have it.
+func (s *schemes) owns(in place, name string) bool {
+	for _, sc := range s.usable {
+		if sc != nil && sc.in == in && (sc.name == name || in == inHeader && strings.EqualFold(sc.name, name)) {
+			return true
+		}
+	}
+	return false
+}

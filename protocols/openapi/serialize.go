@@ -1,0 +1,328 @@
+package openapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// An escape writes a text so that it can stand somewhere.
+type escape func(b []byte, s string) []byte
+
+// unreserved reports whether a character means itself anywhere in a URL (RFC
+// 3986, section 2.3).
+func unreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+func escapeBut(b []byte, s string, keep func(byte) bool) []byte {
+	for i := range len(s) {
+		if c := s[i]; keep(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return b
+}
+
+func escapeAll(b []byte, s string) []byte { return escapeBut(b, s, unreserved) }
+
+// escapeReserved keeps reserved characters, but for those that would end the
+// value or begin another one.
+func escapeReserved(b []byte, s string) []byte {
+	return escapeBut(b, s, func(c byte) bool { return unreserved(c) || strings.IndexByte(":/?@!$'()*,;=", c) >= 0 })
+}
+
+// escapeSegments keeps the slashes of a path.
+func escapeSegments(b []byte, s string) []byte {
+	return escapeBut(b, s, func(c byte) bool { return unreserved(c) || c == '/' })
+}
+
+func escapeNothing(b []byte, s string) []byte { return append(b, s...) }
+
+// A value is an argument on its way into a text.
+type value struct {
+	kind  byte // '[' for items, '{' for pairs, else 0 for one text
+	text  string
+	items []string
+	pairs [][2]string
+}
+
+// maxItems bounds the elements and members of an argument outside a body.
+const maxItems = 10_000
+
+// valueOf takes an argument apart. What stands in an array or object and is
+// itself one is written as JSON, for which the standard has no rule.
+func valueOf(raw json.RawMessage) (value, error) {
+	switch v := (value{kind: kindOf(raw)}); v.kind {
+	case '[':
+		for e := range elements(raw) {
+			if v.items = append(v.items, textOf(e)); len(v.items) > maxItems {
+				return v, fmt.Errorf("more than %d elements", maxItems)
+			}
+		}
+		return v, nil
+	case '{':
+		for name, e := range members(raw) {
+			if v.pairs = append(v.pairs, [2]string{name, textOf(e)}); len(v.pairs) > maxItems {
+				return v, fmt.Errorf("more than %d members", maxItems)
+			}
+		}
+		return v, nil
+	default:
+		return value{text: textOf(raw)}, nil
+	}
+}
+
+// textOf returns a scalar as text: a string's own, a number as it was written,
+// "" for null; and anything else as JSON.
+func textOf(raw json.RawMessage) string {
+	switch kindOf(raw) {
+	case '"':
+		return stringOf(raw)
+	case 'n':
+		return ""
+	}
+	return compact(raw)
+}
+
+// compact returns JSON without white space.
+func compact(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return ""
+	}
+	return b.String()
+}
+
+// appendValue writes a value as a parameter of a path, a header or a cookie has
+// it, or one of a query in the style form (RFC 6570, section 3.2).
+func (p *parameter) appendValue(b []byte, v value, esc escape) []byte {
+	first, separator, named := "", ",", false
+	switch p.style {
+	case styleLabel:
+		if first = "."; p.explode {
+			separator = "."
+		}
+	case styleMatrix:
+		if first, named = ";", true; p.explode {
+			separator = ";"
+		}
+	case styleForm:
+		if named = true; p.explode {
+			if separator = "&"; p.in == inCookie {
+				separator = "; "
+			}
+		}
+	case styleSpace:
+		if named, separator = true, "%20"; p.explode {
+			separator = "&"
+		}
+	case stylePipe:
+		if named, separator = true, "%7C"; p.explode {
+			separator = "&"
+		}
+	}
+	name := esc(nil, p.name)
+	b = append(b, first...)
+	each := named && p.explode && v.kind == '[' // The name stands before each element.
+	if named && !each && (v.kind != '{' || !p.explode) {
+		b = append(b, name...)
+		if p.style != styleMatrix || v.kind != 0 || v.text != "" {
+			b = append(b, '=')
+		}
+	}
+	switch v.kind {
+	case '[':
+		for i, item := range v.items {
+			if i > 0 {
+				b = append(b, separator...)
+			}
+			if each {
+				b = append(append(b, name...), '=')
+			}
+			b = esc(b, item)
+		}
+	case '{':
+		between := separator
+		if p.explode {
+			between = "="
+		}
+		for i, pair := range v.pairs {
+			if i > 0 {
+				b = append(b, separator...)
+			}
+			b = esc(append(esc(b, pair[0]), between...), pair[1])
+		}
+	default:
+		b = esc(b, v.text)
+	}
+	return b
+}
+
+// appendQuery adds a parameter to a query, or to a body that is written like
+// one.
+func (p *parameter) appendQuery(b []byte, raw json.RawMessage) ([]byte, error) {
+	esc := escapeAll
+	if p.reserved {
+		esc = escapeReserved
+	}
+	if p.style == styleJSON || p.style == styleSimple {
+		text := textOf(raw)
+		if p.style == styleJSON {
+			text = compact(raw)
+		}
+		b = append(escapeAll(and(b), p.name), '=')
+		return esc(b, text), nil
+	}
+	if p.style == styleDeep {
+		n := 0
+		return p.appendDeep(b, p.name, raw, esc, &n)
+	}
+	v, err := valueOf(raw)
+	if err != nil {
+		return b, fmt.Errorf("%s: %w", p.arg, err)
+	}
+	if v.kind == '[' && len(v.items) == 0 || v.kind == '{' && len(v.pairs) == 0 {
+		return b, nil
+	}
+	return p.appendValue(and(b), v, esc), nil
+}
+
+func and(b []byte) []byte {
+	if len(b) > 0 {
+		return append(b, '&')
+	}
+	return b
+}
+
+// appendDeep writes an object as name[member]=value. What is deeper, for which
+// the standard has no rule, goes on in the same way, and the elements of arrays
+// count from 0: name[member][0]=value.
+func (p *parameter) appendDeep(b []byte, name string, raw json.RawMessage, esc escape, n *int) ([]byte, error) {
+	if *n++; *n > maxItems || len(name) > maxConverted {
+		return b, fmt.Errorf("%s: more than %d members", p.arg, maxItems)
+	}
+	var err error
+	switch kindOf(raw) {
+	case '{':
+		for key, v := range members(raw) {
+			if b, err = p.appendDeep(b, name+"["+key+"]", v, esc, n); err != nil {
+				return b, err
+			}
+		}
+	case '[':
+		i := 0
+		for v := range elements(raw) {
+			if b, err = p.appendDeep(b, name+"["+strconv.Itoa(i)+"]", v, esc, n); err != nil {
+				return b, err
+			}
+			i++
+		}
+	default:
+		b = esc(append(escapeAll(and(b), name), '='), textOf(raw))
+	}
+	return b, nil
+}
+
+// appendPath writes a parameter into a path. What would lead out of its place is
+// refused: dot segments, control characters, and slashes where the document does
+// not provide for several segments; so is a value without any character, which
+// would make it another path.
+func (p *parameter) appendPath(b []byte, raw json.RawMessage) ([]byte, error) {
+	var v value
+	var err error
+	if p.style == styleJSON {
+		v.text = compact(raw)
+	} else if v, err = valueOf(raw); err != nil {
+		return b, fmt.Errorf("%s: %w", p.arg, err)
+	}
+	if v.text == "" && len(v.items) == 0 && len(v.pairs) == 0 {
+		return b, fmt.Errorf("%s must not be empty, because it stands in the path", p.arg)
+	}
+	texts := append(v.items[:len(v.items):len(v.items)], v.text)
+	for _, pair := range v.pairs {
+		texts = append(texts, pair[0], pair[1])
+	}
+	for _, s := range texts {
+		if err := p.admitInPath(s); err != nil {
+			return b, err
+		}
+	}
+	esc := escapeAll
+	if p.reserved {
+		esc = escapeSegments
+	}
+	return p.appendValue(b, v, esc), nil
+}
+
+// admitInPath judges a text by what servers may make of it that decode a path
+// more than once.
+func (p *parameter) admitInPath(s string) error {
+	plain := s
+	for range 3 {
+		plain = percent(plain)
+	}
+	for i := range len(plain) {
+		switch c := plain[i]; {
+		case c < ' ' || c == 0x7f:
+			return fmt.Errorf("%s must not have control characters, because it stands in the path", p.arg)
+		case c == '\\' || c == '/' && !p.reserved:
+			return fmt.Errorf("%s must not have slashes, because it stands in the path", p.arg)
+		}
+	}
+	if strings.Count(plain, "/") != strings.Count(s, "/") {
+		return fmt.Errorf("%s must not have encoded slashes, because it stands in the path", p.arg)
+	}
+	return nil
+}
+
+// percent decodes what is percent-encoded, and leaves the rest.
+func percent(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+// hasDotSegment reports whether a path as it will be sent has a segment that
+// leads up or nowhere, for servers of every kind: decoded, and without what some
+// cut off after a semicolon.
+func hasDotSegment(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		for range 3 {
+			segment = percent(segment)
+		}
+		segment, _, _ = strings.Cut(segment, ";")
+		if s := strings.TrimSpace(segment); s == "." || s == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// checkHeaderValue refuses what cannot stand in a field of a header.
+func checkHeaderValue(arg string, b []byte) error {
+	for _, c := range b {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return fmt.Errorf("%s must not have control characters, because it is a header", arg)
+		}
+	}
+	return nil
+}
