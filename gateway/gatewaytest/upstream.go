@@ -58,7 +58,7 @@ func TestUpstream(t *testing.T, open func(t *testing.T) gateway.Upstream, lacks 
 			tt.run(t, r)
 		})
 	}
-	t.Run("Close", func(t *testing.T) { testClose(t, open) })
+	t.Run("Close", func(t *testing.T) { testClose(t, open, lacks) })
 }
 
 // A Lack is something of MCP that another protocol has no form for.
@@ -76,6 +76,9 @@ const (
 	LacksContent
 	// Refusals: the tool [ToolRefuse] fails in a way of the protocol's own.
 	LacksRefusals
+	// Arguments side by side: those of the fixture are the members of one
+	// argument, "body".
+	LacksArguments
 	// Numbers of progress: a report has a message that holds that of the fixture.
 	LacksTotals
 )
@@ -89,6 +92,14 @@ type road struct {
 }
 
 func (r *road) has(what Lack) bool { return !slices.Contains(r.lacks, what) }
+
+// arguments returns the fixture's as the upstream has them.
+func (r *road) arguments(args json.RawMessage) json.RawMessage {
+	if r.has(LacksArguments) {
+		return args
+	}
+	return json.RawMessage(`{"body":` + string(args) + `}`)
+}
 
 // said returns the text that a tool answered with.
 func (r *road) said(t *testing.T, p gateway.Parts) string {
@@ -170,6 +181,9 @@ func (r *road) do(t *testing.T, call *gateway.Call) (*gateway.Result, *gateway.E
 
 func (r *road) within(ctx context.Context, call *gateway.Call) (*gateway.Result, *gateway.Error) {
 	call.Principal, call.Via = Caller(), "test"
+	if call.Op == gateway.OpCall {
+		call.Args = r.arguments(call.Args)
+	}
 	res, err := r.gw.Do(ctx, call)
 	return res, gateway.AsError(err)
 }
@@ -224,7 +238,8 @@ func testCatalog(t *testing.T, r *road) {
 		}
 	}
 	if echo := s.Tool(source + "." + ToolEcho); echo != nil {
-		if echo.Input.Validate(json.RawMessage(`{"text":"x"}`)) != nil || echo.Input.Validate(json.RawMessage(`{"text":1}`)) == nil {
+		right, wrong := r.arguments(json.RawMessage(`{"text":"x"}`)), r.arguments(json.RawMessage(`{"text":1}`))
+		if echo.Input.Validate(right) != nil || echo.Input.Validate(wrong) == nil {
 			t.Errorf("tool %s: input schema is not the fixture's: %s", ToolEcho, echo.Input.JSON())
 		}
 	}
@@ -550,11 +565,12 @@ func testSubscribe(t *testing.T, r *road) {
 }
 
 // testClose checks that nothing is left of an upstream that was used and closed.
-func testClose(t *testing.T, open func(t *testing.T) gateway.Upstream) {
+func testClose(t *testing.T, open func(t *testing.T) gateway.Upstream, lacks []Lack) {
 	before := goleak.IgnoreCurrent()
 	t.Run("Use", func(t *testing.T) {
 		up := open(t)
 		r := connect(t, up)
+		r.lacks = lacks
 		r.parts(t, tool(ToolEcho, `{"text":"x"}`))
 		running := r.begun(t.Context(), tool(ToolWait, `{}`))
 		c, ok := up.(io.Closer)

@@ -565,3 +565,9 @@ func (w *writer) strings(raw json.RawMessage, without []string) {
 	}
 	w.end(']')
 }
+
+// checkSchema reports whether a text is a JSON Schema.
+func checkSchema(text string) error {
+	_, err := schema.Compile(json.RawMessage(text))
+	return err
+}

@@ -26,11 +26,11 @@ type document struct {
 	root json.RawMessage
 	old  bool // 3.0, whose schemas are not JSON Schema 2020-12
 
-	objects map[string]map[string]json.RawMessage // by pointer, those that references lead through
-	names   map[string]string                     // of schemas, by pointer
-	taken   map[string]bool
+	objects  map[string]map[string]json.RawMessage // by pointer, those that references lead through
+	names    map[string]string                     // of schemas, by pointer
+	taken    map[string]bool
 	patterns map[string]bool // by regular expression, whether it can be held
-	defs    map[defKey]*definition
+	defs     map[defKey]*definition
 }
 
 // open reads a document, JSON or YAML, of at most so many bytes.

@@ -42,8 +42,7 @@ func (im *importer) resource(op *operation, p *plan) {
 	if len(query) > 0 {
 		uri += "{?" + strings.Join(query, ",") + "}"
 	}
-	def := quote(quote([]byte(`{"name":`), op.name), "")
-	def = quote([]byte(`{"name":`), op.name)
+	def := quote([]byte(`{"name":`), op.name)
 	if title := stringOf(member(op.raw, "summary")); title != "" {
 		def = quote(append(def, `,"title":`...), clip(title, 200))
 	}

@@ -4,7 +4,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -167,14 +166,9 @@ func (a *answer) linked(r *gateway.Result) *gateway.Result {
 	if !strings.Contains(link, "next") || len(link) > maxLink {
 		return r
 	}
-	const head = `{"content":[`
-	end := strings.LastIndex(string(r.Raw), "]")
-	if at := strings.Index(string(r.Raw), `],"structuredContent":`); at >= 0 {
-		end = at
-	}
-	_ = head
-	raw := append([]byte{}, r.Raw[:end]...)
-	raw = quote(append(raw, `,{"type":"text","text":`...), "Link: "+egress.OneLine(link, maxLink))
+	const before = len(`{"content":`)
+	end := skip(r.Raw, before) - 1 // Where the content's array ends.
+	raw := quote(append(r.Raw[:end:end], `,{"type":"text","text":`...), "Link: "+egress.OneLine(link, maxLink))
 	r.Raw = append(append(raw, '}'), r.Raw[end:]...)
 	return r
 }
@@ -204,9 +198,9 @@ func checkJSON(data []byte) error {
 	return nil
 }
 
-// readResult returns an answer as the result of reading a resource.
-func (a *answer) readResult(uri string) (*gateway.Result, error) {
-	return &gateway.Result{Raw: json.RawMessage(append(append([]byte(`{"contents":[`), a.contents(uri)...), "]}"...))}, nil
+// read returns an answer as the result of reading a resource.
+func (a *answer) read(uri string) *gateway.Result {
+	return &gateway.Result{Raw: append(append([]byte(`{"contents":[`), a.contents(uri)...), "]}"...)}
 }
 
 // fault returns why a call has no answer, to the caller.

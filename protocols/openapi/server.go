@@ -66,6 +66,9 @@ func (d *document) named(servers json.RawMessage, o *Options, from *url.URL) (*u
 		text, variables = stringOf(member(s, "url")), member(s, "variables")
 		break
 	}
+	if text == "" {
+		text = "/" // As the standard has it where there is none.
+	}
 	var b strings.Builder
 	for {
 		before, after, open := strings.Cut(text, "{")
