@@ -108,6 +108,12 @@ func (r *report) checkSources(sources []Source) {
 		if s.MCP != nil {
 			r.checkPool(path+".mcp", s.MCP)
 		}
+		if s.OpenAPI != nil {
+			r.checkOpenAPI(path+".openapi", s.OpenAPI)
+		}
+		if s.HTTP != nil {
+			r.checkHTTP(path+".http", s.HTTP)
+		}
 		if kind, remote := s.Remote(); remote != nil {
 			r.checkRemote(joinPath(path, kind), remote)
 		}

@@ -39,10 +39,16 @@ func (d *decoder) text(v reflect.Value, f field, path string) {
 		d.fail(path, "control characters are not permitted", "")
 		return
 	}
-	switch f.format {
+	format := f.format
+	if format == "file-or-url" {
+		if format = "file"; isURL(s) {
+			format = "url"
+		}
+	}
+	switch format {
 	case "path", "file", "dir":
 		v.SetString(d.resolve(s))
-		d.exists(path, v.String(), f.format)
+		d.exists(path, v.String(), format)
 	case "command":
 		if strings.ContainsRune(s, filepath.Separator) {
 			v.SetString(d.resolve(s))
@@ -52,7 +58,7 @@ func (d *decoder) text(v reflect.Value, f field, path string) {
 		if s == "" {
 			return
 		}
-		if msg, hint := checkFormat(f.format, s); msg != "" {
+		if msg, hint := checkFormat(format, s); msg != "" {
 			d.fail(path, msg, hint)
 		}
 	}

@@ -31,5 +31,11 @@ func (s *Source) Remote() (kind string, r *Remote) {
 	if m := s.MCP; m != nil && m.URL != "" {
 		return "mcp", &Remote{URL: m.URL, Headers: m.Headers, OAuth: m.OAuth, AllowPrivate: m.AllowPrivate, Timeout: m.Timeout}
 	}
+	switch {
+	case s.OpenAPI != nil:
+		return "openapi", &s.OpenAPI.Remote
+	case s.HTTP != nil:
+		return "http", &s.HTTP.Remote
+	}
 	return "", nil
 }

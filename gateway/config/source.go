@@ -45,6 +45,12 @@ type Source struct {
 	// An MCP server.
 	MCP *MCP `yaml:"mcp" oneof:"kind"`
 
+	// A service with an OpenAPI document.
+	OpenAPI *OpenAPI `yaml:"openapi" oneof:"kind"`
+
+	// A service that speaks HTTP and has no document.
+	HTTP *HTTP `yaml:"http" oneof:"kind"`
+
 	// The built-in demonstration tools.
 	Demo bool `yaml:"demo" oneof:"kind"`
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/protocols/egress"
+	"github.com/trilith-gateway/trilith/protocols/openapi"
 )
 
 // secrets is what may hold secrets in the configuration of a source, with its
@@ -19,6 +20,8 @@ type secrets struct {
 	Headers http.Header
 	Env     []string
 	OAuth   *egress.OAuthOptions
+
+	Credentials map[string]openapi.Credential // by security scheme
 }
 
 // digest tells whether secrets have changed, without keeping them.
@@ -49,6 +52,11 @@ func (s *Server) resolve(c config.Source) (have secrets, err error) {
 		}
 		if have.OAuth, err = s.resolveOAuth(remote.OAuth, lookup); err != nil {
 			return have, fmt.Errorf("oauth: %w", err)
+		}
+	}
+	if c.OpenAPI != nil {
+		if have.Credentials, err = resolveCredentials(c.OpenAPI, lookup); err != nil {
+			return have, err
 		}
 	}
 	if c.MCP != nil {

@@ -183,6 +183,10 @@ func (s *Server) makeUpstream(c config.Source, have secrets) (gateway.Upstream, 
 	switch {
 	case c.MCP != nil:
 		return s.makeMCP(c.Name, c.MCP, have)
+	case c.OpenAPI != nil:
+		return s.makeOpenAPI(c.Name, c.OpenAPI, have)
+	case c.HTTP != nil:
+		return s.makeHTTP(c.Name, c.HTTP, have)
 	case c.Demo:
 		f := new(gateway.Funcs)
 		return f, demo.Tools(f)

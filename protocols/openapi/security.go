@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 )
@@ -16,6 +17,15 @@ type Credential struct {
 	Value              string
 	Username, Password string
 }
+
+// String shows no secret.
+func (Credential) String() string { return "credential" }
+
+// GoString hides the secrets from %#v.
+func (c Credential) GoString() string { return c.String() }
+
+// LogValue hides the secrets from log/slog.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // A scheme is a security scheme that there is a credential for, with what it
 // puts into requests.
