@@ -39,13 +39,7 @@ func (d *decoder) text(v reflect.Value, f field, path string) {
 		d.fail(path, "control characters are not permitted", "")
 		return
 	}
-	format := f.format
-	if format == "file-or-url" {
-		if format = "file"; isURL(s) {
-			format = "url"
-		}
-	}
-	switch format {
+	switch format := formatOf(f.format, s); format {
 	case "path", "file", "dir":
 		v.SetString(d.resolve(s))
 		d.exists(path, v.String(), format)
@@ -62,6 +56,18 @@ func (d *decoder) text(v reflect.Value, f field, path string) {
 			d.fail(path, msg, hint)
 		}
 	}
+}
+
+// formatOf returns the format that a value is held against, where it may be of
+// one or another.
+func formatOf(format, value string) string {
+	switch {
+	case format != "file-or-url":
+		return format
+	case isURL(value):
+		return "url"
+	}
+	return "file"
 }
 
 // exists notes a file that Load looks for.

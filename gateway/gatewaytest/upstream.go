@@ -243,17 +243,23 @@ func testCatalog(t *testing.T, r *road) {
 			t.Errorf("tool %s: input schema is not the fixture's: %s", ToolEcho, echo.Input.JSON())
 		}
 	}
-	if note := s.Resource(ResourceNote); r.has(LacksResources) && (note == nil || note.MIMEType != "text/plain") {
-		t.Errorf("resource %s: %+v", ResourceNote, note)
-	}
-	if r.has(LacksResources) && s.Template(TemplateItem) == nil {
-		t.Errorf("template %s is missing", TemplateItem)
+	if r.has(LacksResources) {
+		testResources(t, s)
 	}
 	if !r.has(LacksPrompts) {
 		return
 	}
 	if p := s.Prompt(source + "." + PromptGreet); p == nil || len(p.Arguments) != 1 || !p.Arguments[0].Required {
 		t.Errorf("prompt %s: %+v", PromptGreet, p)
+	}
+}
+
+func testResources(t *testing.T, s *gateway.Snapshot) {
+	if note := s.Resource(ResourceNote); note == nil || note.MIMEType != "text/plain" {
+		t.Errorf("resource %s: %+v", ResourceNote, note)
+	}
+	if s.Template(TemplateItem) == nil {
+		t.Errorf("template %s is missing", TemplateItem)
 	}
 }
 

@@ -43,7 +43,7 @@ func (d *document) body(o *operation) (b *body, lack string, err error) {
 	if kindOf(raw) != '{' {
 		return nil, "", nil
 	}
-	if raw, _, err = d.resolve(raw); err != nil {
+	if raw, err = d.resolve(raw); err != nil {
 		return nil, "", fmt.Errorf("its body %w", err)
 	}
 	var best json.RawMessage
@@ -131,7 +131,7 @@ func (d *document) properties(raw json.RawMessage) map[string]json.RawMessage {
 	all := map[string]json.RawMessage{}
 	open := []json.RawMessage{raw}
 	for i := 0; i < len(open) && i < maxHiddenParts; i++ {
-		s, _, err := d.resolve(open[i])
+		s, err := d.resolve(open[i])
 		if err != nil {
 			continue
 		}
@@ -149,12 +149,12 @@ func (d *document) properties(raw json.RawMessage) map[string]json.RawMessage {
 
 // isBinary reports whether a property is bytes, or a list of them.
 func (d *document) isBinary(property json.RawMessage) bool {
-	s, _, err := d.resolve(property)
+	s, err := d.resolve(property)
 	if err != nil {
 		return false
 	}
 	if items := member(s, "items"); items != nil {
-		if s, _, err = d.resolve(items); err != nil {
+		if s, err = d.resolve(items); err != nil {
 			return false
 		}
 	}
@@ -165,7 +165,7 @@ func (d *document) isBinary(property json.RawMessage) bool {
 
 // encode writes a body, and returns it with its type. The bytes are its own.
 func (b *body) encode(raw json.RawMessage) ([]byte, string, error) {
-	switch b.form {
+	switch b.form { //nolint:exhaustive // The others are objects.
 	case bodyJSON:
 		return bytes.Clone(raw), b.media, nil
 	case bodyText:

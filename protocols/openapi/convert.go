@@ -3,6 +3,7 @@ package openapi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -122,12 +123,24 @@ func (w *writer) schema(raw json.RawMessage, hidden []string) {
 	if w.doc.old && known { // What stands beside a reference in 3.0 is not there.
 		s = schemaParts{"description": s["description"], "nullable": s["nullable"]}
 	}
-	wrap := w.doc.old && isTrue(s["nullable"]) && s["type"] == nil && (known || s["allOf"] != nil || s["oneOf"] != nil || s["anyOf"] != nil)
-	if wrap {
+	composed := known || s["allOf"] != nil || s["oneOf"] != nil || s["anyOf"] != nil
+	if composed && s["type"] == nil && w.doc.nullable(s) {
 		w.out = append(w.out, `{"anyOf":[`...)
+		w.object(s, pointer, hidden)
+		w.out = append(w.out, `,{"type":"null"}]}`...)
+		return
 	}
+	w.object(s, pointer, hidden)
+}
+
+// nullable reports whether a schema admits null in the way of 3.0.
+func (d *document) nullable(s schemaParts) bool { return d.old && isTrue(s["nullable"]) }
+
+// object appends a schema that is no boolean, with a reference to a pointer, ""
+// for none.
+func (w *writer) object(s schemaParts, pointer string, hidden []string) {
 	w.out = append(w.out, '{')
-	if known {
+	if pointer != "" {
 		w.refs = append(w.refs, pointer)
 		w.name("$ref")
 		w.out = append(quote(w.out, "#/$defs/"+w.doc.nameOf(pointer)), ',')
@@ -137,20 +150,13 @@ func (w *writer) schema(raw json.RawMessage, hidden []string) {
 	budget := maxHiddenParts
 	w.applicators(s, append(hidden, w.hidden(s, &budget)...))
 	w.end('}')
-	if wrap {
-		w.out = append(w.out, `,{"type":"null"}]}`...)
-	}
 }
 
 // schemaParts are the keywords of a schema.
 type schemaParts map[string]json.RawMessage
 
 func readSchema(raw json.RawMessage) schemaParts {
-	s := schemaParts{}
-	for name, value := range members(raw) {
-		s[name] = value
-	}
-	return s
+	return maps.Collect(members(raw))
 }
 
 // reference returns the pointer that $ref leads to, if it leads anywhere.
@@ -185,7 +191,7 @@ func (w *writer) hidden(s schemaParts, budget *int) (names []string) {
 		if *budget--; *budget < 0 {
 			break
 		}
-		if target, _, err := w.doc.resolve(part); err == nil {
+		if target, err := w.doc.resolve(part); err == nil {
 			names = append(names, w.hidden(readSchema(target), budget)...)
 		}
 	}
@@ -200,7 +206,7 @@ func (w *writer) hides(property json.RawMessage) bool {
 	if member(property, "$ref") == nil {
 		return false
 	}
-	target, _, err := w.doc.resolve(property)
+	target, err := w.doc.resolve(property)
 	return err == nil && isTrue(member(target, w.dir.hides()))
 }
 
@@ -224,12 +230,7 @@ func (w *writer) keep(name string, value json.RawMessage) {
 
 // annotations appends what tells about values and refuses none.
 func (w *writer) annotations(s schemaParts) {
-	about := stringOf(s["description"])
-	if told := discriminator(s["discriminator"]); told != "" && about == "" {
-		about = told
-	} else if told != "" {
-		about += " " + told
-	}
+	about := strings.TrimSpace(stringOf(s["description"]) + " " + discriminator(s["discriminator"]))
 	for _, t := range []struct{ name, text string }{{"title", stringOf(s["title"])}, {"description", about}} {
 		if t.text != "" {
 			w.name(t.name)
@@ -247,6 +248,11 @@ func (w *writer) annotations(s schemaParts) {
 	if isTrue(s["deprecated"]) {
 		w.out = append(w.out, `"deprecated":true,`...)
 	}
+	w.samples(s)
+}
+
+// samples appends default and examples.
+func (w *writer) samples(s schemaParts) {
 	if v := s["default"]; v != nil && len(v) <= maxValue {
 		w.keep("default", v)
 	}
@@ -376,7 +382,7 @@ func (w *writer) types(s schemaParts) {
 			add(e)
 		}
 	}
-	if len(types) > 0 && w.doc.old && isTrue(s["nullable"]) && !slices.Contains(types, "null") {
+	if len(types) > 0 && w.doc.nullable(s) && !slices.Contains(types, "null") {
 		types = append(types, "null")
 	}
 	switch len(types) {
@@ -430,7 +436,7 @@ func (w *writer) values(s schemaParts) {
 	}
 	switch {
 	case n == 0:
-	case w.doc.old && isTrue(s["nullable"]) && !null:
+	case w.doc.nullable(s) && !null:
 		w.name("enum")
 		w.out = append(append(w.out, v[:len(v)-1]...), ",null],"...)
 	default:

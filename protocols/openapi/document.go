@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -111,15 +112,15 @@ func (d *document) at(pointer string) (json.RawMessage, error) {
 	return value, nil
 }
 
+// top returns a member of the whole document.
+func (d *document) top(name string) json.RawMessage { return d.step("", d.root, name) }
+
 // step returns a member of an object, or an element of an array, that stands at
 // the pointer.
 func (d *document) step(pointer string, value json.RawMessage, token string) json.RawMessage {
 	object := d.objects[pointer]
 	if object == nil {
-		object = map[string]json.RawMessage{}
-		for name, v := range members(value) {
-			object[name] = v
-		}
+		object = maps.Collect(members(value))
 		i := 0
 		for v := range elements(value) {
 			object[strconv.Itoa(i)] = v
@@ -130,22 +131,22 @@ func (d *document) step(pointer string, value json.RawMessage, token string) jso
 	return object[token]
 }
 
-// resolve returns a value, or what it refers to with a member $ref, and the last
-// reference on the way.
-func (d *document) resolve(value json.RawMessage) (target json.RawMessage, pointer string, err error) {
+// resolve returns a value, or what it refers to with a member $ref.
+func (d *document) resolve(value json.RawMessage) (json.RawMessage, error) {
 	for range maxHops {
 		ref := member(value, "$ref")
 		if kindOf(ref) != '"' {
-			return value, pointer, nil
+			return value, nil
 		}
-		if pointer, err = pointerOf(stringOf(ref)); err == nil {
+		pointer, err := pointerOf(stringOf(ref))
+		if err == nil {
 			value, err = d.at(pointer)
 		}
 		if err != nil {
-			return nil, "", fmt.Errorf("%s %w", clip(stringOf(ref), 200), err)
+			return nil, fmt.Errorf("%s %w", clip(stringOf(ref), 200), err)
 		}
 	}
-	return nil, "", errCircular
+	return nil, errCircular
 }
 
 // clip cuts a text to at most n bytes, between characters.

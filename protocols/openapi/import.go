@@ -105,6 +105,7 @@ func (im *importer) operation(op *operation) {
 		skip(err.Error())
 		return
 	}
+	p.forget()
 	im.bytes += len(tool.Definition)
 	im.out.catalog.Tools = append(im.out.catalog.Tools, tool)
 	im.out.plans[op.name] = p

@@ -14,12 +14,7 @@ import (
 // kindOf returns what a value is: '{', '[', '"', 't', 'f', 'n', '0', or 0 for
 // nothing.
 func kindOf(v json.RawMessage) byte {
-	switch k := jsontext.Value(v).Kind(); k {
-	case jsontext.KindInvalid:
-		return 0
-	default:
-		return byte(k)
-	}
+	return byte(jsontext.Value(v).Kind())
 }
 
 // members returns the members of an object, in order; of anything else, none.

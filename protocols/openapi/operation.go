@@ -30,14 +30,14 @@ func (o *operation) subject() string { return o.method + " " + o.path }
 // read is told with an error.
 func (d *document) operations() iter.Seq2[*operation, error] {
 	return func(yield func(*operation, error) bool) {
-		for path, item := range members(member(d.root, "paths")) {
+		for path, item := range members(d.top("paths")) {
 			if !strings.HasPrefix(path, "/") {
 				if !strings.HasPrefix(path, "x-") && !yield(&operation{method: "*", path: clip(path, 200)}, errNoPath) {
 					return
 				}
 				continue
 			}
-			target, _, err := d.resolve(item)
+			target, err := d.resolve(item)
 			if err != nil {
 				if !yield(&operation{method: "*", path: path}, err) {
 					return

@@ -20,6 +20,11 @@ const (
 
 func (p place) String() string { return [...]string{"", "path", "query", "header", "cookie"}[p] }
 
+// placeNamed returns the place with a name, 0 for none.
+func placeNamed(name string) place {
+	return map[string]place{"path": inPath, "query": inQuery, "header": inHeader, "cookie": inCookie}[name]
+}
+
 // A style says how a value is written (OpenAPI 3.1, Parameter Object, style
 // values). A text of JSON is styleJSON, by the parameter's content.
 type style uint8
@@ -60,7 +65,7 @@ func (d *document) parameters(o *operation, reserved func(place, string) bool) (
 	byKey := map[string]int{}
 	for _, list := range []json.RawMessage{member(o.item, "parameters"), member(o.raw, "parameters")} {
 		for raw := range elements(list) {
-			target, _, err := d.resolve(raw)
+			target, err := d.resolve(raw)
 			if err != nil {
 				lacks = append(lacks, fmt.Sprintf("a parameter %v", err))
 				continue
@@ -124,16 +129,7 @@ func pathNames(path string) (names []string) {
 // it is not taken. Parameters to be ignored are nil without a word.
 func readParameter(raw json.RawMessage) (p *parameter, lack string) {
 	p = &parameter{name: stringOf(member(raw, "name")), about: stringOf(member(raw, "description"))}
-	switch stringOf(member(raw, "in")) {
-	case "path":
-		p.in = inPath
-	case "query":
-		p.in = inQuery
-	case "header":
-		p.in = inHeader
-	case "cookie":
-		p.in = inCookie
-	}
+	p.in = placeNamed(stringOf(member(raw, "in")))
 	switch {
 	case p.name == "" || p.in == 0:
 		return nil, "a parameter without a name or a place"
@@ -159,22 +155,7 @@ func readParameter(raw json.RawMessage) (p *parameter, lack string) {
 // setStyle reads style, explode and allowReserved.
 func (p *parameter) setStyle(raw json.RawMessage) (lack string) {
 	name := stringOf(member(raw, "style"))
-	switch {
-	case name == "simple" && (p.in == inPath || p.in == inHeader):
-		p.style = styleSimple
-	case name == "label" && p.in == inPath:
-		p.style = styleLabel
-	case name == "matrix" && p.in == inPath:
-		p.style = styleMatrix
-	case name == "form" && (p.in == inQuery || p.in == inCookie):
-		p.style = styleForm
-	case name == "spaceDelimited" && p.in == inQuery:
-		p.style = styleSpace
-	case name == "pipeDelimited" && p.in == inQuery:
-		p.style = stylePipe
-	case name == "deepObject" && p.in == inQuery:
-		p.style = styleDeep
-	default:
+	if p.style = styleNamed(name, p.in); p.style == 0 {
 		if p.style = styleForm; p.in == inPath || p.in == inHeader {
 			p.style = styleSimple
 		}
@@ -189,6 +170,21 @@ func (p *parameter) setStyle(raw json.RawMessage) (lack string) {
 	// GitHub's documents have a word of their own for paths of several segments.
 	p.reserved = isTrue(member(raw, "allowReserved")) || p.in == inPath && isTrue(member(raw, "x-multi-segment"))
 	return lack
+}
+
+// styleNamed returns the style with a name, 0 for none that goes with the place.
+func styleNamed(name string, in place) style {
+	switch in {
+	case inPath:
+		return map[string]style{"simple": styleSimple, "label": styleLabel, "matrix": styleMatrix}[name]
+	case inQuery:
+		return map[string]style{"form": styleForm, "spaceDelimited": styleSpace, "pipeDelimited": stylePipe, "deepObject": styleDeep}[name]
+	case inHeader:
+		return map[string]style{"simple": styleSimple}[name]
+	case inCookie:
+		return map[string]style{"form": styleForm}[name]
+	}
+	return 0
 }
 
 // ignoredHeader reports whether a header is none that an operation may ask for:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -56,6 +55,16 @@ func newPlan(o *operation, params []*parameter, b *body) *plan {
 			}
 		}
 		path = rest
+	}
+}
+
+// forget drops what is a part of the document, which would be kept with it.
+func (p *plan) forget() {
+	for _, param := range p.params {
+		param.schema = nil
+	}
+	if p.body != nil {
+		p.body.schema = nil
 	}
 }
 
@@ -122,24 +131,9 @@ func (p *plan) request(args json.RawMessage) (*request, error) {
 
 // target returns the URL, and sets header fields.
 func (p *plan) target(values map[string]json.RawMessage, header http.Header) (string, error) {
-	b := append(make([]byte, 0, 256), p.prefix...)
-	at := len(b)
-	var err error
-	for _, part := range p.path {
-		b = append(b, part.literal...)
-		if part.param == nil {
-			continue
-		}
-		v, ok := values[part.param.arg]
-		if !ok {
-			return "", bad("%s is required", part.param.arg)
-		}
-		if b, err = part.param.appendPath(b, v); err != nil {
-			return "", err
-		}
-	}
-	if hasDotSegment(string(b[at:])) {
-		return "", bad("a segment of the path must not be . or ..")
+	b, err := p.appendPath(append(make([]byte, 0, 256), p.prefix...), values)
+	if err != nil {
+		return "", err
 	}
 	query, cookie := []byte(p.query), []byte(nil)
 	for _, param := range p.params {
@@ -153,28 +147,13 @@ func (p *plan) target(values map[string]json.RawMessage, header http.Header) (st
 		case param.in == inHeader:
 			err = param.setHeader(header, v)
 		default:
-			if len(cookie) > 0 {
-				cookie = append(cookie, "; "...)
-			}
-			cookie, err = param.appendText(cookie, v, escapeAll)
+			cookie, err = param.appendText(then(cookie, "; "), v, escapeAll)
 		}
 		if err != nil {
 			return "", err
 		}
 	}
-	for _, s := range p.secrets {
-		switch s.in {
-		case inQuery:
-			query = append(append(escapeAll(and(query), s.name), '='), url.QueryEscape(s.value)...)
-		case inHeader:
-			header.Set(s.name, s.value)
-		default:
-			if len(cookie) > 0 {
-				cookie = append(cookie, "; "...)
-			}
-			cookie = append(append(append(cookie, s.name...), '='), s.value...)
-		}
-	}
+	query, cookie = p.authorize(query, cookie, header)
 	if len(cookie) > 0 {
 		header.Set("Cookie", string(cookie))
 	}
@@ -186,6 +165,52 @@ func (p *plan) target(values map[string]json.RawMessage, header http.Header) (st
 		return "", bad("the arguments make a URL longer than %d bytes", most)
 	}
 	return string(b), nil
+}
+
+// authorize puts the credentials where they belong.
+func (p *plan) authorize(query, cookie []byte, header http.Header) (q, c []byte) {
+	for _, s := range p.secrets {
+		switch s.in { //nolint:exhaustive // None stands in the path.
+		case inQuery:
+			query = escapeAll(append(escapeAll(then(query, "&"), s.name), '='), s.value)
+		case inHeader:
+			header.Set(s.name, s.value)
+		default:
+			cookie = append(append(append(then(cookie, "; "), s.name...), '='), s.value...)
+		}
+	}
+	return query, cookie
+}
+
+// appendPath appends the path, and refuses one that leads elsewhere.
+func (p *plan) appendPath(b []byte, values map[string]json.RawMessage) ([]byte, error) {
+	from := len(b)
+	for _, part := range p.path {
+		b = append(b, part.literal...)
+		if part.param == nil {
+			continue
+		}
+		v, ok := values[part.param.arg]
+		if !ok {
+			return nil, bad("%s is required", part.param.arg)
+		}
+		var err error
+		if b, err = part.param.appendPath(b, v); err != nil {
+			return nil, err
+		}
+	}
+	if hasDotSegment(string(b[from:])) {
+		return nil, bad("a segment of the path must not be . or ..")
+	}
+	return b, nil
+}
+
+// then appends what stands between two things, where there is one.
+func then(b []byte, separator string) []byte {
+	if len(b) > 0 {
+		return append(b, separator...)
+	}
+	return b
 }
 
 // appendText writes a parameter that is neither in the path nor in the query.

@@ -25,23 +25,8 @@ func (im *importer) resource(op *operation, p *plan) {
 		im.notes.add(subject, gateway.NoteSkipped, "only GET without a body can be a resource")
 		return
 	}
-	uri := "openapi://" + im.o.Name
 	r := &resource{plan: p, args: map[string]string{}}
-	for _, part := range p.path {
-		if uri += part.literal; part.param != nil {
-			uri += "{" + r.variable(part.param) + "}"
-		}
-	}
-	var query []string
-	for _, param := range p.params {
-		if !param.required || param.in == inPath {
-			continue
-		}
-		query = append(query, r.variable(param))
-	}
-	if len(query) > 0 {
-		uri += "{?" + strings.Join(query, ",") + "}"
-	}
+	uri := "openapi://" + im.o.Name + r.uriTemplate()
 	def := quote([]byte(`{"name":`), op.name)
 	if title := stringOf(member(op.raw, "summary")); title != "" {
 		def = quote(append(def, `,"title":`...), clip(title, 200))
@@ -71,6 +56,28 @@ func (im *importer) resource(op *operation, p *plan) {
 		return
 	}
 	im.out.resources[uri] = r
+}
+
+// uriTemplate returns what stands behind the name of the source in the URI: the
+// path, and the arguments outside it that must be given.
+func (r *resource) uriTemplate() string {
+	var b strings.Builder
+	for _, part := range r.plan.path {
+		b.WriteString(part.literal)
+		if part.param != nil {
+			b.WriteString("{" + r.variable(part.param) + "}")
+		}
+	}
+	var query []string
+	for _, param := range r.plan.params {
+		if param.required && param.in != inPath {
+			query = append(query, r.variable(param))
+		}
+	}
+	if len(query) > 0 {
+		b.WriteString("{?" + strings.Join(query, ",") + "}")
+	}
+	return b.String()
 }
 
 // variable returns the template's variable for a parameter: its argument, with

@@ -151,13 +151,13 @@ func (a *answer) plain() (string, bool) {
 
 // empty returns the result of an answer without a body: what its head says.
 func (a *answer) empty() *gateway.Result {
-	text := "HTTP " + strconv.Itoa(a.status) + " " + http.StatusText(a.status)
+	lines := []string{"HTTP " + strconv.Itoa(a.status) + " " + http.StatusText(a.status)}
 	for _, name := range []string{"Content-Type", "Content-Length", "Last-Modified", "Etag", "Location"} {
 		if v := a.header.Get(name); v != "" && (name != "Content-Length" || v != "0") {
-			text += "\n" + name + ": " + egress.OneLine(v, maxLink)
+			lines = append(lines, name+": "+egress.OneLine(v, maxLink))
 		}
 	}
-	return a.linked(gateway.TextResult(text))
+	return a.linked(gateway.TextResult(strings.Join(lines, "\n")))
 }
 
 // linked adds where the next page is, where the answer says it (RFC 8288).

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"strings"
 )
 
@@ -52,14 +51,14 @@ type schemes struct {
 // are. It fails where a credential has no scheme, or does not suit it.
 func (d *document) schemes(o *Options) (*schemes, error) {
 	s := &schemes{usable: map[string]*scheme{}, lacking: map[string]string{}, doc: d}
-	all := member(member(d.root, "components"), "securitySchemes")
+	all := member(d.top("components"), "securitySchemes")
 	for name := range o.Credentials {
 		if member(all, name) == nil {
 			return nil, fmt.Errorf("the document has no security scheme %q for which there is a credential", name)
 		}
 	}
 	for name, raw := range members(all) {
-		raw, _, err := d.resolve(raw)
+		raw, err := d.resolve(raw)
 		if err != nil {
 			s.lacking[name] = err.Error()
 			continue
@@ -92,45 +91,43 @@ func (o *Options) answers(raw json.RawMessage) bool {
 	return o.OAuth != nil || o.Headers.Get("Authorization") != ""
 }
 
+// newScheme returns what a credential puts into requests.
 func newScheme(raw json.RawMessage, c Credential) (*scheme, error) {
-	kind, how := stringOf(member(raw, "type")), strings.ToLower(stringOf(member(raw, "scheme")))
-	basic := c.Username != "" || c.Password != ""
+	kind, how := stringOf(member(raw, "type")), stringOf(member(raw, "scheme"))
+	basic := kind == "http" && strings.EqualFold(how, "basic")
+	switch {
+	case basic && (c.Username == "" || strings.Contains(c.Username, ":")):
+		return nil, errors.New("it needs a username without a colon, and a password")
+	case !basic && c.Value == "":
+		return nil, errors.New("it needs a secret")
+	}
 	s := &scheme{in: inHeader, name: "Authorization"}
 	switch {
-	case basic && (kind != "http" || how != "basic"):
-		return nil, fmt.Errorf("it is of type %s, which has no username", clip(kind, 40))
-	case kind == "http" && how == "basic":
-		if !basic || strings.Contains(c.Username, ":") {
-			return nil, errors.New("it needs a username without a colon, and a password")
-		}
+	case basic:
 		s.value = "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password))
-	case c.Value == "":
-		return nil, errors.New("it needs a value")
-	case kind == "http" && how != "bearer" && isToken(how):
-		s.value = stringOf(member(raw, "scheme")) + " " + c.Value
+	case kind == "http" && !strings.EqualFold(how, "bearer") && isToken(how):
+		s.value = how + " " + c.Value
 	case kind == "http", kind == "oauth2", kind == "openIdConnect":
 		s.value = "Bearer " + c.Value
 	case kind == "apiKey":
-		s.name, s.value = stringOf(member(raw, "name")), c.Value
-		switch stringOf(member(raw, "in")) {
-		case "query":
-			s.in = inQuery
-		case "cookie":
-			s.in = inCookie
-		}
-		if s.in != inQuery && !isToken(s.name) {
-			return nil, errors.New("its name is not valid")
-		}
+		s.in, s.name, s.value = placeNamed(stringOf(member(raw, "in"))), stringOf(member(raw, "name")), c.Value
 	default:
 		return nil, fmt.Errorf("the type %s is not supported", clip(kind, 40))
 	}
-	if s.in == inHeader && checkHeaderValue("", []byte(s.value)) != nil {
-		return nil, errors.New("it has control characters")
+	return s, s.check()
+}
+
+// check refuses what cannot be put into a request.
+func (s *scheme) check() error {
+	switch {
+	case s.in != inQuery && s.in != inHeader && s.in != inCookie:
+		return errors.New("it has no place in requests")
+	case s.name == "" || s.in != inQuery && !isToken(s.name):
+		return errors.New("its name is not valid")
+	case checkHeaderValue("", []byte(s.value)) != nil, s.in == inCookie && strings.ContainsAny(s.value, "; ,\"\\"):
+		return errors.New("it has characters that cannot be sent")
 	}
-	if s.in == inHeader {
-		s.name = http.CanonicalHeaderKey(s.name)
-	}
-	return s, nil
+	return nil
 }
 
 // of returns what an operation's requests carry: the schemes of its first
@@ -139,7 +136,7 @@ func newScheme(raw json.RawMessage, c Credential) (*scheme, error) {
 func (s *schemes) of(o *operation) (chosen []*scheme, lack string) {
 	requirements := member(o.raw, "security")
 	if requirements == nil {
-		requirements = member(s.doc.root, "security")
+		requirements = s.doc.top("security")
 	}
 	open := false
 	for requirement := range elements(requirements) {

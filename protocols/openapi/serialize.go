@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -100,38 +101,45 @@ func compact(raw json.RawMessage) string {
 	return b.String()
 }
 
-// appendValue writes a value as a parameter of a path, a header or a cookie has
-// it, or one of a query in the style form (RFC 6570, section 3.2).
-func (p *parameter) appendValue(b []byte, v value, esc escape) []byte {
-	first, separator, named := "", ",", false
-	switch p.style {
+// A shape is how the parts of a value stand beside each other (RFC 6570, section
+// 3.2.1 and appendix A).
+type shape struct {
+	first     string // before everything
+	separator string // between two parts
+	named     bool   // the parameter's name stands before the value
+	exploded  bool   // each part stands for itself
+}
+
+func (p *parameter) shape() shape {
+	s := shape{separator: ",", exploded: p.explode}
+	joint := ","
+	switch p.style { //nolint:exhaustive // The others are written as they are.
 	case styleLabel:
-		if first = "."; p.explode {
-			separator = "."
-		}
+		s.first, joint = ".", "."
 	case styleMatrix:
-		if first, named = ";", true; p.explode {
-			separator = ";"
-		}
+		s.first, s.named, joint = ";", true, ";"
 	case styleForm:
-		if named = true; p.explode {
-			if separator = "&"; p.in == inCookie {
-				separator = "; "
-			}
+		if s.named, joint = true, "&"; p.in == inCookie {
+			joint = "; "
 		}
 	case styleSpace:
-		if named, separator = true, "%20"; p.explode {
-			separator = "&"
-		}
+		s.named, s.separator, joint = true, "%20", "&"
 	case stylePipe:
-		if named, separator = true, "%7C"; p.explode {
-			separator = "&"
-		}
+		s.named, s.separator, joint = true, "%7C", "&"
 	}
+	if p.explode {
+		s.separator = joint
+	}
+	return s
+}
+
+// appendValue writes a value as a parameter of a path, a header or a cookie has
+// it, or one of a query that is no deepObject.
+func (p *parameter) appendValue(b []byte, v value, esc escape) []byte {
+	s := p.shape()
 	name := esc(nil, p.name)
-	b = append(b, first...)
-	each := named && p.explode && v.kind == '[' // The name stands before each element.
-	if named && !each && (v.kind != '{' || !p.explode) {
+	b = append(b, s.first...)
+	if s.named && (v.kind == 0 || !s.exploded) {
 		b = append(b, name...)
 		if p.style != styleMatrix || v.kind != 0 || v.text != "" {
 			b = append(b, '=')
@@ -141,26 +149,31 @@ func (p *parameter) appendValue(b []byte, v value, esc escape) []byte {
 	case '[':
 		for i, item := range v.items {
 			if i > 0 {
-				b = append(b, separator...)
+				b = append(b, s.separator...)
 			}
-			if each {
+			if s.named && s.exploded {
 				b = append(append(b, name...), '=')
 			}
 			b = esc(b, item)
 		}
 	case '{':
-		between := separator
-		if p.explode {
-			between = "="
-		}
-		for i, pair := range v.pairs {
-			if i > 0 {
-				b = append(b, separator...)
-			}
-			b = esc(append(esc(b, pair[0]), between...), pair[1])
-		}
+		b = s.appendPairs(b, v.pairs, esc)
 	default:
 		b = esc(b, v.text)
+	}
+	return b
+}
+
+func (s *shape) appendPairs(b []byte, pairs [][2]string, esc escape) []byte {
+	between := s.separator
+	if s.exploded {
+		between = "="
+	}
+	for i, pair := range pairs {
+		if i > 0 {
+			b = append(b, s.separator...)
+		}
+		b = esc(append(esc(b, pair[0]), between...), pair[1])
 	}
 	return b
 }
@@ -177,7 +190,7 @@ func (p *parameter) appendQuery(b []byte, raw json.RawMessage) ([]byte, error) {
 		if p.style == styleJSON {
 			text = compact(raw)
 		}
-		b = append(escapeAll(and(b), p.name), '=')
+		b = append(escapeAll(then(b, "&"), p.name), '=')
 		return esc(b, text), nil
 	}
 	if p.style == styleDeep {
@@ -191,14 +204,7 @@ func (p *parameter) appendQuery(b []byte, raw json.RawMessage) ([]byte, error) {
 	if v.kind == '[' && len(v.items) == 0 || v.kind == '{' && len(v.pairs) == 0 {
 		return b, nil
 	}
-	return p.appendValue(and(b), v, esc), nil
-}
-
-func and(b []byte) []byte {
-	if len(b) > 0 {
-		return append(b, '&')
-	}
-	return b
+	return p.appendValue(then(b, "&"), v, esc), nil
 }
 
 // appendDeep writes an object as name[member]=value. What is deeper, for which
@@ -225,7 +231,7 @@ func (p *parameter) appendDeep(b []byte, name string, raw json.RawMessage, esc e
 			i++
 		}
 	default:
-		b = esc(append(escapeAll(and(b), name), '='), textOf(raw))
+		b = esc(append(escapeAll(then(b, "&"), name), '='), textOf(raw))
 	}
 	return b, nil
 }
@@ -245,7 +251,7 @@ func (p *parameter) appendPath(b []byte, raw json.RawMessage) ([]byte, error) {
 	if v.text == "" && len(v.items) == 0 && len(v.pairs) == 0 {
 		return b, fmt.Errorf("%s must not be empty, because it stands in the path", p.arg)
 	}
-	texts := append(v.items[:len(v.items):len(v.items)], v.text)
+	texts := append(slices.Clip(v.items), v.text)
 	for _, pair := range v.pairs {
 		texts = append(texts, pair[0], pair[1])
 	}

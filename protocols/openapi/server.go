@@ -20,7 +20,7 @@ func (d *document) server(o *Options, from *url.URL) (*url.URL, error) {
 	if o.URL != "" {
 		return checkServer(o.URL)
 	}
-	u, err := d.named(member(d.root, "servers"), o, from)
+	u, err := d.named(d.top("servers"), o, from)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func (d *document) serverOf(op *operation, o *Options, from, base *url.URL) (*ur
 	if sameOrigin(own, base) {
 		return own, nil
 	}
-	if root, err := d.named(member(d.root, "servers"), o, from); o.URL != "" && err == nil && sameOrigin(own, root) {
+	if root, err := d.named(d.top("servers"), o, from); o.URL != "" && err == nil && sameOrigin(own, root) {
 		moved := *base // The whole service is elsewhere.
 		moved.Path, moved.RawPath = own.Path, own.RawPath
 		return &moved, nil

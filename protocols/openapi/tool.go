@@ -124,7 +124,7 @@ func (d *document) successes(o *operation) (all []json.RawMessage) {
 		if !strings.HasPrefix(status, "2") && status != "default" {
 			continue
 		}
-		target, _, err := d.resolve(response)
+		target, err := d.resolve(response)
 		if err != nil {
 			continue
 		}
@@ -178,7 +178,7 @@ func (d *document) input(p *plan, most int) (raw []byte, lacks []string) {
 
 // inSchema returns the schema of the argument that becomes the body.
 func (b *body) inSchema() json.RawMessage {
-	switch b.form {
+	switch b.form { //nolint:exhaustive // The others are as the document has them.
 	case bodyText:
 		return json.RawMessage(`{"type":"string"}`)
 	case bodyBinary:
@@ -255,7 +255,7 @@ func (d *document) output(o *operation, most int) []byte {
 	for _, response := range d.successes(o) {
 		for media, content := range members(member(response, "content")) {
 			raw := member(content, "schema")
-			target, _, err := d.resolve(raw)
+			target, err := d.resolve(raw)
 			if !isJSON(media) || err != nil || stringOf(member(target, "type")) != "object" || isTrue(member(target, "nullable")) {
 				continue
 			}

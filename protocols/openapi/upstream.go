@@ -158,7 +158,7 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	defer context.AfterFunc(u.ctx, func() { end(egress.ErrClosed) })()
+	defer context.AfterFunc(u.ctx, func() { end(egress.ErrClosed) })() //nolint:contextcheck // the upstream's own life.
 	res, err := u.carry(ctx, client, p, req, call)
 	if err != nil && errors.Is(context.Cause(ctx), egress.ErrClosed) {
 		return nil, u.away(err)
@@ -179,7 +179,7 @@ func (u *Upstream) carry(ctx context.Context, client *egress.Client, p *plan, re
 
 // find returns the plan of a call's target, and its arguments.
 func (u *Upstream) find(now *imported, call *gateway.Call) (*plan, []byte, error) {
-	switch call.Op {
+	switch call.Op { //nolint:exhaustive // There is nothing else to do.
 	case gateway.OpCall:
 		if p := now.plans[call.Target.Origin]; p != nil {
 			return p, call.Args, nil

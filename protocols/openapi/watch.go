@@ -31,7 +31,7 @@ func (u *Upstream) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] 
 	return func(yield func(gateway.Catalog, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		defer context.AfterFunc(u.ctx, stop)()
+		defer context.AfterFunc(u.ctx, stop)() //nolint:contextcheck // the upstream's own life.
 		var have version
 		for failures := 0; ctx.Err() == nil; {
 			next, err := u.refresh(ctx, &have)

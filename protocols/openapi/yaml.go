@@ -65,7 +65,7 @@ func (w *yamlWriter) value(n *yaml.Node, depth int) error {
 	if err := w.visit(n, depth); err != nil {
 		return err
 	}
-	switch n.Kind {
+	switch n.Kind { //nolint:exhaustive // What is left is a scalar.
 	case yaml.DocumentNode:
 		return w.value(n.Content[0], depth)
 	case yaml.AliasNode:
@@ -138,12 +138,12 @@ func (w *yamlWriter) merge(n *yaml.Node, depth int, has map[string]bool) error {
 	if err := w.visit(n, depth); err != nil {
 		return err
 	}
-	switch {
-	case n.Kind == yaml.AliasNode:
+	switch n.Kind { //nolint:exhaustive // No others can be merged.
+	case yaml.AliasNode:
 		return w.merge(n.Alias, depth+1, has)
-	case n.Kind == yaml.MappingNode:
+	case yaml.MappingNode:
 		return w.mapping(n, depth, has)
-	case n.Kind == yaml.SequenceNode:
+	case yaml.SequenceNode:
 		for _, e := range n.Content {
 			if err := w.merge(e, depth+1, has); err != nil {
 				return err
