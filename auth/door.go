@@ -69,7 +69,7 @@ type DoorOptions struct {
 	Hosts []string
 
 	// Public are gRPC methods that need no credential, as prefixes of the full
-	// method such as "/grpc.health.v1.Health/".
+	// method such as "/grpc.health.v1.Health/". They learn of one that is good.
 	Public []string
 
 	// KeepTokens is asked at each request whether the access token that it is

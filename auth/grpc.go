@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -102,8 +103,8 @@ func (d *Door) enter(ctx context.Context, method string) (context.Context, error
 	return ctx, nil
 }
 
-// admitGRPC returns the principal of a call, or nil for a public method. The
-// host matters only where a browser asks, which then says so by Origin.
+// admitGRPC returns the principal of a call, or nil for a public method without a
+// good credential. The host matters only where a browser asks, which then says so by Origin.
 func (d *Door) admitGRPC(ctx context.Context, v *visit, origins []string, host string, loopback bool) (*gateway.Principal, error) {
 	if len(origins) > 0 {
 		if err := d.checkHost(host, loopback); err != nil {
@@ -113,12 +114,12 @@ func (d *Door) admitGRPC(ctx context.Context, v *visit, origins []string, host s
 			return nil, err
 		}
 	}
-	for _, prefix := range d.o.Public {
-		if strings.HasPrefix(v.path, prefix) {
-			return nil, nil //nolint:nilnil // As the comment says.
-		}
+	p, err := d.admit(ctx, v)
+	if err != nil && slices.ContainsFunc(d.o.Public, func(prefix string) bool { return strings.HasPrefix(v.path, prefix) }) {
+		v.token, v.nonce = "", ""
+		return nil, nil //nolint:nilnil // As the comment says.
 	}
-	return d.admit(ctx, v)
+	return p, err
 }
 
 // ends returns the peer's address and whether the server's own is loopback.

@@ -121,14 +121,23 @@ func TestDoorGRPC(t *testing.T) {
 	}
 }
 
+// TestPublicGRPC: a public method needs no credential, and learns of a good one.
 func TestPublicGRPC(t *testing.T) {
 	var log attempts
 	c := dialDoor(t, must(NewDoor(doorOptions(&log))))
-	var header metadata.MD
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer good")
-	if _, err := c.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header)); err != nil ||
-		header.Get("got")[0] != "nobody" || header.Get("leak")[0] != "" {
-		t.Errorf("%v %v, want a call without principal and credentials", header, err)
+	for token, who := range map[string]string{"": "nobody", "Bearer good": alice().ID, "Bearer bad": "nobody", "Basic x": "nobody"} {
+		ctx := t.Context()
+		if token != "" {
+			ctx = metadata.AppendToOutgoingContext(ctx, "authorization", token)
+		}
+		var header metadata.MD
+		if _, err := c.Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.Header(&header)); err != nil ||
+			header.Get("got")[0] != who || header.Get("leak")[0] != "" {
+			t.Errorf("%q: %v %v, want a call of %s without credentials", token, header, err, who)
+		}
+	}
+	if reports := log.take(); len(reports) != 0 {
+		t.Errorf("reported %+v", reports)
 	}
 }
 

@@ -59,6 +59,9 @@ type Config struct {
 	// leave out.
 	Toolsets []Toolset `yaml:"toolsets" max:"100" reload:"hot"`
 
+	// The gRPC door.
+	GRPC GRPC `yaml:"grpc" reload:"restart"`
+
 	// The log of the gateway itself, written to standard error.
 	Log Log `yaml:"log" reload:"restart"`
 }
@@ -102,6 +105,19 @@ type TLS struct {
 	// With it clients are asked for one, and one that does not verify ends the
 	// connection. It is read at the start.
 	ClientCA string `yaml:"client_ca" format:"file"`
+}
+
+// GRPC configures the gRPC door.
+type GRPC struct {
+	// Give each source a typed service, such as
+	// `trilith.petstore.v1.PetstoreService`, with a method for each of its tools and
+	// prompts.
+	Typed bool `yaml:"typed" default:"true"`
+
+	// Who may ask by reflection what services there are: nobody (`off`), callers
+	// with a credential (`authenticated`), or everybody (`open`). Of the typed
+	// services everybody sees what they may use and nothing else.
+	Reflection string `yaml:"reflection" default:"authenticated" enum:"off authenticated open"`
 }
 
 // State says which NATS JetStream keeps the state.

@@ -232,10 +232,13 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 		return err
 	}
 	s.onClose(s.graphql.Close)
-	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, grpcdoor.Options{
-		Bounds: bounds, Challenge: s.stepUp, Reflection: true, Logger: s.log, StreamsPerPrincipal: cfg.Limits.StreamsPerPrincipal,
-		MaxMessage: max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), Sessions: &s.sessions, Admin: s.admin,
-	}); err != nil {
+	typed, err := s.typedGRPC(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	typed.Bounds, typed.Challenge, typed.Logger, typed.StreamsPerPrincipal = bounds, s.stepUp, s.log, cfg.Limits.StreamsPerPrincipal
+	typed.MaxMessage, typed.Sessions, typed.Admin = max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), &s.sessions, s.admin
+	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, typed); err != nil {
 		return err
 	}
 	creds, err := serverTLS(cfg.Listen.TLS, s.log)

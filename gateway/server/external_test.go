@@ -71,8 +71,10 @@ func TestExternalMCPClients(t *testing.T) {
 	}
 	t.Run("inspector", func(t *testing.T) {
 		inspect := func(args ...string) string {
-			return command(t, dir, env, "npx", append([]string{"--no-install", "mcp-inspector", "--cli", r.URL() + "/mcp",
-				"--transport", "http", "--header", "Authorization: Bearer " + token}, args...)...)
+			return command(t, dir, env, "npx", append([]string{
+				"--no-install", "mcp-inspector", "--cli", r.URL() + "/mcp",
+				"--transport", "http", "--header", "Authorization: Bearer " + token,
+			}, args...)...)
 		}
 		if out := inspect("--method", "tools/list"); !strings.Contains(out, `"demo.add"`) {
 			t.Errorf("tools/list: %s", out)

@@ -33,7 +33,7 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	s.refusals = newRefusals(s.audit.Event, s.log)
 	door := auth.DoorOptions{
 		Resource: s.base, Endpoints: endpoints(cfg), Origins: cfg.Listen.AllowedOrigins, Scopes: s.scopesSupported(cfg),
-		Public: []string{"/grpc.health.v1.Health/"}, Refused: s.refusals.add, KeepTokens: s.keepTokens.Load, Logger: s.log,
+		Public: publicGRPC(cfg), Refused: s.refusals.add, KeepTokens: s.keepTokens.Load, Logger: s.log,
 		ClientCertificates: cfg.Listen.TLS != nil && cfg.Listen.TLS.ClientCA != "",
 	}
 	issuers, err := s.issuers(cfg)

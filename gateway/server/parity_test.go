@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -24,6 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
@@ -183,6 +185,9 @@ func (r *rig) playGRPC(t *testing.T, as, req string) string {
 func message(t *testing.T, d protoreflect.MessageDescriptor) proto.Message {
 	t.Helper()
 	m, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if errors.Is(err, protoregistry.NotFound) { // Made at run time.
+		return dynamicpb.NewMessage(d)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -192,8 +192,14 @@ func (s *Server) Run(ctx context.Context) error {
 	} {
 		tasks.Go(func() { task(life) })
 	}
+	if s.grpc != nil {
+		tasks.Go(func() { s.grpc.Follow(life) })
+	}
 	tasks.Go(func() {
 		if s.sources.settled(ctx) && ctx.Err() == nil {
+			if s.grpc != nil {
+				s.grpc.Refresh(ctx)
+			}
 			s.serving.Store(true)
 			if s.grpc != nil {
 				s.grpc.SetServing(true)

@@ -15,8 +15,10 @@ import (
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/trilith-gateway/trilith/gateway/server"
 )
@@ -44,7 +46,12 @@ func TestWalkGRPC(t *testing.T) {
 			}
 		}
 	}
+	for _, m := range w.typed(t) {
+		services = append(services, string(m.Parent().FullName()))
+		steps = append(steps, step{name: string(m.FullName()), by: "policy", ask: w.askGRPC(m)})
+	}
 	slices.Sort(services)
+	services = slices.Compact(services)
 	if diff := cmp.Diff(w.reflected(t), services); diff != "" {
 		t.Errorf("services (-reflected +served):\n%s", diff)
 	}
@@ -98,12 +105,57 @@ func (w *walker) first(ctx context.Context, m protoreflect.MethodDescriptor, in,
 	return s.RecvMsg(out)
 }
 
+// typed returns the methods of the typed service of the canary, as reflection
+// tells the owner of them.
+func (w *walker) typed(t *testing.T) (all []protoreflect.MethodDescriptor) {
+	t.Helper()
+	const name = "trilith.canary.v1.CanaryService"
+	res := w.reflect(t, &reflectionv1.ServerReflectionRequest{
+		MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name},
+	})
+	set := &descriptorpb.FileDescriptorSet{}
+	for _, raw := range res.GetFileDescriptorResponse().GetFileDescriptorProto() {
+		f := &descriptorpb.FileDescriptorProto{}
+		if err := proto.Unmarshal(raw, f); err != nil {
+			t.Fatal(err)
+		}
+		set.File = append(set.File, f)
+	}
+	files, err := protodesc.NewFiles(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := files.FindDescriptorByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods := d.(protoreflect.ServiceDescriptor).Methods() //nolint:forcetypeassert // Its name is that of one.
+	for i := range methods.Len() {
+		all = append(all, methods.Get(i))
+	}
+	if len(all) != 4 { // A tool and a prompt, each with its twin.
+		t.Errorf("%d typed methods", len(all))
+	}
+	return all
+}
+
 // reflected returns the services that reflection tells the owner of.
 func (w *walker) reflected(t *testing.T) (names []string) {
 	t.Helper()
+	res := w.reflect(t, &reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+	for _, service := range res.GetListServicesResponse().GetService() {
+		names = append(names, service.GetName())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// reflect puts one question of reflection as the owner.
+func (w *walker) reflect(t *testing.T, req *reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {
+	t.Helper()
 	s, err := reflectionv1.NewServerReflectionClient(w.grpc).ServerReflectionInfo(outgoing(t.Context(), w.owner))
 	if err == nil {
-		err = s.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+		err = s.Send(req)
 	}
 	if err == nil {
 		err = s.CloseSend()
@@ -115,9 +167,5 @@ func (w *walker) reflected(t *testing.T) (names []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, service := range res.GetListServicesResponse().GetService() {
-		names = append(names, service.GetName())
-	}
-	slices.Sort(names)
-	return names
+	return res
 }

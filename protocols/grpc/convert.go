@@ -14,8 +14,8 @@ import (
 
 // setArguments sets the arguments of a call, or returns the refusal of a text
 // that is not a JSON object within bounds.
-func setArguments(call *gateway.Call, text string, b schema.Bounds) error {
-	if text == "" {
+func setArguments[T string | []byte](call *gateway.Call, text T, b schema.Bounds) error {
+	if len(text) == 0 {
 		return nil
 	}
 	raw := json.RawMessage(text)

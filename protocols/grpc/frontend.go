@@ -7,13 +7,16 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // Accepts compressed messages; MaxMessage bounds what comes out.
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
+	reflection "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
+	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -41,7 +44,14 @@ type Options struct {
 	Admin      *gateway.Gateway  // serves admin.v1 too, whose methods are its tools; nil does not
 	Sessions   *gateway.Sessions // what streams are noted in; nil notes none
 	Reflection bool              // serve gRPC reflection, v1 and v1alpha
-	Logger     *slog.Logger      // for faults of the gateway; nil discards
+
+	// Registry is that of the gateway: the sources in it have typed services while
+	// [Frontend.Follow] runs. Nil has none. Locks keeps their names and numbers; nil
+	// keeps them in memory.
+	Registry *gateway.Registry
+	Locks    LockStore
+
+	Logger *slog.Logger // for faults of the gateway; nil discards
 }
 
 func (o Options) withDefaults() Options {
@@ -79,6 +89,10 @@ type Frontend struct {
 	streams *streams
 	health  *healthServer
 	rest    http.Handler
+	types   atomic.Pointer[types]
+	updates sync.Mutex // held by update
+
+	reflector *reflector // nil without reflection
 
 	mu      sync.Mutex
 	servers []*grpc.Server
@@ -89,12 +103,27 @@ type Frontend struct {
 func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	o = o.withDefaults()
 	f := &Frontend{options: o, gw: gw, streams: newStreams(o.StreamsPerPrincipal)}
-	f.health = newHealthServer(f.streams)
+	f.types.Store(&types{})
+	f.health = newHealthServer(f)
 	rest, err := newREST(f)
 	if err != nil {
 		return nil, fmt.Errorf("rest: %w", err)
 	}
 	f.rest = rest
+	if o.Reflection {
+		names := []string{
+			gatewayv1.GatewayService_ServiceDesc.ServiceName, grpc_health_v1.Health_ServiceDesc.ServiceName,
+			reflection.ServerReflection_ServiceDesc.ServiceName, reflectionOlder,
+		}
+		for _, desc := range (&administration{}).services() {
+			if o.Admin != nil {
+				names = append(names, desc.ServiceName)
+			}
+		}
+		if f.reflector, err = newReflector(f, names); err != nil {
+			return nil, fmt.Errorf("reflection: %w", err)
+		}
+	}
 	return f, nil
 }
 
@@ -116,7 +145,8 @@ func (f *Frontend) Server(opts ...grpc.ServerOption) *grpc.Server {
 		// The first interceptors are the outermost: they also see the others.
 		grpc.ChainUnaryInterceptor(f.recoverUnary),
 		grpc.ChainStreamInterceptor(f.recoverStream),
-		grpc.UnknownServiceHandler(f.recordStream(unknown)),
+		grpc.ForceServerCodecV2(newFrames()),
+		grpc.UnknownServiceHandler(f.recordStream((&service{Frontend: f, via: "grpc"}).serveTyped)),
 	}, opts...)...)
 	s.RegisterService(f.describe(), &service{Frontend: f, via: "grpc", most: f.options.MaxMessage})
 	if f.options.Admin != nil {
@@ -126,8 +156,8 @@ func (f *Frontend) Server(opts ...grpc.ServerOption) *grpc.Server {
 		}
 	}
 	f.health.register(s)
-	if f.options.Reflection {
-		reflection.Register(s)
+	if f.reflector != nil {
+		f.reflector.register(s)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

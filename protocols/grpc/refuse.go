@@ -93,8 +93,3 @@ func (f *Frontend) recordStream(method grpc.StreamHandler) grpc.StreamHandler {
 		return nil
 	}
 }
-
-// unknown answers a method that the server does not have.
-func unknown(any, grpc.ServerStream) error {
-	return refuse(nil, gateway.Unimplemented, "there is no such method")
-}

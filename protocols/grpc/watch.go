@@ -37,7 +37,7 @@ func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream gr
 				return queue
 			}
 			event.Dropped, lost = lost, 0
-			return append(shed(queue, s.options.Queue, event), event)
+			return append(shed(queue, s.options.Queue, event, func(e *gatewayv1.CallToolStreamResponse) *int64 { return &e.Dropped }), event)
 		})
 	}
 	call.Progress = func(p gateway.Progress) { add(toProgress(p)) }
@@ -49,16 +49,17 @@ func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream gr
 	return cmp.Or(box.flush(), err)
 }
 
-// shed makes room in a full queue for the next event.
-func shed(queue []*gatewayv1.CallToolStreamResponse, most int, next *gatewayv1.CallToolStreamResponse) []*gatewayv1.CallToolStreamResponse {
+// shed makes room in a full queue for the next event. Dropped is where an event
+// says how many were left out before it.
+func shed[T any](queue []*T, most int, next *T, dropped func(*T) *int64) []*T {
 	if len(queue) < most {
 		return queue
 	}
-	lost := queue[0].GetDropped() + 1
+	lost := *dropped(queue[0]) + 1
 	if queue = queue[1:]; len(queue) > 0 {
 		next = queue[0]
 	}
-	next.Dropped += lost
+	*dropped(next) += lost
 	return queue
 }
 
