@@ -38,7 +38,8 @@ func TestDefault(t *testing.T) {
 			BodyBytes: 1 << 20, JSONDepth: 64, JSONTokens: 100_000, CallTimeout: time.Minute,
 			SessionsPerPrincipal: 100, StreamsPerPrincipal: 100,
 		},
-		Log: config.Log{Level: slog.LevelInfo, Format: "text"},
+		GRPC: config.GRPC{Typed: true, Reflection: "authenticated"},
+		Log:  config.Log{Level: slog.LevelInfo, Format: "text"},
 	}
 	if diff := cmp.Diff(want, config.Default()); diff != "" {
 		t.Errorf("Default() (-want +got):\n%s", diff)
