@@ -30,6 +30,13 @@ type Watcher interface {
 	Watch(context.Context) iter.Seq2[Catalog, error]
 }
 
+// A Standby is an [Upstream] that has answers to some calls while it is away,
+// such as from a cache. Standby is given what refuses every call, and returns
+// what takes the calls of a withdrawn source instead.
+type Standby interface {
+	Standby(away Upstream) Upstream
+}
+
 // A Registry is the one shared set of capabilities. Readers take a snapshot
 // without a lock; writers replace the snapshot whole. The zero Registry is
 // empty and ready to use.
@@ -121,6 +128,9 @@ func (r *Registry) Withdraw(name string, cause error) {
 	next := maps.Clone(r.sources)
 	gone := *old
 	gone.up, gone.cause = away{name, cause}, cause
+	if s, ok := old.up.(Standby); ok {
+		gone.up = s.Standby(gone.up)
+	}
 	next[name] = &gone
 	r.publish(next)
 }

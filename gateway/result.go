@@ -21,7 +21,18 @@ type Result struct {
 	// questions answered, as [Call.Resume], goes on. Raw is then nil. Only calls
 	// whose Capabilities are set get such a result.
 	Input *InputRequest
+
+	// Served says what has answered in place of the upstream: [ServedCache],
+	// [ServedStale] or [ServedFallback]; "" for the upstream itself.
+	Served string
 }
+
+// What can answer in place of an upstream.
+const (
+	ServedCache    = "cache"    // an earlier answer that is still good
+	ServedStale    = "stale"    // an earlier answer that is not, as there was no better one
+	ServedFallback = "fallback" // what the configuration has for when the upstream fails
+)
 
 // Parts are the members of a result that the specification names. Absent
 // members are nil.

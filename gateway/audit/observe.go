@@ -102,7 +102,7 @@ func (o *observation) end(res *gateway.Result, err error) {
 func (r *Record) outcome(res *gateway.Result, e *gateway.Error) {
 	r.Code = "OK"
 	if res != nil {
-		r.ToolError, r.BytesOut = res.IsError, int64(len(res.Raw))
+		r.ToolError, r.BytesOut, r.Served = res.IsError, int64(len(res.Raw)), res.Served
 	}
 	if e != nil {
 		r.Code, r.By, r.Cause = e.Code.String(), e.By, cause(e)

@@ -56,6 +56,7 @@ type Record struct {
 	By         string          `json:"by,omitzero"`          // who refused: "policy", "arguments", "registry", "upstream/<source>", another gate, or the door itself, as in via
 	Cause      string          `json:"cause,omitzero"`       // why, for the operator, such as the policy's rule
 	Count      int64           `json:"count,omitzero"`       // of a list: how many entries were told; of log.gap: how many records are missing; of log.retention: the last record that is removed
+	Served     string          `json:"served,omitzero"`      // what answered in place of the upstream: "cache", "stale" (an old answer, as the upstream failed) or "fallback"; absent where the upstream did
 	ToolError  bool            `json:"tool_error,omitzero"`  // whether the tool ran and reported a failure
 	DurationUS int64           `json:"duration_us,omitzero"` // how long the call took, in microseconds
 	BytesIn    int64           `json:"bytes_in,omitzero"`    // length of the arguments, in bytes
@@ -167,6 +168,7 @@ func (r *Record) appendTail(b []byte) []byte {
 	b = appendText(b, "by", r.By, maxWord)
 	b = appendText(b, "cause", r.Cause, maxText)
 	b = appendInt(b, "count", r.Count)
+	b = appendText(b, "served", r.Served, maxWord)
 	if r.ToolError {
 		b = append(b, `,"tool_error":true`...)
 	}

@@ -104,7 +104,7 @@ func (r *report) checkSources(sources []Source) {
 		for j, o := range s.Overrides {
 			r.distinct(overridden, o.Of, j, fmt.Sprintf("%s.overrides[%d]", path, j), "of")
 		}
-		r.checkGuard(path+".guard", s.Guard)
+		r.checkGuard(path+".guard", &sources[i])
 		if s.MCP != nil {
 			r.checkPool(path+".mcp", s.MCP)
 		}
@@ -135,15 +135,48 @@ func (r *report) checkRemote(path string, c *Remote) {
 	}
 }
 
-// checkGuard finds guards that contradict themselves.
-func (r *report) checkGuard(path string, g Guard) {
+// checkGuard finds guards that contradict themselves, or show a caller what is
+// for another.
+func (r *report) checkGuard(path string, s *Source) {
+	g := &s.Guard
 	r.checkRetry(path+".retry", &g.Retry)
 	r.checkBreaker(path+".breaker", &g.Breaker)
+	r.checkConcurrency(path+".concurrency", &g.Concurrency)
+	r.checkCache(path+".cache", g.Cache, s)
 	for i, t := range g.Tools {
 		item := fmt.Sprintf("%s.tools[%d]", path, i)
 		r.checkRetry(item+".retry", t.Retry)
 		r.checkBreaker(item+".breaker", t.Breaker)
+		r.checkConcurrency(item+".concurrency", t.Concurrency)
+		r.checkCache(item+".cache", t.Cache, s)
 	}
+}
+
+func (r *report) checkConcurrency(path string, c *Concurrency) {
+	if c != nil && c.Adaptive && c.Min > c.Max {
+		r.add(path+".min", fmt.Sprintf("min is more than max, which is %d", c.Max), "")
+	}
+}
+
+func (r *report) checkCache(path string, c *Cache, s *Source) {
+	if c == nil {
+		return
+	}
+	if c.MaxEntry > c.Size {
+		r.add(path+".max_entry", fmt.Sprintf("max_entry is more than size, which is %v", c.Size), "")
+	}
+	if c.Scope == "shared" && s.perCaller() {
+		r.add(path+".scope", "callers have credentials or sessions of their own at this source, so that its answers are theirs alone", "scope: principal")
+	}
+}
+
+// perCaller tells whether the source knows which caller it answers.
+func (s *Source) perCaller() bool {
+	if s.MCP != nil && s.MCP.Sessions == "principal" {
+		return true
+	}
+	_, remote := s.Remote()
+	return remote != nil && remote.OAuth != nil && (remote.OAuth.Users || remote.OAuth.TokenExchange != nil)
 }
 
 func (r *report) checkRetry(path string, p *Retry) {

@@ -51,7 +51,7 @@ func TestParse(t *testing.T) {
 		TrustAnnotations: "auto",
 		Retry:            config.Retry{Attempts: 3, Backoff: 100 * time.Millisecond, MaxBackoff: 2 * time.Second, Budget: 20},
 		Breaker:          config.Breaker{Enabled: true, Failures: 8, Window: 10, Open: time.Second, MaxOpen: 30 * time.Second},
-		Concurrency:      config.Concurrency{Max: 1024, Queue: 1024, Wait: time.Second},
+		Concurrency:      config.Concurrency{Max: 1024, Min: 4, Queue: 1024, Wait: time.Second},
 	}
 	c := parse(t, `
 data: var

@@ -106,7 +106,7 @@ func (d breaking) Do(ctx context.Context, call *gateway.Call) (res *gateway.Resu
 	if !ok {
 		d.count.refused.Add(1)
 		return nil, &gateway.Error{
-			Code: gateway.Unavailable, By: "guard", Retry: wait, Err: errOpen,
+			Code: gateway.Unavailable, By: by, Retry: wait, Err: errOpen,
 			Msg: "the upstream has been failing and is left alone for a while",
 		}
 	}

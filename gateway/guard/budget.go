@@ -14,8 +14,9 @@ type budget struct {
 // thousandths: so many are there for sources with few calls.
 const fullBudget = 10_000
 
-func newBudget(p Retry) *budget {
-	b := &budget{share: int64(p.Budget) * 10}
+// newBudget returns a budget of so many retries in a hundred calls.
+func newBudget(percent int) *budget {
+	b := &budget{share: int64(percent) * 10}
 	b.left.Store(fullBudget)
 	return b
 }

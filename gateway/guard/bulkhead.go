@@ -13,16 +13,37 @@ import (
 // Concurrency bounds the calls that a source has at once, so that one that is
 // slow takes no more than its share of the gateway.
 type Concurrency struct {
-	Max   int           // calls that run at once; 0 for any number
-	Queue int           // calls that wait for their turn, beyond which they are refused
-	Wait  time.Duration // how long one waits at most
+	Max      int           // calls that run at once; 0 for any number
+	Queue    int           // calls that wait for their turn, beyond which they are refused
+	Wait     time.Duration // how long one waits at most
+	Adaptive bool          // whether the number is found between Min and Max, by how long calls take
+	Min      int
 }
 
-func (l *lane) withBulkhead(up gateway.Upstream) gateway.Upstream {
-	if l.bulkhead.p.Max <= 0 {
-		return up
+// A wall is the bound of a lane: one of the two, or none.
+type wall struct {
+	fixed *bulkhead
+	found *adaptive
+}
+
+func newWall(p Concurrency) *wall {
+	switch {
+	case p.Max <= 0:
+		return &wall{}
+	case p.Adaptive:
+		return &wall{found: newAdaptive(p)}
 	}
-	return walled{up, l.bulkhead}
+	return &wall{fixed: &bulkhead{p: p}}
+}
+
+func (l *lane) withWall(up gateway.Upstream) gateway.Upstream {
+	switch {
+	case l.wall.fixed != nil:
+		return walled{up, l.wall.fixed}
+	case l.wall.found != nil:
+		return adapting{up, l.wall.found}
+	}
+	return up
 }
 
 // walled is the decorator. Subscriptions and tasks have no place in it, as they
@@ -62,8 +83,6 @@ type bulkhead struct {
 	rejected uint64
 }
 
-func newBulkhead(p Concurrency) *bulkhead { return &bulkhead{p: p} }
-
 // enter waits until a call may run. The error is a refusal, or the context's.
 func (b *bulkhead) enter(ctx context.Context) error {
 	b.mu.Lock()
@@ -75,7 +94,7 @@ func (b *bulkhead) enter(ctx context.Context) error {
 	case b.queue.Len() >= b.p.Queue || b.p.Wait <= 0:
 		b.rejected++
 		b.mu.Unlock()
-		return b.refuse(errFull)
+		return b.p.refuse(errFull)
 	}
 	turn := make(chan struct{})
 	place := b.queue.PushBack(turn)
@@ -100,12 +119,12 @@ func (b *bulkhead) enter(ctx context.Context) error {
 		return err
 	}
 	b.rejected++
-	return b.refuse(errWaited)
+	return b.p.refuse(errWaited)
 }
 
-func (b *bulkhead) refuse(cause error) error {
+func (p *Concurrency) refuse(cause error) error {
 	return &gateway.Error{
-		Code: gateway.ResourceExhausted, By: "guard", Retry: max(b.p.Wait, time.Second), Err: cause,
+		Code: gateway.ResourceExhausted, By: by, Retry: max(p.Wait, time.Second), Err: cause,
 		Msg: "the upstream has too many calls at once",
 	}
 }
@@ -132,4 +151,25 @@ func (b *bulkhead) reenter() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.running++
+}
+
+// size is how full something is.
+type size struct {
+	running, queued, limit int
+	rejected               uint64
+}
+
+// now returns how full the wall is.
+func (w *wall) now() size {
+	switch {
+	case w.fixed != nil:
+		b := w.fixed
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return size{b.running, b.queue.Len(), b.p.Max, b.rejected}
+	case w.found != nil:
+		a := w.found
+		return size{a.limiter.Inflight(), int(a.queued.Load()), a.limiter.Limit(), a.rejected.Load()}
+	}
+	return size{}
 }

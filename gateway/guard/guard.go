@@ -28,9 +28,15 @@ type Options struct {
 	// tried for it; 0 for any time.
 	Most time.Duration
 
+	Cache       Cache
 	Retry       Retry
+	Hedge       Hedge
 	Breaker     Breaker
 	Concurrency Concurrency
+
+	// Road takes a call the way of every call: that is [gateway.Gateway.Do]. It is
+	// for rules with a [Fallback] to another tool.
+	Road func(context.Context, *gateway.Call) (*gateway.Result, error)
 
 	// Trusted says that the annotations of the source's tools are true, so that
 	// they tell which calls can be repeated.
@@ -49,9 +55,27 @@ type Rule struct {
 	Effect Effect                   // what the tools do; Unknown leaves it to the annotations
 
 	Most        time.Duration
+	Fallback    Fallback // no rule for all tools has one
+	Cache       *Cache
 	Retry       *Retry
+	Hedge       *Hedge
 	Breaker     *Breaker
 	Concurrency *Concurrency
+}
+
+// Split divides options for a source with several endpoints: outer is for what
+// chooses between them, and inner for each. A call is bounded, answered from
+// memory and tried again as a whole, so that the next attempt may go elsewhere;
+// what fails or is full is one endpoint.
+func (o Options) Split() (outer, inner Options) {
+	outer, inner = o, Options{Source: o.Source, Breaker: o.Breaker, Concurrency: o.Concurrency}
+	outer.Breaker, outer.Concurrency = Breaker{}, Concurrency{}
+	outer.Rules, inner.Rules = slices.Clone(o.Rules), make([]Rule, len(o.Rules))
+	for i, r := range o.Rules {
+		outer.Rules[i].Breaker, outer.Rules[i].Concurrency = nil, nil
+		inner.Rules[i] = Rule{Match: r.Match, Breaker: r.Breaker, Concurrency: r.Concurrency}
+	}
+	return outer, inner
 }
 
 // A Source is a guarded upstream. It passes on what the upstream offers, and
@@ -69,7 +93,9 @@ type Source struct {
 // New returns the upstream behind its decorators.
 func New(up gateway.Upstream, o Options) *Source {
 	s := &Source{o: o, up: up}
-	base := &lane{source: s, most: o.Most, retry: o.Retry, budget: newBudget(o.Retry), breakers: newBreakers(o.Breaker), bulkhead: newBulkhead(o.Concurrency)}
+	base := &lane{source: s, most: o.Most, cache: newCache(o.Cache), breakers: newBreakers(o.Breaker), wall: newWall(o.Concurrency)}
+	base.retry, base.retries = o.Retry, newBudget(o.Retry.Budget)
+	base.hedge, base.hedges = o.Hedge, newBudget(o.Hedge.Budget)
 	for _, r := range o.Rules {
 		s.rules = append(s.rules, base.with(r))
 	}
@@ -108,6 +134,18 @@ func (s *Source) ruled(origin string) *lane {
 		}
 	}
 	return s.all
+}
+
+// Standby returns what answers the calls of the source while it is away, which
+// refuses them: what is kept, and what stands in for it.
+func (s *Source) Standby(away gateway.Upstream) gateway.Upstream {
+	ways := make(map[*lane]gateway.Upstream, len(s.rules)+1)
+	for _, l := range s.lanes() {
+		ways[l] = l.standby(away)
+	}
+	return gateway.Func(func(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+		return ways[s.lane(call)].Do(ctx, call)
+	})
 }
 
 // Watch passes on what the guarded upstream offers, or why it cannot say.

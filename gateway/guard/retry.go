@@ -46,7 +46,7 @@ func (d retrying) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, 
 	if !d.lane.repeats(call) {
 		return d.up.Do(ctx, call)
 	}
-	d.lane.budget.deposit()
+	d.lane.retries.deposit()
 	tried, seen := watched(call)
 	for attempt := 1; ; attempt++ {
 		res, err := d.attempt(ctx, tried)
@@ -100,7 +100,7 @@ func (d retrying) next(ctx context.Context, err error, attempt int, seen *atomic
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= wait {
 		return 0, false
 	}
-	return wait, d.lane.budget.take()
+	return wait, d.lane.retries.take()
 }
 
 // helps reports whether trying again may help: the upstream is away or late, or

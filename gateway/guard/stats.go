@@ -1,46 +1,63 @@
 package guard
 
-import (
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // counters are what only grows.
 type counters struct {
-	refused, retries atomic.Uint64
+	refused, retries, hedges, fallbacks atomic.Uint64
 }
 
-// Stats are how the guards of a source do.
+// Stats are how the guards of a source do. Where rules have guards of their own,
+// they are sums.
 type Stats struct {
-	Breaker  string // "closed", "half-open" or "open": the worst of its breakers; "" where it has none
-	Opened   uint64 // how often a breaker has opened
-	Refused  uint64 // calls and attempts that met an open breaker
+	Breaker string // "closed", "half-open" or "open": the worst of its breakers; "" where it has none
+	Opened  uint64 // how often a breaker has opened
+	Refused uint64 // calls and attempts that met an open breaker
+
 	Running  int    // calls at the source now, where their number is bounded
 	Queued   int    // calls that wait for their turn
 	Limit    int    // calls that may run at once; 0 for any number
 	Rejected uint64 // calls that found the queue full, or waited for too long
-	Retries  uint64 // attempts beyond the first
+
+	Retries   uint64 // attempts beyond the first
+	Hedges    uint64 // calls that were made beside a slow one
+	Fallbacks uint64 // calls that were answered from elsewhere
+
+	CacheHits    uint64 // calls that were answered from memory
+	CacheMisses  uint64 // those that could have been
+	CacheStale   uint64 // calls that were answered with an old answer, as the source failed
+	CacheJoined  uint64 // misses that another call's answer was good for
+	CacheEntries int    // answers that are kept
+	CacheBytes   int64  // and their bytes
 }
 
-// Stats returns the counts of now. Where rules have limits of their own, Running,
-// Queued and Limit are sums.
+// Stats returns the counts of now. It is safe for concurrent use.
 func (s *Source) Stats() Stats {
-	st := Stats{Refused: s.count.refused.Load(), Retries: s.count.retries.Load()}
+	st := Stats{
+		Refused: s.count.refused.Load(), Retries: s.count.retries.Load(),
+		Hedges: s.count.hedges.Load(), Fallbacks: s.count.fallbacks.Load(),
+	}
+	seen := map[any]bool{}
+	first := func(part any) bool {
+		again := seen[part]
+		seen[part] = true
+		return !again
+	}
 	worst, guarded := closed, false
-	breakers, bulkheads := map[*breakers]bool{}, map[*bulkhead]bool{}
 	for _, l := range s.lanes() {
-		if b := l.breakers; b.p.Failures > 0 && !breakers[b] {
-			breakers[b], guarded = true, true
+		if b := l.breakers; b.p.Failures > 0 && first(b) {
 			state, opened := b.now()
-			worst, st.Opened = max(worst, state), st.Opened+opened
+			guarded, worst, st.Opened = true, max(worst, state), st.Opened+opened
 		}
-		if b := l.bulkhead; b.p.Max > 0 && !bulkheads[b] {
-			bulkheads[b] = true
-			b.mu.Lock()
-			st.Running += b.running
-			st.Queued += b.queue.Len()
-			st.Limit += b.p.Max
-			st.Rejected += b.rejected
-			b.mu.Unlock()
+		if first(l.wall) {
+			w := l.wall.now()
+			st.Running, st.Queued, st.Limit, st.Rejected = st.Running+w.running, st.Queued+w.queued, st.Limit+w.limit, st.Rejected+w.rejected
+		}
+		if c := l.cache; first(c) {
+			entries, bytes := c.held()
+			st.CacheEntries, st.CacheBytes = st.CacheEntries+entries, st.CacheBytes+bytes
+			st.CacheHits, st.CacheMisses = st.CacheHits+c.hits.Load(), st.CacheMisses+c.misses.Load()
+			st.CacheStale, st.CacheJoined = st.CacheStale+c.stale.Load(), st.CacheJoined+c.joined.Load()
 		}
 	}
 	if guarded {

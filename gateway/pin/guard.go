@@ -50,6 +50,14 @@ type offer struct {
 	served bool
 }
 
+// Standby passes on what the upstream has for when it is away.
+func (g *guarded) Standby(away gateway.Upstream) gateway.Upstream {
+	if s, ok := g.Upstream.(gateway.Standby); ok {
+		return s.Standby(away)
+	}
+	return away
+}
+
 // Watch yields what the upstream offers and may be registered, again whenever
 // either changes.
 func (g *guarded) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"time"
 
@@ -13,11 +14,13 @@ import (
 
 // guarded puts a source's upstream behind the guards that its configuration asks
 // for. Calls take no longer than most where it says nothing of that.
-func guarded(c config.Source, up gateway.Upstream, most time.Duration) (*guard.Source, error) {
+func (s *Server) guarded(c config.Source, up gateway.Upstream, most time.Duration) (*guard.Source, error) {
 	g := c.Guard
 	o := guard.Options{
 		Source: c.Name, Most: cmp.Or(g.Timeout, most), Trusted: trusted(c),
-		Retry: retryOf(g.Retry), Breaker: breakerOf(g.Breaker), Concurrency: guard.Concurrency(g.Concurrency),
+		Cache: some(each(g.Cache, cacheOf)), Retry: retryOf(g.Retry), Hedge: some(each(g.Hedge, hedgeOf)),
+		Breaker: breakerOf(g.Breaker), Concurrency: concurrencyOf(g.Concurrency),
+		Road: func(ctx context.Context, call *gateway.Call) (*gateway.Result, error) { return s.gateway.Do(ctx, call) },
 	}
 	for i, t := range g.Tools {
 		tools, err := toolset.NewPatterns(t.Match...)
@@ -25,9 +28,9 @@ func guarded(c config.Source, up gateway.Upstream, most time.Duration) (*guard.S
 			return nil, fmt.Errorf("guard.tools[%d]: %w", i, err)
 		}
 		o.Rules = append(o.Rules, guard.Rule{
-			Match: tools.Match, Effect: effectOf(t.Effect), Most: t.Timeout,
-			Retry: each(t.Retry, retryOf), Breaker: each(t.Breaker, breakerOf),
-			Concurrency: each(t.Concurrency, func(c config.Concurrency) guard.Concurrency { return guard.Concurrency(c) }),
+			Match: tools.Match, Effect: effectOf(t.Effect), Most: t.Timeout, Fallback: guard.Fallback(some(t.Fallback)),
+			Cache: each(t.Cache, cacheOf), Retry: each(t.Retry, retryOf), Hedge: each(t.Hedge, hedgeOf),
+			Breaker: each(t.Breaker, breakerOf), Concurrency: each(t.Concurrency, concurrencyOf),
 		})
 	}
 	return guard.New(up, o), nil
@@ -59,11 +62,24 @@ func effectOf(text string) guard.Effect {
 
 func retryOf(c config.Retry) guard.Retry { return guard.Retry(c) }
 
+func hedgeOf(c config.Hedge) guard.Hedge { return guard.Hedge(c) }
+
 func breakerOf(c config.Breaker) guard.Breaker {
 	if !c.Enabled {
 		return guard.Breaker{}
 	}
 	return guard.Breaker{Failures: c.Failures, Window: c.Window, Open: c.Open, MaxOpen: c.MaxOpen, PerTool: c.PerTool}
+}
+
+func concurrencyOf(c config.Concurrency) guard.Concurrency {
+	return guard.Concurrency{Max: c.Max, Queue: c.Queue, Wait: c.Wait, Adaptive: c.Adaptive, Min: c.Min}
+}
+
+func cacheOf(c config.Cache) guard.Cache {
+	return guard.Cache{
+		On: true, TTL: c.TTL, MaxTTL: c.MaxTTL, Stale: c.Stale, Shared: c.Scope == "shared",
+		Bytes: int64(c.Size), MaxEntry: int64(c.MaxEntry),
+	}
 }
 
 // each returns what f makes of a value that may be nil.
@@ -73,4 +89,12 @@ func each[C, G any](c *C, f func(C) G) *G {
 	}
 	g := f(*c)
 	return &g
+}
+
+// some returns what is there, or the zero value.
+func some[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }

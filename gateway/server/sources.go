@@ -65,7 +65,7 @@ func (s *Server) loadSources(_ context.Context, cfg *config.Config) error {
 		safe, ok := up.(*guard.Source)
 		if !ok {
 			var err error
-			if safe, err = guarded(config.Source{Name: name, Guard: config.DefaultGuard()}, up, cfg.Limits.CallTimeout); err != nil {
+			if safe, err = s.guarded(config.Source{Name: name, Guard: config.DefaultGuard()}, up, cfg.Limits.CallTimeout); err != nil {
 				return err
 			}
 		}
@@ -108,7 +108,7 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
-		safe, err := guarded(c, up, cfg.Limits.CallTimeout)
+		safe, err := s.guarded(c, up, cfg.Limits.CallTimeout)
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
