@@ -36,6 +36,8 @@ func (s *Source) Remote() (kind string, r *Remote) {
 		return "openapi", &s.OpenAPI.Remote
 	case s.HTTP != nil:
 		return "http", &s.HTTP.Remote
+	case s.GraphQL != nil:
+		return "graphql", &s.GraphQL.Remote
 	}
 	return "", nil
 }

@@ -51,6 +51,9 @@ type Source struct {
 	// A service that speaks HTTP and has no document.
 	HTTP *HTTP `yaml:"http" oneof:"kind"`
 
+	// A GraphQL server.
+	GraphQL *GraphQL `yaml:"graphql" oneof:"kind"`
+
 	// The built-in demonstration tools.
 	Demo bool `yaml:"demo" oneof:"kind"`
 }

@@ -75,10 +75,15 @@ func (s *Server) resolve(c config.Source) (have secrets, err error) {
 // egress makes the client of a source behind HTTP, with the secrets that resolve
 // returned for it.
 func (s *Server) egress(name string, c *config.Remote, have secrets) (*egress.Client, error) {
-	return egress.New(egress.Options{
+	return egress.New(s.egressOptions(name, c, have))
+}
+
+// egressOptions are those of the client of a source behind HTTP.
+func (s *Server) egressOptions(name string, c *config.Remote, have secrets) egress.Options {
+	return egress.Options{
 		Name: name, URL: c.URL, Headers: have.Headers, UserAgent: "trilith/" + s.options.Version, OAuth: have.OAuth,
 		AllowPrivate: c.AllowPrivate, Timeout: c.Timeout, Logger: s.log,
-	})
+	}
 }
 
 // resolveOAuth returns the credentials of one source, or nil without.

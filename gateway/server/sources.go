@@ -19,6 +19,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/toolset"
+	"github.com/trilith-gateway/trilith/protocols/graphql/upstream"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -187,6 +188,8 @@ func (s *Server) makeUpstream(c config.Source, have secrets) (gateway.Upstream, 
 		return s.makeOpenAPI(c.Name, c.OpenAPI, have)
 	case c.HTTP != nil:
 		return s.makeHTTP(c.Name, c.HTTP, have)
+	case c.GraphQL != nil:
+		return s.makeGraphQL(c.Name, c.GraphQL, have)
 	case c.Demo:
 		f := new(gateway.Funcs)
 		return f, demo.Tools(f)
@@ -205,6 +208,13 @@ func (s *Server) makeMCP(name string, c *config.MCP, have secrets) (gateway.Upst
 		Command: command, Args: c.Args, Env: have.Env, Dir: c.Dir,
 		Timeout: c.Timeout, Era: c.Era, Sessions: c.Sessions, MinSessions: c.MinSessions, MaxSessions: c.MaxSessions, Idle: c.Idle,
 		Version: s.options.Version, Logger: s.log,
+	})
+}
+
+func (s *Server) makeGraphQL(name string, c *config.GraphQL, have secrets) (gateway.Upstream, error) {
+	return upstream.New(upstream.Options{
+		HTTP: s.egressOptions(name, &c.Remote, have), Schema: c.Schema, Documents: c.Documents, Depth: c.Depth, Fields: c.Fields,
+		Subscriptions: c.Subscriptions, MaxEvents: c.MaxEvents, MaxTime: c.MaxTime, Interval: c.Interval,
 	})
 }
 

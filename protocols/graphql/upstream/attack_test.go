@@ -175,7 +175,7 @@ func TestEndless(t *testing.T) {
 		})
 		big := newServer(t, `type Query { a: Int } type Subscription { a: String }`, func(_ context.Context, _ *request, emit func(string) error) string {
 			event := `{"data":{"a":"` + strings.Repeat("x", 1<<20) + `"}}`
-			for emit(event) == nil { //nolint:revive // Until the client has gone.
+			for emit(event) == nil { // Until the client has gone.
 			}
 			return "-"
 		})

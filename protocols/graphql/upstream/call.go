@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -36,7 +37,7 @@ const (
 type answer struct {
 	data   jsontext.Value // nil where the request failed as a whole; else an object
 	errors []graphqlError
-	status *egress.StatusError // of an answer that is not GraphQL's
+	other  *egress.StatusError // of an answer that is not GraphQL's
 }
 
 // A graphqlError is an error of a response (specification, 7.1.7).
@@ -74,11 +75,8 @@ func (e *graphqlError) String() string {
 // has reports whether one of the errors is of a kind.
 func (a *answer) has(codes ...string) bool {
 	for _, e := range a.errors {
-		code := e.code()
-		for _, c := range codes {
-			if c == code {
-				return true
-			}
+		if slices.Contains(codes, e.code()) {
+			return true
 		}
 	}
 	return false
@@ -140,7 +138,7 @@ func (u *Upstream) read(ctx context.Context, res *http.Response, most int) (*ans
 	if res.StatusCode < 400 {
 		return nil, u.strange(&egress.StatusError{Status: res.StatusCode, Text: egress.OneLine(string(body), maxText)})
 	}
-	return &answer{status: &egress.StatusError{Status: res.StatusCode, Text: egress.OneLine(string(body), maxErrorBody)}}, nil
+	return &answer{other: &egress.StatusError{Status: res.StatusCode, Text: egress.OneLine(string(body), maxErrorBody)}}, nil
 }
 
 // strange is the error of an answer that GraphQL does not allow.
@@ -158,13 +156,11 @@ func parseAnswer(body []byte) *answer {
 	if jsonv2.Unmarshal(body, &r) != nil {
 		return nil
 	}
-	switch r.Data.Kind() {
-	case '{':
+	if r.Data.Kind() == '{' {
 		return &answer{data: r.Data, errors: r.Errors}
-	case 'n', 0:
-		if len(r.Errors) > 0 {
-			return &answer{errors: r.Errors}
-		}
+	}
+	if (len(r.Data) == 0 || r.Data.Kind() == 'n') && len(r.Errors) > 0 {
+		return &answer{errors: r.Errors}
 	}
 	return nil
 }
@@ -201,8 +197,8 @@ func (o *operation) value(data jsontext.Value) (value jsontext.Value, none bool,
 
 // result makes the result of a call of the answer.
 func (u *Upstream) result(ctx context.Context, op *operation, a *answer) (*gateway.Result, error) {
-	if a.status != nil {
-		return gateway.ErrorResult(a.status.Error()), nil
+	if a.other != nil {
+		return gateway.ErrorResult(a.other.Error()), nil //nolint:nilerr // It is what the server says.
 	}
 	if a.data == nil {
 		return u.failure(ctx, a)

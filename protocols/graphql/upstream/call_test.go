@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -79,9 +80,7 @@ func TestAnswers(t *testing.T) {
 			u := s.loaded(t, o)
 			s.intercept = func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("Content-Type", cmpOr(tt.contentType, typeGraphQL))
-				for k, v := range tt.header {
-					w.Header()[k] = v
-				}
+				maps.Copy(w.Header(), tt.header)
 				w.WriteHeader(max(tt.status, 200))
 				fmt.Fprint(w, tt.body)
 				return true

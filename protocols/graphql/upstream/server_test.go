@@ -54,7 +54,7 @@ func newServer(t *testing.T, sdl string, answer func(context.Context, *request, 
 	s := &server{t: t, sdl: sdl, answer: answer}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.CloseClientConnections)
-	t.Cleanup(s.Server.Close)
+	t.Cleanup(s.Close)
 	return s
 }
 

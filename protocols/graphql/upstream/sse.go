@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -68,8 +69,8 @@ func (s *single) next(context.Context) (*answer, error) {
 	switch {
 	case a == nil:
 		return nil, errComplete
-	case a.status != nil:
-		return &answer{errors: []graphqlError{{Message: a.status.Error()}}}, nil
+	case a.other != nil:
+		return &answer{errors: []graphqlError{{Message: a.other.Error()}}}, nil //nolint:nilerr // It is what the server says.
 	}
 	return a, nil
 }
@@ -84,7 +85,7 @@ func (s *eventStream) next(context.Context) (*answer, error) {
 	for {
 		name, data, err := s.event()
 		switch {
-		case err == io.EOF: //nolint:errorlint // A reader returns it as it is.
+		case errors.Is(err, io.EOF):
 			return nil, io.ErrUnexpectedEOF
 		case err != nil:
 			return nil, err
@@ -138,11 +139,10 @@ func (s *eventStream) readLine() ([]byte, error) {
 			return nil, egress.ErrTooLarge
 		}
 		s.line = append(s.line, part...)
-		switch err { //nolint:errorlint // A bufio.Reader returns it as it is.
-		case nil:
+		if err == nil {
 			return bytes.TrimSuffix(bytes.TrimSuffix(s.line, []byte("\n")), []byte("\r")), nil
-		case bufio.ErrBufferFull:
-		default:
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, err
 		}
 	}

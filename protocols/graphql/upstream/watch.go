@@ -34,43 +34,47 @@ func (u *Upstream) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] 
 		timer := time.NewTimer(0)
 		defer timer.Stop()
 		away, failures := true, 0
-		for {
-			select {
-			case <-timer.C:
-			case <-u.wake:
-			case <-ctx.Done():
-				return
-			case <-u.ctx.Done():
-				return
-			}
+		for u.due(ctx, timer.C) {
 			c, err := u.load(ctx)
-			if ctx.Err() != nil || u.ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil || u.ctx.Err() != nil:
 				return
-			}
-			if err != nil {
+			case err != nil:
 				failures++
 				timer.Reset(min(firstRetry<<min(failures-1, 10), maxRetry))
 				if !away && failures < maxFailures {
 					u.o.HTTP.Logger.WarnContext(ctx, "read the schema of a source", slog.String("source", u.o.HTTP.Name), slog.Any("cause", err))
 					continue
 				}
-				away = true
-				if !yield(gateway.Catalog{}, err) {
+				if away = true; !yield(gateway.Catalog{}, err) {
 					return
 				}
 				continue
 			}
 			failures = 0
 			timer.Reset(u.o.Interval)
-			if old := u.catalog.Swap(c); !away && old != nil && old.of == c.of {
+			if old := u.catalog.Swap(c); !away && old == c {
 				continue
 			}
-			away = false
-			if !yield(c.offer(), nil) {
+			if away = false; !yield(c.offer(), nil) {
 				return
 			}
 		}
 	}
+}
+
+// due waits until it is time to look again, and reports false when that will
+// not be.
+func (u *Upstream) due(ctx context.Context, at <-chan time.Time) bool {
+	select {
+	case <-at:
+	case <-u.wake:
+	case <-ctx.Done():
+		return false
+	case <-u.ctx.Done():
+		return false
+	}
+	return true
 }
 
 // offer returns the catalog as the registry has it.
@@ -154,8 +158,8 @@ func (u *Upstream) ask(ctx context.Context, query string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case a.status != nil:
-		return nil, a.status
+	case a.other != nil:
+		return nil, a.other
 	case len(a.errors) > 0:
 		return nil, fmt.Errorf("the server answers %s; where it does not tell its schema, set schema", quote(a.messages()))
 	}

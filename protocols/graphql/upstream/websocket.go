@@ -80,7 +80,7 @@ func (u *Upstream) dialSocket(ctx context.Context) (*websocket.Conn, error) {
 		if credential != "" {
 			header.Set("Authorization", credential)
 		}
-		conn, res, err := websocket.Dial(ctx, socketURL(u.client.URL()), &websocket.DialOptions{
+		conn, res, err := websocket.Dial(ctx, socketURL(u.client.URL()), &websocket.DialOptions{ //nolint:bodyclose // Dial has read it.
 			HTTPClient: u.socket, HTTPHeader: header, Subprotocols: []string{subprotocol},
 		})
 		if err == nil {
@@ -118,8 +118,7 @@ const (
 
 // socketFault is Fault for what closes a connection.
 func (u *Upstream) socketFault(ctx context.Context, err error) error {
-	switch websocket.CloseStatus(err) {
-	case closeUnauthorized, closeForbidden:
+	if code := websocket.CloseStatus(err); code == closeUnauthorized || code == closeForbidden {
 		if refusal := u.client.Refused(ctx, http.StatusUnauthorized, nil); refusal != nil {
 			refusal.Err = err
 			return refusal
