@@ -36,5 +36,5 @@ type GraphQL struct {
 	MaxTime time.Duration `yaml:"max_time" default:"30s" min:"100ms" max:"24h"`
 
 	// How often the schema and the documents are read anew.
-	Interval time.Duration `yaml:"interval" default:"5m" min:"1s" max:"168h"`
+	Refresh time.Duration `yaml:"refresh" default:"5m" min:"1s" max:"168h"`
 }

@@ -214,7 +214,7 @@ func (s *Server) makeMCP(name string, c *config.MCP, have secrets) (gateway.Upst
 func (s *Server) makeGraphQL(name string, c *config.GraphQL, have secrets) (gateway.Upstream, error) {
 	return upstream.New(upstream.Options{
 		HTTP: s.egressOptions(name, &c.Remote, have), Schema: c.Schema, Documents: c.Documents, Depth: c.Depth, Fields: c.Fields,
-		Subscriptions: c.Subscriptions, MaxEvents: c.MaxEvents, MaxTime: c.MaxTime, Interval: c.Interval,
+		Subscriptions: c.Subscriptions, MaxEvents: c.MaxEvents, MaxTime: c.MaxTime, Interval: c.Refresh,
 	})
 }
 
