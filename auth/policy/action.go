@@ -107,11 +107,12 @@ const (
 	AreaSources  = "sources"  // sources, and the definitions that are pinned
 	AreaAudit    = "audit"    // the audit log
 	AreaLimits   = "limits"   // limits of callers
+	AreaTraffic  = "traffic"  // how many calls there are, and how they end
 )
 
 // Areas returns every area of administration.
 func Areas() []string {
-	return []string{AreaPolicy, AreaKeys, AreaSessions, AreaSources, AreaAudit, AreaLimits}
+	return []string{AreaPolicy, AreaKeys, AreaSessions, AreaSources, AreaAudit, AreaLimits, AreaTraffic}
 }
 
 func isArea(name string) bool { return slices.Contains(Areas(), name) }

@@ -23,6 +23,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/limits"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/state"
+	"github.com/trilith-gateway/trilith/gateway/telemetry"
 )
 
 // by is how errors of this package name it.
@@ -45,6 +46,8 @@ type Options struct {
 
 	Limits    *limits.Gate
 	Overrides *limits.Overrides // those of Limits
+
+	Traffic *telemetry.Traffic
 
 	Audit    *audit.Log
 	AuditDir string // where Audit is
@@ -75,6 +78,9 @@ func New(o Options) (*gateway.Funcs, error) {
 	}
 	if o.Limits != nil && o.Overrides != nil {
 		methods = append(methods, s.limitMethods()...)
+	}
+	if o.Traffic != nil {
+		methods = append(methods, s.trafficMethods()...)
 	}
 	if o.Audit != nil {
 		methods = append(methods, s.auditMethods()...)

@@ -192,7 +192,7 @@ func (s *Server) road(r *gateway.Registry, narrower ...gateway.Gate) (*gateway.G
 }
 
 // observers see every call, the outermost first.
-func (s *Server) observers() []gateway.Observer { return []gateway.Observer{s.audit} }
+func (s *Server) observers() []gateway.Observer { return []gateway.Observer{s.traffic, s.audit} }
 
 // openDoors makes the frontends and mounts them behind the Door.
 func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) {

@@ -34,7 +34,7 @@ type nodes struct {
 }
 
 const waiterPolicy = "p, client:key|first, *, admin/**, *, allow\n" +
-	"p, role:dev, *, tool/slow/*, call, allow\np, role:dev, *, resource/**, *, allow\np, role:auditor, *, admin/audit, read, allow\n"
+	"p, role:dev, *, tool/slow/*, call, allow\np, role:dev, *, resource/**, *, allow\np, role:auditor, *, admin/audit, read, allow\np, role:auditor, *, admin/traffic, read, allow\n"
 
 func startNodes(t *testing.T) *nodes {
 	t.Helper()
@@ -194,10 +194,15 @@ func holders() map[string]func(n *nodes, t *testing.T, r *rig, key string, open 
 			s, err := adminv1.NewAuditServiceClient(r.grpc).TailRecords(outgoing(t.Context(), key), &adminv1.TailRecordsRequest{})
 			return drained(s, err, open)
 		},
+		"grpc traffic": func(_ *nodes, t *testing.T, r *rig, key string, open chan<- struct{}) string {
+			s, err := adminv1.NewTrafficServiceClient(r.grpc).WatchTraffic(outgoing(t.Context(), key), &adminv1.WatchTrafficRequest{})
+			return drained(s, err, open)
+		},
 		"rest call":     request(http.MethodPost, "/v1/tools/slow.wait:call", "{}"),
 		"rest watch":    request(http.MethodGet, "/v1/capabilities:watch", "", events...),
 		"rest resource": request(http.MethodGet, "/v1/resources:watch?uri=slow://news", "", events...),
 		"rest tail":     request(http.MethodGet, "/admin/v1/audit/records:tail", "", events...),
+		"rest traffic":  request(http.MethodGet, "/admin/v1/traffic:watch", "", events...),
 	}
 }
 
@@ -298,6 +303,8 @@ func endings() map[string]ending {
 		"grpc call":        {"Unauthenticated desc = the credential was revoked", "NotFound desc = no tool"},
 		"grpc watch":       {"Unauthenticated the credential was revoked", "stays"},
 		"grpc resource":    {"Unauthenticated the credential was revoked", "NotFound no resource"},
+		"grpc traffic":     {"Unauthenticated the credential was revoked", "PermissionDenied "},
+		"rest traffic":     {rest, `"status":403,"code":"PERMISSION_DENIED"`},
 		"grpc tail":        {"Unauthenticated the credential was revoked", "PermissionDenied "},
 		"rest call":        {rest, `"status":404,"code":"NOT_FOUND"`},
 		"rest watch":       {rest, "stays"},

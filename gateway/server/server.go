@@ -28,6 +28,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/limits"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/state"
+	"github.com/trilith-gateway/trilith/gateway/telemetry"
 	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
 	grpcdoor "github.com/trilith-gateway/trilith/protocols/grpc"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
@@ -78,6 +79,7 @@ type Server struct {
 	gateway  *gateway.Gateway
 	admin    *gateway.Gateway // of administration; nil where there are no doors
 	sessions gateway.Sessions
+	traffic  *telemetry.Traffic
 	issuer   *issuer.Issuer // only in development mode
 	oidc     *auth.OIDC     // nil without issuers
 	keys     *auth.Keys     // nil without auth.api_keys
@@ -123,7 +125,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Server, err err
 	if o.Version == "" {
 		o.Version = "devel"
 	}
-	s := &Server{options: o, log: o.Logger, registry: new(gateway.Registry), ready: make(chan struct{})}
+	s := &Server{options: o, log: o.Logger, registry: new(gateway.Registry), traffic: telemetry.NewTraffic(), ready: make(chan struct{})}
 	s.config.Store(cfg)
 	s.keepTokens.Store(exchanges(cfg))
 	defer func() {
@@ -188,7 +190,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	for _, task := range []func(context.Context){
 		s.sources.run, s.toolsets.run, s.cluster.run, s.peers.run, s.followEvents, s.announceEvents, s.watchPolicy, s.watchRevocations,
-		s.refusals.run, s.exports.run,
+		s.refusals.run, s.exports.run, s.traffic.Run,
 	} {
 		tasks.Go(func() { task(life) })
 	}

@@ -50,8 +50,11 @@ func NewTraffic() *Traffic {
 }
 
 // Observe notes when a call begins and, in the function that it returns, how it
-// ended.
+// ended. Calls of administration are not counted.
 func (t *Traffic) Observe(ctx context.Context, call *gateway.Call) (context.Context, func(*gateway.Result, error)) {
+	if call.Op == gateway.OpAdmin || call.Op == gateway.OpInspect {
+		return ctx, func(*gateway.Result, error) {} // Who looks must not see themselves.
+	}
 	start := t.now()
 	return ctx, func(res *gateway.Result, err error) {
 		k := key{via: call.Via}

@@ -82,10 +82,12 @@ func TestTraffic(t *testing.T) {
 }
 
 // TestSubscriptionsHaveNoDuration keeps what lasts as long as its caller wants
-// out of how long calls take.
+// out of how long calls take, and administration out of everything.
 func TestSubscriptionsHaveNoDuration(t *testing.T) {
 	traffic := NewTraffic()
 	_, end := traffic.Observe(t.Context(), &gateway.Call{Op: gateway.OpSubscribe, Via: "mcp"})
+	end(nil, nil)
+	_, end = traffic.Observe(t.Context(), &gateway.Call{Op: gateway.OpInspect, Via: "rest"})
 	end(nil, nil)
 	traffic.close()
 	if r := traffic.Report(1); r.Total.Calls != 1 || r.Total.P99 != 0 {

@@ -71,6 +71,10 @@ func (a *administered) answer(ctx context.Context, c *gateway.Call) (*gateway.Re
 		}
 		c.Log(gateway.LogMessage{Data: json.RawMessage(`{`)})
 		return nil, &gateway.Error{Code: gateway.PermissionDenied, By: "policy", Msg: "no longer"}
+	case c.Name == "traffic.WatchTraffic":
+		c.Log(gateway.LogMessage{Data: json.RawMessage(`{`)})
+		c.Log(gateway.LogMessage{Data: json.RawMessage(`{"traffic":{"seconds":2,"total":{"calls":"9"}}}`)})
+		return nil, &gateway.Error{Code: gateway.PermissionDenied, By: "policy", Msg: "no longer"}
 	case answer == "":
 		answer = "{}"
 	}
@@ -94,6 +98,7 @@ const (
  keys{id subject label groups roles scopes tenant createdBy created expires lastUsed revoked}
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount missingNodes}
  sources{name available problem tools resources prompts quarantined hidden}
+ traffic(seconds:5){time seconds total{name calls toolErrors refused failed canceled p50Ms p99Ms} doors{name} sources{name}}
  importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
  limits(first:5,key:"k"){rules{name per roles tools sources actions rate burst admitted refused} overrides{per key rate burst unlimited expires created createdBy reason} revision buckets{rule per key tokens burst retryMs} totalCount}
  pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
@@ -134,6 +139,7 @@ func TestAdministration(t *testing.T) {
 		"keys.CreateKey":             `{"key":{"id":"k"},"secret":"s"}`,
 		"keys.ListKeys":              `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
 		"sessions.ListSessions":      `{"sessions":[{"id":"s"}],"total":"1","missingNodes":["n2"]}`,
+		"traffic.GetTraffic":         `{"traffic":{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"calls":"7","toolErrors":"1","refused":"2","failed":"3","canceled":"4","p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}]}}`,
 		"sources.ListImportNotes":    `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
 		"limits.ListLimits":          `{"rules":[{"name":"n","rate":"1/s","burst":"1"}],"revision":"9","buckets":[{"key":"k","retryMs":"1500"}],"total":"1"}`,
 		"limits.SetLimitOverride":    `{"override":{"per":"role"},"revision":"10"}`,
@@ -184,6 +190,7 @@ func TestAdministration(t *testing.T) {
 		"createKey":           `{"key":{"id":"k"},"secret":"s"}`,
 		"revokeKey":           `"k"`,
 		"approvePin":          `"i"`,
+		"traffic":             `{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"name":"","calls":7,"toolErrors":1,"refused":2,"failed":3,"canceled":4,"p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}],"sources":[]}`,
 		"importNotes":         `{"nodes":[{"subject":"tool a","change":"renamed","reason":"r"}],"endCursor":"4","total":9}`,
 		"pins":                `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
 		"pin":                 `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,
@@ -196,6 +203,10 @@ func TestAdministration(t *testing.T) {
 	events := f.open(t, s, adminSubscription).all()
 	if len(events) != 7 || events[0].data != `{"data":{"auditRecords":{"record":{"seq":9007199254740990},"dropped":0}}}` || !strings.Contains(events[5].data, `"PERMISSION_DENIED"`) {
 		t.Errorf("the records are %v", events)
+	}
+	told := f.open(t, s, `subscription{traffic(seconds:2){seconds total{calls}}}`).all()
+	if len(told) < 2 || told[0].data != `{"data":{"traffic":{"seconds":2,"total":{"calls":9}}}}` || !strings.Contains(told[1].data, `"PERMISSION_DENIED"`) {
+		t.Errorf("traffic is %v", told)
 	}
 	want := map[string]string{
 		"policy.GetPolicy":           `{}`,
@@ -225,6 +236,8 @@ func TestAdministration(t *testing.T) {
 		"sessions.EndSession":        `{"id":"s"}`,
 		"sessions.RevokeCredentials": `{"tokenId":"j","issuer":"i","reason":"r"}`,
 		"sources.ListSources":        `{}`,
+		"traffic.GetTraffic":         `{"seconds":5}`,
+		"traffic.WatchTraffic":       `{"seconds":2}`,
 		"sources.ListImportNotes":    `{"source":"s","change":"renamed","pageSize":4,"pageToken":"p"}`,
 		"sources.ListPins":           `{"source":"s","state":"changed","pageSize":4,"pageToken":"p"}`,
 		"sources.GetPin":             `{"id":"i"}`,

@@ -188,7 +188,7 @@ func (m *meter) field(f *ast.Field) size {
 	case "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
 		"createPolicyDraft", "savePolicyDraft", "discardPolicyDraft", "activatePolicy", "rollbackPolicy",
 		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "pin", "approvePin", "rejectPin",
-		"setLimitOverride", "removeLimitOverride":
+		"setLimitOverride", "removeLimitOverride", "traffic":
 		own = costCall
 	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "sources":
 		own, below.cost = costCall, min(below.cost*maxPage, maxCost)

@@ -24,6 +24,7 @@ import (
 // every method takes the road, whichever it is.
 type administration struct {
 	adminv1.UnimplementedAuditServiceServer
+	adminv1.UnimplementedTrafficServiceServer
 	*Frontend
 
 	via string // "grpc" or "rest"
@@ -39,8 +40,11 @@ func (a *administration) services() []*grpc.ServiceDesc {
 				desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: string(m.Name()), Handler: a.unary(m)})
 			}
 		}
-		if desc.ServiceName == adminv1.AuditService_ServiceDesc.ServiceName {
-			for _, stream := range adminv1.AuditService_ServiceDesc.Streams {
+		for _, streaming := range []*grpc.ServiceDesc{&adminv1.AuditService_ServiceDesc, &adminv1.TrafficService_ServiceDesc} {
+			if desc.ServiceName != streaming.ServiceName {
+				continue
+			}
+			for _, stream := range streaming.Streams {
 				stream.Handler = a.recordStream(stream.Handler)
 				desc.Streams = append(desc.Streams, stream)
 			}
@@ -107,29 +111,49 @@ func (a *administration) call(ctx context.Context, m protoreflect.MethodDescript
 // TailRecords sends audit records as they are written: each is a log line of the
 // running call. A reader that is too slow loses the oldest that wait.
 func (a *administration) TailRecords(req *adminv1.TailRecordsRequest, stream grpc.ServerStreamingServer[adminv1.TailRecordsResponse]) error {
+	var lost int64 // What was left out since the last record; the outbox guards it.
+	return follow(a, adminMethod(adminv1.AuditService_TailRecords_FullMethodName), req, stream, func(queue []*adminv1.TailRecordsResponse, line json.RawMessage) []*adminv1.TailRecordsResponse {
+		if len(queue) >= a.options.Queue {
+			lost += 1 + queue[0].GetDropped()
+			queue = queue[1:]
+		}
+		next := &adminv1.TailRecordsResponse{RecordJson: string(line)}
+		if queue = append(queue, next); lost > 0 {
+			queue[0].Dropped += lost
+			lost = 0
+		}
+		return queue
+	})
+}
+
+// WatchTraffic sends what happened in the last seconds, every second. Of what
+// waits for a reader only the latest is kept.
+func (a *administration) WatchTraffic(req *adminv1.WatchTrafficRequest, stream grpc.ServerStreamingServer[adminv1.WatchTrafficResponse]) error {
+	return follow(a, adminMethod(adminv1.TrafficService_WatchTraffic_FullMethodName), req, stream, func(queue []*adminv1.WatchTrafficResponse, line json.RawMessage) []*adminv1.WatchTrafficResponse {
+		next := &adminv1.WatchTrafficResponse{}
+		if err := protojson.Unmarshal(line, next); err != nil {
+			return queue // It came from this process.
+		}
+		return append(queue[:0], next)
+	})
+}
+
+// follow runs a streaming method: each log line of the running call is something
+// for the stream, which put adds to what waits for its reader.
+func follow[T any](a *administration, m protoreflect.MethodDescriptor, req proto.Message, stream grpc.ServerStreamingServer[T],
+	put func(queue []*T, line json.RawMessage) []*T,
+) error {
 	box, err := open(stream.Context(), &service{Frontend: a.Frontend, via: a.via}, stream, true)
 	if err != nil {
 		return err
 	}
 	defer box.close()
-	call, err := a.call(box.ctx, adminv1.File_admin_v1_audit_proto.Services().ByName("AuditService").Methods().ByName("TailRecords"), req)
+	call, err := a.call(box.ctx, m, req)
 	if err != nil {
 		return err
 	}
-	var lost int64 // What was left out since the last record; the outbox guards it.
 	call.Log = func(line gateway.LogMessage) {
-		box.edit(func(queue []*adminv1.TailRecordsResponse) []*adminv1.TailRecordsResponse {
-			if len(queue) >= a.options.Queue {
-				lost += 1 + queue[0].GetDropped()
-				queue = queue[1:]
-			}
-			next := &adminv1.TailRecordsResponse{RecordJson: string(line.Data)}
-			if queue = append(queue, next); lost > 0 {
-				queue[0].Dropped += lost
-				lost = 0
-			}
-			return queue
-		})
+		box.edit(func(queue []*T) []*T { return put(queue, line.Data) })
 	}
 	_, err = a.options.Admin.Do(box.ctx, call)
 	if cause := box.cause(); cause != nil {

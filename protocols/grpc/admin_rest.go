@@ -44,6 +44,9 @@ func (h *rest) adminRoutes(ctx context.Context, mux *runtime.ServeMux) error {
 		func(ctx context.Context, mux *runtime.ServeMux, c grpc.ClientConnInterface) error {
 			return adminv1.RegisterSourceServiceHandlerClient(ctx, mux, adminv1.NewSourceServiceClient(c))
 		},
+		func(ctx context.Context, mux *runtime.ServeMux, c grpc.ClientConnInterface) error {
+			return adminv1.RegisterTrafficServiceHandlerClient(ctx, mux, adminv1.NewTrafficServiceClient(c))
+		},
 	} {
 		if err := register(ctx, mux, conn); err != nil {
 			return err
@@ -54,12 +57,25 @@ func (h *rest) adminRoutes(ctx context.Context, mux *runtime.ServeMux) error {
 
 // tail answers GET /admin/v1/audit/records:tail with events.
 func (h *rest) tail(w http.ResponseWriter, r *http.Request) {
-	req := &adminv1.TailRecordsRequest{}
-	if err := runtime.PopulateQueryParameters(req, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
-		h.fail(w, r, refuse(nil, gateway.InvalidArgument, err.Error()))
-		return
+	if req := new(adminv1.TailRecordsRequest); h.query(w, r, req) {
+		serveEvents(h, w, r, messageEvent, req, h.admin.TailRecords)
 	}
-	serveEvents(h, w, r, messageEvent, req, h.admin.TailRecords)
+}
+
+// traffic answers GET /admin/v1/traffic:watch with events.
+func (h *rest) traffic(w http.ResponseWriter, r *http.Request) {
+	if req := new(adminv1.WatchTrafficRequest); h.query(w, r, req) {
+		serveEvents(h, w, r, messageEvent, req, h.admin.WatchTraffic)
+	}
+}
+
+// query fills a request from the query, and reports whether it could.
+func (h *rest) query(w http.ResponseWriter, r *http.Request, into proto.Message) bool {
+	if err := runtime.PopulateQueryParameters(into, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {
+		h.fail(w, r, refuse(nil, gateway.InvalidArgument, err.Error()))
+		return false
+	}
+	return true
 }
 
 // knownAdminQuery refuses query parameters that no method of admin.v1 has.

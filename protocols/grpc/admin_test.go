@@ -102,7 +102,7 @@ func TestAdminMethods(t *testing.T) {
 		{"POST", "/admin/v1/policy:explain", `{"object":"a","object":"b"}`, "400", `occurs twice`, ""},
 		{"POST", "/admin/v1/policy:explain", `{"objekt":"a"}`, "400", `objekt`, ""},
 		{"DELETE", "/admin/v1/sessions/x", ``, "409", `"detail":"no more"`, ""},
-		{"GET", "/admin/v1/sessions", ``, "200", `{"sessions":[{"id":"a","opened":"2026-01-02T03:04:05.5Z"}],"total":1}`, ""},
+		{"GET", "/admin/v1/sessions", ``, "200", `{"sessions":[{"id":"a","opened":"2026-01-02T03:04:05.5Z"}],"total":1,"missingNodes":[]}`, ""},
 		{"GET", "/admin/v1/audit/records?filter.principal=alice&pageSize=2", ``, "200", `{"records":[{"seq":1},{"seq":2}]}`, `rest {"filter":{"principal":"alice"},"pageSize":2}`},
 		{"GET", "/admin/v1/audit/records?filter.principle=alice", ``, "400", `filter.principle`, ""},
 		{"PATCH", "/admin/v1/sessions", ``, "405", `not allowed`, ""},
@@ -135,6 +135,56 @@ func TestAdminMethods(t *testing.T) {
 	}
 }
 
+// TestWatchTraffic follows traffic over gRPC and REST: who is slow gets the
+// latest.
+func TestWatchTraffic(t *testing.T) {
+	f := frontend(t, newWorld(t), Options{Admin: newAdministration(t, map[string]func(context.Context, *gateway.Call) (string, error){
+		"traffic.WatchTraffic": func(ctx context.Context, c *gateway.Call) (string, error) {
+			if string(c.Args) != `{"seconds":9}` {
+				t.Errorf("called with %s", c.Args)
+			}
+			c.Log(gateway.LogMessage{Data: json.RawMessage(`{"traffic":{"seconds":9,"total":{"calls":"3"}}}`)})
+			<-ctx.Done()
+			return "", ctx.Err()
+		},
+	})})
+	ctx, cancel := context.WithCancel(as(t.Context(), "alice"))
+	defer cancel()
+	stream, err := adminv1.NewTrafficServiceClient(dial(t, f)).WatchTraffic(ctx, &adminv1.WatchTrafficRequest{Seconds: 9}, grpc.WaitForReady(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := stream.Recv(); err != nil || got.GetTraffic().GetTotal().GetCalls() != 3 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	cancel()
+	server := httptest.NewServer(withPrincipal(f.REST()))
+	defer server.Close()
+	if line := firstEvent(t, server.URL+"/admin/v1/traffic:watch?seconds=9"); !strings.HasPrefix(line, `data: {"traffic":{"seconds":9,"total":{"calls":3}`) {
+		t.Errorf("got %q", line)
+	}
+}
+
+// firstEvent returns the first line of a stream of events that alice asks for.
+func firstEvent(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Who", "alice")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	line, err := bufio.NewReader(res.Body).ReadString('\n')
+	if err != nil {
+		t.Error(err)
+	}
+	return line
+}
+
 // TestTailRecords follows records over gRPC and REST until the client leaves.
 func TestTailRecords(t *testing.T) {
 	f := frontend(t, newWorld(t), Options{Admin: newAdministration(t, map[string]func(context.Context, *gateway.Call) (string, error){
@@ -156,17 +206,7 @@ func TestTailRecords(t *testing.T) {
 	cancel()
 	server := httptest.NewServer(withPrincipal(f.REST()))
 	defer server.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/admin/v1/audit/records:tail?filter.via=mcp", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Who", "alice")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if line, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil || line != `data: {"record":{"seq":7}}`+"\n" {
-		t.Errorf("got %q, %v", line, err)
+	if line := firstEvent(t, server.URL+"/admin/v1/audit/records:tail?filter.via=mcp"); line != `data: {"record":{"seq":7}}`+"\n" {
+		t.Errorf("got %q", line)
 	}
 }

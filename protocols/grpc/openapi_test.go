@@ -202,7 +202,7 @@ func TestAdminOpenAPI(t *testing.T) {
 	for name, want := range map[string]string{
 		"ListRecordsResponse":  `{"nextPageToken":{"type":"string","description":"Empty on the last page."},"records":{"type":"array","items":{},"description":"Each one JSON object."}}`,
 		"TailRecordsResponse":  `{"dropped":{"type":"integer","description":"How many were left out before it.","format":"int64"},"record":{"description":"One JSON object."}}`,
-		"ListSessionsResponse": `{"sessions":{"type":"array","items":{"$ref":"#/components/schemas/admin.v1.Session"},"description":"The oldest first, at most 10,000."},"total":{"type":"integer","description":"How many there are.","format":"int64"}}`,
+		"ListSessionsResponse": `{"sessions":{"type":"array","items":{"$ref":"#/components/schemas/admin.v1.Session"},"description":"The oldest first, at most 10,000."},"total":{"type":"integer","description":"How many there are.","format":"int64"},"missingNodes":{"type":"array","items":{"type":"string"},"description":"Nodes that did not answer in time: what is open there is missing."}}`,
 	} {
 		var s struct{ Properties any }
 		if err := json.Unmarshal(c.doc.Components.Schemas["admin.v1."+name], &s); err != nil {

@@ -117,6 +117,8 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 		case pattern.Verb() == "call" && acceptsEvents(r):
 			req := &gatewayv1.CallToolStreamRequest{Name: name, ArgumentsJson: string(textOf(r.Body))}
 			serveEvents(h, w, r, callEvent, req, h.service.CallToolStream)
+		case pattern.Verb() == "watch" && strings.HasPrefix(r.URL.Path, adminPath):
+			h.traffic(w, r)
 		case pattern.Verb() == "watch" && strings.HasPrefix(r.URL.Path, "/v1/resources:"):
 			req := &gatewayv1.WatchResourceRequest{Uri: r.URL.Query().Get("uri")}
 			serveEvents(h, w, r, messageEvent, req, h.service.WatchResource)

@@ -7,7 +7,7 @@ func Services() []protoreflect.ServiceDescriptor {
 	var all []protoreflect.ServiceDescriptor
 	for _, f := range []protoreflect.FileDescriptor{
 		File_admin_v1_audit_proto, File_admin_v1_keys_proto, File_admin_v1_limits_proto, File_admin_v1_policy_proto,
-		File_admin_v1_sessions_proto, File_admin_v1_sources_proto,
+		File_admin_v1_sessions_proto, File_admin_v1_sources_proto, File_admin_v1_traffic_proto,
 	} {
 		for i := range f.Services().Len() {
 			all = append(all, f.Services().Get(i))
@@ -36,6 +36,8 @@ func area(service protoreflect.Name) string {
 		return "sessions"
 	case "SourceService":
 		return "sources"
+	case "TrafficService":
+		return "traffic"
 	default:
 		return "policy"
 	}

@@ -55,6 +55,7 @@ type ComplexityRoot struct {
 		Sessions       func(childComplexity int, principal *string) int
 		Sources        func(childComplexity int) int
 		TestPolicy     func(childComplexity int, csv *string, draft *string, checks *string) int
+		Traffic        func(childComplexity int, seconds *int32) int
 		VerifyAuditLog func(childComplexity int) int
 	}
 
@@ -518,6 +519,7 @@ type ComplexityRoot struct {
 		CapabilitiesChanged func(childComplexity int) int
 		ResourceUpdated     func(childComplexity int, uri string) int
 		ToolCall            func(childComplexity int, name string, arguments json.RawMessage) int
+		Traffic             func(childComplexity int, seconds *int32) int
 	}
 
 	Tool struct {
@@ -564,6 +566,25 @@ type ComplexityRoot struct {
 		Message  func(childComplexity int) int
 		Progress func(childComplexity int) int
 		Total    func(childComplexity int) int
+	}
+
+	Traffic struct {
+		Doors   func(childComplexity int) int
+		Seconds func(childComplexity int) int
+		Sources func(childComplexity int) int
+		Time    func(childComplexity int) int
+		Total   func(childComplexity int) int
+	}
+
+	TrafficShare struct {
+		Calls      func(childComplexity int) int
+		Canceled   func(childComplexity int) int
+		Failed     func(childComplexity int) int
+		Name       func(childComplexity int) int
+		P50Ms      func(childComplexity int) int
+		P99Ms      func(childComplexity int) int
+		Refused    func(childComplexity int) int
+		ToolErrors func(childComplexity int) int
 	}
 
 	Viewer struct {
@@ -800,6 +821,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Administration.TestPolicy(childComplexity, args["csv"].(*string), args["draft"].(*string), args["checks"].(*string)), true
+	case "Administration.traffic":
+		if e.ComplexityRoot.Administration.Traffic == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_traffic_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Traffic(childComplexity, args["seconds"].(*int32)), true
 	case "Administration.verifyAuditLog":
 		if e.ComplexityRoot.Administration.VerifyAuditLog == nil {
 			break
@@ -2728,6 +2760,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.ToolCall(childComplexity, args["name"].(string), args["arguments"].(json.RawMessage)), true
+	case "Subscription.traffic":
+		if e.ComplexityRoot.Subscription.Traffic == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_traffic_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Traffic(childComplexity, args["seconds"].(*int32)), true
 
 	case "Tool.definition":
 		if e.ComplexityRoot.Tool.Definition == nil {
@@ -2902,6 +2945,86 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ToolProgress.Total(childComplexity), true
+
+	case "Traffic.doors":
+		if e.ComplexityRoot.Traffic.Doors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Traffic.Doors(childComplexity), true
+	case "Traffic.seconds":
+		if e.ComplexityRoot.Traffic.Seconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Traffic.Seconds(childComplexity), true
+	case "Traffic.sources":
+		if e.ComplexityRoot.Traffic.Sources == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Traffic.Sources(childComplexity), true
+	case "Traffic.time":
+		if e.ComplexityRoot.Traffic.Time == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Traffic.Time(childComplexity), true
+	case "Traffic.total":
+		if e.ComplexityRoot.Traffic.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Traffic.Total(childComplexity), true
+
+	case "TrafficShare.calls":
+		if e.ComplexityRoot.TrafficShare.Calls == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.Calls(childComplexity), true
+	case "TrafficShare.canceled":
+		if e.ComplexityRoot.TrafficShare.Canceled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.Canceled(childComplexity), true
+	case "TrafficShare.failed":
+		if e.ComplexityRoot.TrafficShare.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.Failed(childComplexity), true
+	case "TrafficShare.name":
+		if e.ComplexityRoot.TrafficShare.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.Name(childComplexity), true
+	case "TrafficShare.p50Ms":
+		if e.ComplexityRoot.TrafficShare.P50Ms == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.P50Ms(childComplexity), true
+	case "TrafficShare.p99Ms":
+		if e.ComplexityRoot.TrafficShare.P99Ms == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.P99Ms(childComplexity), true
+	case "TrafficShare.refused":
+		if e.ComplexityRoot.TrafficShare.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.Refused(childComplexity), true
+	case "TrafficShare.toolErrors":
+		if e.ComplexityRoot.TrafficShare.ToolErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TrafficShare.ToolErrors(childComplexity), true
 
 	case "Viewer.expires":
 		if e.ComplexityRoot.Viewer.Expires == nil {
@@ -3153,6 +3276,12 @@ type Administration {
   "The sources of capabilities, by name."
   sources: [SourceStatus!]
 
+  "What happened in the last seconds on the node that answers."
+  traffic(
+    "How far to look back, 1 to 300."
+    seconds: Int = 60
+  ): Traffic
+
   """
   What of a source is not offered, or not as the source has it: what the source said of itself, then what the
   configuration made of it.
@@ -3394,6 +3523,15 @@ extend type Subscription {
     "Leaves out what does not match."
     filter: AuditFilter
   ): AuditRecordEvent!
+
+  """
+  What happened in the last seconds on the node that answers, at once and then every second. A connection that is too
+  slow gets the latest. It asks for the right to ` + "`" + `read` + "`" + ` ` + "`" + `admin/traffic` + "`" + `.
+  """
+  traffic(
+    "How far each looks back, 1 to 300."
+    seconds: Int = 1
+  ): Traffic!
 }
 
 "An integer that JavaScript holds exactly: from -9007199254740991 to 9007199254740991."
@@ -3709,6 +3847,40 @@ type SourceStatus {
   quarantined: Int!
   "Text in its definitions that people do not see and models read; at most ten lines."
   hidden: [String!]!
+}
+
+"How many calls passed through the gateway, without those of administration."
+type Traffic {
+  "The end of the last second."
+  time: Time
+  "How many seconds they are; fewer than asked for soon after the start."
+  seconds: Int!
+  "All calls."
+  total: TrafficShare!
+  "The calls of each door that had any, by name."
+  doors: [TrafficShare!]!
+  "The calls of each source that had any, by name. What was refused before a source was found has no name."
+  sources: [TrafficShare!]!
+}
+
+"The part of the calls that one door or one source had."
+type TrafficShare {
+  "Of the door or the source."
+  name: String!
+  "All calls that ended."
+  calls: SafeInt!
+  "Of them, those whose tool ran and failed."
+  toolErrors: SafeInt!
+  "Those that a gate refused, or that asked for what there is not."
+  refused: SafeInt!
+  "Those that failed in the gateway or at the source."
+  failed: SafeInt!
+  "Those that their callers cancelled."
+  canceled: SafeInt!
+  "The milliseconds that half of the calls took at most, within an eighth; 0 without calls."
+  p50Ms: Float!
+  "The milliseconds that 99 of 100 calls took at most."
+  p99Ms: Float!
 }
 
 "A page of notes on a source."
@@ -4506,6 +4678,8 @@ func (ec *executionContext) childFields_Administration(ctx context.Context, fiel
 		return ec.fieldContext_Administration_sessions(ctx, field)
 	case "sources":
 		return ec.fieldContext_Administration_sources(ctx, field)
+	case "traffic":
+		return ec.fieldContext_Administration_traffic(ctx, field)
 	case "importNotes":
 		return ec.fieldContext_Administration_importNotes(ctx, field)
 	case "limits":
@@ -5422,6 +5596,44 @@ func (ec *executionContext) childFields_ToolEdge(ctx context.Context, field grap
 		return ec.fieldContext_ToolEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ToolEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_Traffic(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "time":
+		return ec.fieldContext_Traffic_time(ctx, field)
+	case "seconds":
+		return ec.fieldContext_Traffic_seconds(ctx, field)
+	case "total":
+		return ec.fieldContext_Traffic_total(ctx, field)
+	case "doors":
+		return ec.fieldContext_Traffic_doors(ctx, field)
+	case "sources":
+		return ec.fieldContext_Traffic_sources(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Traffic", field.Name)
+}
+
+func (ec *executionContext) childFields_TrafficShare(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_TrafficShare_name(ctx, field)
+	case "calls":
+		return ec.fieldContext_TrafficShare_calls(ctx, field)
+	case "toolErrors":
+		return ec.fieldContext_TrafficShare_toolErrors(ctx, field)
+	case "refused":
+		return ec.fieldContext_TrafficShare_refused(ctx, field)
+	case "failed":
+		return ec.fieldContext_TrafficShare_failed(ctx, field)
+	case "canceled":
+		return ec.fieldContext_TrafficShare_canceled(ctx, field)
+	case "p50Ms":
+		return ec.fieldContext_TrafficShare_p50Ms(ctx, field)
+	case "p99Ms":
+		return ec.fieldContext_TrafficShare_p99Ms(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TrafficShare", field.Name)
 }
 
 func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

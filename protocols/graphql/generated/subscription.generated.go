@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
@@ -22,6 +23,7 @@ type SubscriptionResolver interface {
 	ResourceUpdated(ctx context.Context, uri string) (<-chan *ResourceUpdate, error)
 	CapabilitiesChanged(ctx context.Context) (<-chan *CapabilitiesChange, error)
 	AuditRecords(ctx context.Context, filter *AuditFilter) (<-chan *AuditRecordEvent, error)
+	Traffic(ctx context.Context, seconds *int32) (<-chan *adminv1.Traffic, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -75,6 +77,20 @@ func (ec *executionContext) field_Subscription_toolCall_args(ctx context.Context
 		return nil, err
 	}
 	args["arguments"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_traffic_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "seconds",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["seconds"] = arg0
 	return args, nil
 }
 
@@ -332,6 +348,50 @@ func (ec *executionContext) fieldContext_Subscription_auditRecords(ctx context.C
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Subscription_auditRecords_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_traffic(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_traffic(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().Traffic(ctx, fc.Args["seconds"].(*int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *adminv1.Traffic) graphql.Marshaler {
+			return ec.marshalNTraffic2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋapiᚋadminᚋv1ᚐTraffic(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_traffic(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Traffic(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_traffic_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -720,6 +780,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_capabilitiesChanged(ctx, fields[0])
 	case "auditRecords":
 		return ec._Subscription_auditRecords(ctx, fields[0])
+	case "traffic":
+		return ec._Subscription_traffic(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
