@@ -39,6 +39,10 @@ type Tool struct {
 	Output      *schema.Schema // what a result's structured content satisfies; nil says nothing
 	Annotations Annotations
 
+	// Accepts is what Call.Args must satisfy where the source takes more than
+	// Input says, such as numbers in several forms; nil is Input.
+	Accepts *schema.Schema
+
 	// Waits says that the source can make tasks of calls and wait for them too,
 	// so that callers need not know of tasks, whatever the definition says.
 	Waits bool

@@ -18,7 +18,11 @@ func (ValidateArgs) Admit(_ context.Context, call *Call) error {
 	if call.Tool == nil {
 		return nil
 	}
-	err := call.Tool.Input.Validate(call.Args)
+	accepts := call.Tool.Accepts
+	if accepts == nil {
+		accepts = call.Tool.Input
+	}
+	err := accepts.Validate(call.Args)
 	if err == nil {
 		return nil
 	}

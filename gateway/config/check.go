@@ -114,6 +114,9 @@ func (r *report) checkSources(sources []Source) {
 		if s.HTTP != nil {
 			r.checkHTTP(path+".http", s.HTTP)
 		}
+		if s.GRPC != nil {
+			r.checkGRPC(path+".grpc", s.GRPC)
+		}
 		if kind, remote := s.Remote(); remote != nil {
 			r.checkRemote(joinPath(path, kind), remote)
 		}

@@ -38,6 +38,8 @@ func (s *Source) Remote() (kind string, r *Remote) {
 		return "http", &s.HTTP.Remote
 	case s.GraphQL != nil:
 		return "graphql", &s.GraphQL.Remote
+	case s.GRPC != nil:
+		return "grpc", &s.GRPC.Remote
 	}
 	return "", nil
 }

@@ -54,6 +54,9 @@ type Source struct {
 	// A GraphQL server.
 	GraphQL *GraphQL `yaml:"graphql" oneof:"kind"`
 
+	// A gRPC server.
+	GRPC *GRPCServer `yaml:"grpc" oneof:"kind"`
+
 	// The built-in demonstration tools.
 	Demo bool `yaml:"demo" oneof:"kind"`
 }

@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,6 +82,9 @@ const (
 	LacksArguments
 	// Numbers of progress: a report has a message that holds that of the fixture.
 	LacksTotals
+	// Numbers as they are written: structured content arrives with the same
+	// meaning, but perhaps with integers as strings.
+	LacksNumbers
 )
 
 // A road is a gateway with the upstream under test as its only source.
@@ -294,7 +298,11 @@ func testExact(t *testing.T, r *road) {
 		t.Fatal(err)
 	}
 	got := r.parts(t, tool(ToolExact, `{}`))
-	if string(got.Structured) != string(want.Structured) {
+	if !r.has(LacksNumbers) {
+		if !bytes.Contains(got.Structured, []byte("9007199254740993")) {
+			t.Errorf("structured content %s", got.Structured)
+		}
+	} else if string(got.Structured) != string(want.Structured) {
 		t.Errorf("structured content %s\nwant %s", got.Structured, want.Structured)
 	}
 	if r.has(LacksContent) && !slices.EqualFunc(got.Content, want.Content, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {

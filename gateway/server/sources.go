@@ -190,6 +190,8 @@ func (s *Server) makeUpstream(c config.Source, have secrets) (gateway.Upstream, 
 		return s.makeHTTP(c.Name, c.HTTP, have)
 	case c.GraphQL != nil:
 		return s.makeGraphQL(c.Name, c.GraphQL, have)
+	case c.GRPC != nil:
+		return s.makeGRPC(c.Name, c.GRPC, have)
 	case c.Demo:
 		f := new(gateway.Funcs)
 		return f, demo.Tools(f)

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/trilith-gateway/trilith/schema/transcode"
 )
@@ -40,12 +41,15 @@ const (
 type From struct {
 	compiler *transcode.Compiler
 	rules    *ruleReader
+	comments map[protoreflect.FullName]string
 }
 
 // NewFrom returns a maker of schemas. The compiler is the one whose plans read and write the JSON; from the files
 // that it knows come the extensions that hold rules (google.api.field_behavior, protovalidate, protoc-gen-validate).
-func NewFrom(c *transcode.Compiler) *From {
-	return &From{compiler: c, rules: newRuleReader(c)}
+//
+// The comments are those of declarations whose own files have none, as servers give theirs away; nil is none.
+func NewFrom(c *transcode.Compiler, comments map[protoreflect.FullName]string) *From {
+	return &From{compiler: c, rules: newRuleReader(c), comments: comments}
 }
 
 // Schema returns the schema of a message, with those of the messages that it reaches under $defs. A message whose
@@ -53,7 +57,25 @@ func NewFrom(c *transcode.Compiler) *From {
 // much that some of it is only known as an object.
 func (g *From) Schema(md protoreflect.MessageDescriptor, p Purpose) (schema json.RawMessage, cut bool, err error) {
 	m := &maker{From: g, purpose: p, defs: map[protoreflect.FullName]bool{}}
-	root := m.root(md)
+	return m.finish(m.root(md))
+}
+
+// Stream returns the schema of an object that holds a stream of the message, as far as it was read.
+func (g *From) Stream(md protoreflect.MessageDescriptor) (schema json.RawMessage, cut bool, err error) {
+	m := &maker{From: g, purpose: ForOutput, defs: map[protoreflect.FullName]bool{}}
+	return m.finish(&scheme{
+		Type: "object",
+		Properties: members{
+			{"messages", &scheme{Type: "array", Items: m.message(md), Description: "The messages of the stream, in order."}},
+			{"truncated", &scheme{Type: "boolean", Description: "Whether the stream went on."}},
+		},
+		Required:   []string{"messages", "truncated"},
+		Additional: false,
+	})
+}
+
+// finish adds the messages that the schema reaches.
+func (m *maker) finish(root *scheme) (schema json.RawMessage, cut bool, err error) {
 	var defs members
 	size := 0
 	for len(m.queue) > 0 {
@@ -185,7 +207,7 @@ func (m *maker) root(md protoreflect.MessageDescriptor) *scheme {
 
 // object returns the schema of a message that is an object of its fields.
 func (m *maker) object(md protoreflect.MessageDescriptor) *scheme {
-	s := &scheme{Type: "object", Properties: members{}, Additional: false, Description: remarks(md)}
+	s := &scheme{Type: "object", Properties: members{}, Additional: false, Description: m.Remarks(md)}
 	for _, fd := range m.compiler.Fields(md) {
 		f := m.field(fd)
 		name := fd.JSONName()
@@ -271,7 +293,7 @@ func (m *maker) field(fd protoreflect.FieldDescriptor) *scheme {
 		s = m.ruled(fd, r.rules)
 	}
 	r.onCollection(s, fd)
-	text := remarks(fd)
+	text := m.Remarks(fd)
 	if s.Description != "" && text != "" {
 		text += "\n" + s.Description
 	}
@@ -390,11 +412,11 @@ func (m *maker) enum(ed protoreflect.EnumDescriptor) *scheme {
 	for i := range s.Enum {
 		v := ed.Values().Get(i)
 		s.Enum[i] = string(v.Name())
-		if text := remarks(v); text != "" && len(notes) < 64 {
+		if text := m.Remarks(v); text != "" && len(notes) < 64 {
 			notes = append(notes, string(v.Name())+": "+strings.ReplaceAll(text, "\n", " "))
 		}
 	}
-	s.Description = remarks(ed)
+	s.Description = m.Remarks(ed)
 	if len(notes) > 0 {
 		s.say("%s", strings.Join(notes, "\n"))
 	}
@@ -457,12 +479,70 @@ func anyRequired(p Purpose) []string {
 	return []string{"@type"}
 }
 
-// remarks returns the comments at a declaration.
-func remarks(d protoreflect.Descriptor) string {
+// Remarks returns the comments at a declaration, as one text for people and models; "" where there are none.
+func (g *From) Remarks(d protoreflect.Descriptor) string {
+	if text := commentAt(d); text != "" {
+		return text
+	}
+	return g.comments[d.FullName()]
+}
+
+// Comments returns the comments of all declarations in files.
+func Comments(files *protoregistry.Files) map[protoreflect.FullName]string {
+	all := map[protoreflect.FullName]string{}
+	note := func(d protoreflect.Descriptor) {
+		if text := commentAt(d); text != "" {
+			all[d.FullName()] = text
+		}
+	}
+	files.RangeFiles(func(fd protoreflect.FileDescriptor) bool {
+		if fd.SourceLocations().Len() == 0 {
+			return true
+		}
+		noteDeclarations(fd, note)
+		for i := range fd.Services().Len() {
+			s := fd.Services().Get(i)
+			note(s)
+			for j := range s.Methods().Len() {
+				note(s.Methods().Get(j))
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// noteDeclarations calls note for all messages, fields, enums and values below a file or a message.
+func noteDeclarations(d interface {
+	Messages() protoreflect.MessageDescriptors
+	Enums() protoreflect.EnumDescriptors
+}, note func(protoreflect.Descriptor)) {
+	for i := range d.Enums().Len() {
+		e := d.Enums().Get(i)
+		note(e)
+		for j := range e.Values().Len() {
+			note(e.Values().Get(j))
+		}
+	}
+	for i := range d.Messages().Len() {
+		m := d.Messages().Get(i)
+		note(m)
+		for j := range m.Fields().Len() {
+			note(m.Fields().Get(j))
+		}
+		noteDeclarations(m, note)
+	}
+}
+
+// commentAt returns the comments at a declaration in its own file.
+func commentAt(d protoreflect.Descriptor) string {
 	at := d.ParentFile().SourceLocations().ByDescriptor(d)
 	text := strings.TrimSpace(at.LeadingComments)
 	if text == "" {
 		text = strings.TrimSpace(at.TrailingComments)
+	}
+	if text == "" {
+		return ""
 	}
 	var lines []string
 	for line := range strings.Lines(clean(text)) {
@@ -473,9 +553,6 @@ func remarks(d protoreflect.Descriptor) string {
 	}
 	return clip(strings.TrimSpace(strings.Join(lines, "\n")))
 }
-
-// Remarks returns the comments at a declaration, as one text for people and models; "" where its file has none.
-func Remarks(d protoreflect.Descriptor) string { return remarks(d) }
 
 // clip cuts a text to what a description may hold.
 func clip(text string) string {

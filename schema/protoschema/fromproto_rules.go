@@ -119,7 +119,7 @@ func (x *ruleReader) of(fd protoreflect.FieldDescriptor) fieldRules {
 		return r
 	}
 	var r fieldRules
-	each(wireOf(fd.Options()), func(n protowire.Number, t protowire.Type, b []byte) {
+	EachField(wireOf(fd.Options()), func(n protowire.Number, t protowire.Type, b []byte) {
 		switch {
 		case n == fieldBehaviour:
 			r.behave(t, b)
@@ -139,8 +139,8 @@ func (x *ruleReader) of(fd protoreflect.FieldDescriptor) fieldRules {
 	return r
 }
 
-// each calls f for each field of a message; b is the payload of one with a length, else all of its value.
-func each(wire []byte, f func(n protowire.Number, t protowire.Type, b []byte)) {
+// EachField calls f for each field of a message; b is the payload of one with a length, else all of its value.
+func EachField(wire []byte, f func(n protowire.Number, t protowire.Type, b []byte)) {
 	for len(wire) > 0 {
 		n, t, size := protowire.ConsumeTag(wire)
 		if size < 0 {
@@ -183,12 +183,12 @@ func (b *behaviour) behave(t protowire.Type, v []byte) {
 
 // oneof reports whether one of the members must be set.
 func (x *ruleReader) oneof(one protoreflect.OneofDescriptor) (required bool) {
-	each(wireOf(one.Options()), func(n protowire.Number, t protowire.Type, b []byte) {
+	EachField(wireOf(one.Options()), func(n protowire.Number, t protowire.Type, b []byte) {
 		switch {
 		case n == pgv && t == protowire.VarintType: // validate.required
 			required = len(b) == 1 && b[0] == 1
 		case n == protovalidate && t == protowire.BytesType: // buf.validate.OneofRules.required = 1
-			each(b, func(n protowire.Number, t protowire.Type, b []byte) {
+			EachField(b, func(n protowire.Number, t protowire.Type, b []byte) {
 				if n == 1 && t == protowire.VarintType {
 					required = len(b) == 1 && b[0] == 1
 				}

@@ -51,7 +51,7 @@ func find(t testing.TB, files *protoregistry.Files, name protoreflect.FullName) 
 // TestFrom compares the schemas of the fixture with what was reviewed.
 func TestFrom(t *testing.T) {
 	files, c := shop(t)
-	g := protoschema.NewFrom(c)
+	g := protoschema.NewFrom(c, nil)
 	for name, purpose := range map[string]protoschema.Purpose{"input": protoschema.ForInput, "check": protoschema.ForCheck, "output": protoschema.ForOutput} {
 		for _, of := range []string{"Search", "Known"} {
 			raw, cut, err := g.Schema(find(t, files, protoreflect.FullName("shop."+of)), purpose)
@@ -88,7 +88,7 @@ func TestFromAgrees(t *testing.T) {
 	files, c := shop(t)
 	md := find(t, files, "shop.Search")
 	compile := func(p protoschema.Purpose) *schema.Schema {
-		raw, _, err := protoschema.NewFrom(c).Schema(md, p)
+		raw, _, err := protoschema.NewFrom(c, nil).Schema(md, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestFromAgrees(t *testing.T) {
 // TestFromRoot has messages at the top that are no objects.
 func TestFromRoot(t *testing.T) {
 	files, c := shop(t)
-	g := protoschema.NewFrom(c)
+	g := protoschema.NewFrom(c, nil)
 	for name, want := range map[protoreflect.FullName]string{
 		"google.protobuf.Empty":      `{"type":"object","additionalProperties":false}`,
 		"google.protobuf.Struct":     `{"type":"object"}`,

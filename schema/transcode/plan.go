@@ -370,7 +370,9 @@ func (c *Compiler) field(f *field, fd protoreflect.FieldDescriptor) {
 		f.end = protowire.AppendTag(nil, f.num, protowire.EndGroupType)
 	case protoreflect.EnumKind:
 		f.enum = c.enum(fd.Enum())
-		f.zero = string(f.enum.append(nil, int32(fd.Enum().Values().Get(0).Number())))
+		if values := fd.Enum().Values(); values.Len() > 0 { // One that could not be resolved has none.
+			f.zero = string(f.enum.append(nil, int32(values.Get(0).Number())))
+		}
 	default:
 	}
 	if fd.IsList() {
