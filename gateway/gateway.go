@@ -225,6 +225,11 @@ func (g *Gateway) View(p *Principal) *Snapshot {
 	return view
 }
 
+// Whole returns all capabilities, whoever may see them: for doors that give
+// names, which must hold for every caller. What is listed to anybody comes from
+// [Gateway.View].
+func (g *Gateway) Whole() *Snapshot { return g.registry.Snapshot() }
+
 // Listed is called by a door for each list that it is about to answer with a
 // part of a view, once for each request. The door answers with the error, an
 // [*Error], where there is one.

@@ -73,8 +73,12 @@ func TestWalkGraphQL(t *testing.T) {
 					parts["."+part.Name] = f.Name + "{" + selectionOf(types, part, 1) + "}"
 				}
 			}
+			by := "policy"
+			if strings.HasPrefix(f.Name, "canary_") { // It is not in the schema of those who may not call it.
+				by = "graphql"
+			}
 			for part, selection := range parts {
-				steps = append(steps, step{name: operation + " " + f.Name + part, by: "policy", ask: w.askGraphQL(operation, operation+"{"+selection+"}")})
+				steps = append(steps, step{name: operation + " " + f.Name + part, by: by, ask: w.askGraphQL(operation, operation+"{"+selection+"}")})
 			}
 		}
 	}
@@ -84,7 +88,7 @@ func TestWalkGraphQL(t *testing.T) {
 		"subscription capabilitiesChanged",
 	})
 	for _, s := range steps {
-		if a := s.ask(t, w.owner); strings.Contains(a.text, "GRAPHQL") {
+		if a := s.ask(t, w.owner); strings.Contains(a.text, `"code":"GRAPHQL`) {
 			t.Errorf("%s was not asked well: %s", s.name, a.text)
 		}
 	}

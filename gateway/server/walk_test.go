@@ -166,7 +166,7 @@ func (w *walker) walk(t *testing.T, steps []step, public, open []string) {
 // withoutRequest reports whether a text names the canary otherwise than a
 // refusal names what was asked for.
 func withoutRequest(text string) bool {
-	return strings.Contains(strings.NewReplacer(`canary.thing`, "", `canary://thing`, "").Replace(text), canary)
+	return strings.Contains(strings.NewReplacer(`canary.thing`, "", `canary_thing`, "", `canary://thing`, "").Replace(text), canary)
 }
 
 // refusal waits for the record of a refusal that is newer than what was looked

@@ -347,7 +347,7 @@ func TestSlowTail(t *testing.T) {
 // TestCostOfAdministration: every field of administration costs as much as a call, however it is asked for.
 func TestCostOfAdministration(t *testing.T) {
 	f := newFixture(t, Options{})
-	fields := slices.Concat(f.schema.Types["Administration"].Fields, f.schema.Mutation.Fields)
+	fields := slices.Concat(f.views.base.Types["Administration"].Fields, f.views.base.Mutation.Fields)
 	for _, field := range fields {
 		if strings.HasPrefix(field.Name, "__") {
 			continue
@@ -356,7 +356,7 @@ func TestCostOfAdministration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := meter{l: f.o.Limits}
+		m := meter{l: f.o.Limits, table: &table{}}
 		if got := m.set(doc.Operations[0].SelectionSet).cost; got <= costCall {
 			t.Errorf("%s costs %d", field.Name, got)
 		}

@@ -17,12 +17,17 @@ import (
 	"github.com/trilith-gateway/trilith/schema"
 )
 
-// The codes of errors that no call can have: those of the document. All other codes are gateway.Code's names.
+// The codes of errors that no call can have: those of the document. All others are gateway.Code's names.
 const (
 	codeParse      = "GRAPHQL_PARSE_FAILED"
 	codeValidation = "GRAPHQL_VALIDATION_FAILED"
 	codeLimit      = "GRAPHQL_LIMIT_EXCEEDED"
 	codeRequest    = "BAD_REQUEST"
+
+	// Of typed fields.
+	codeInput  = "BAD_USER_INPUT"      // arguments or variables are not of their types
+	codeTool   = "TOOL_ERROR"          // the tool ran and failed
+	codeOutput = "INVALID_TOOL_OUTPUT" // the tool's result does not have the types that it promises
 )
 
 // present turns whatever failed into what the caller sees: a message, where it was, a code from gateway.Code and
@@ -35,7 +40,14 @@ func (f *Frontend) present(ctx context.Context, err error) *gqlerror.Error {
 	if e.Code == gateway.Internal && !isGatewayError(err) {
 		f.o.Logger.ErrorContext(ctx, "graphql operation failed", slog.String("error", err.Error()), slog.String("path", at.Path.String()))
 	}
-	return toError(e, at.Path, at.Locations)
+	out := toError(e, at.Path, at.Locations)
+	if t, ok := errors.AsType[*typedError](err); ok {
+		out.Extensions["code"] = t.code
+		if t.tool != "" {
+			out.Extensions["tool"] = t.tool
+		}
+	}
+	return out
 }
 
 func isGatewayError(err error) bool {

@@ -12,17 +12,23 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // A document is a parsed document that has passed the limits and validation. It is shared and never changed.
 type document struct {
-	doc    *ast.QueryDocument
-	lifted []*ast.Value // JSON literals that were replaced by the variables "0", "1", ...
+	doc        *ast.QueryDocument
+	lifted     []*ast.Value // JSON literals that were replaced by the variables "0", "1", ...
+	targets    map[*ast.FieldDefinition]*target
+	costs      map[*ast.OperationDefinition]int
+	introspect bool // whether it asks for the schema
 }
 
 // prepare makes an operation ready to run, or says what is wrong with the request.
-func (f *Frontend) prepare(ctx context.Context, r *request) (*graphql.OperationContext, gqlerror.List) {
-	d, errs := f.document(ctx, r.Query)
+func (f *Frontend) prepare(ctx context.Context, p *gateway.Principal, r *request) (*graphql.OperationContext, gqlerror.List) {
+	v := f.views.of(f.gw.View(p))
+	d, errs := f.document(ctx, v, r.Query)
 	if errs != nil {
 		return nil, errs
 	}
@@ -30,7 +36,11 @@ func (f *Frontend) prepare(ctx context.Context, r *request) (*graphql.OperationC
 	if op == nil {
 		return nil, gqlerror.List{fault(codeValidation, "operationName does not name an operation of the document")}
 	}
-	vars, err := f.variables(d, op, r.Variables)
+	if err := f.allows(p, d, op); err != nil {
+		return nil, gqlerror.List{err}
+	}
+	known := &preparation{view: v, document: d}
+	vars, err := f.variables(known, op, r.Variables)
 	if err != nil {
 		return nil, gqlerror.List{err}
 	}
@@ -44,6 +54,7 @@ func (f *Frontend) prepare(ctx context.Context, r *request) (*graphql.OperationC
 		ResolverMiddleware:     func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) },
 		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
 	}
+	out.Stats.SetExtension(preparationKey, known)
 	// Validation has counted the fields, but @skip may have left none.
 	if op.Operation == ast.Subscription && len(graphql.CollectFields(out, op.SelectionSet, []string{"Subscription"})) != 1 {
 		return nil, gqlerror.List{fault(codeValidation, "a subscription must select exactly one field")}
@@ -51,9 +62,18 @@ func (f *Frontend) prepare(ctx context.Context, r *request) (*graphql.OperationC
 	return out, nil
 }
 
+// allows refuses what this caller may not ask for.
+func (f *Frontend) allows(p *gateway.Principal, d *document, op *ast.OperationDefinition) *gqlerror.Error {
+	if d.introspect && !f.o.Introspection {
+		return fault(codeValidation, "introspection is switched off")
+	}
+	return excess(d.costs[op], f.o.Limits.Cost, "units of cost")
+}
+
 // document parses, measures and validates, in this order, or takes the result from the cache.
-func (f *Frontend) document(ctx context.Context, query string) (*document, gqlerror.List) {
-	if d, ok := f.documents.Get(ctx, query); ok {
+func (f *Frontend) document(ctx context.Context, v *view, query string) (*document, gqlerror.List) {
+	key := v.id + " " + query
+	if d, ok := f.documents.Get(ctx, key); ok {
 		return d, nil
 	}
 	if err := excess(len(query), f.o.Limits.Bytes, "bytes"); err != nil {
@@ -66,25 +86,22 @@ func (f *Frontend) document(ctx context.Context, query string) (*document, gqler
 	if len(doc.Operations) == 0 {
 		return nil, gqlerror.List{fault(codeValidation, "the document has no operation")}
 	}
-	introspect, limit := f.o.Limits.check(doc)
-	switch {
-	case limit != nil:
-		return nil, gqlerror.List{limit}
-	case introspect && !f.o.Introspection:
-		return nil, gqlerror.List{fault(codeValidation, "introspection is switched off")}
+	d := &document{doc: doc}
+	if err := f.o.Limits.check(d, v.table); err != nil {
+		return nil, gqlerror.List{err}
 	}
-	if errs := validator.ValidateWithRules(f.schema, doc, quietRules()); len(errs) > 0 {
+	if errs := validator.ValidateWithRules(v.schema, doc, quietRules()); len(errs) > 0 {
 		for i := range errs {
 			errs[i] = withCode(errs[i], codeValidation)
 		}
 		return nil, errs[:min(len(errs), maxErrors)]
 	}
-	d := &document{doc: doc}
+	d.rewrite(v.table)
 	if err := d.lift(); err != nil {
 		return nil, gqlerror.List{err}
 	}
 	if len(query) <= maxCachedDocument {
-		f.documents.Add(ctx, query, d)
+		f.documents.Add(ctx, key, d)
 	}
 	return d, nil
 }
@@ -172,6 +189,9 @@ func (d *document) liftSet(set ast.SelectionSet) *gqlerror.Error {
 }
 
 func (d *document) liftArguments(f *ast.Field) *gqlerror.Error {
+	if d.targets[f.Definition] != nil {
+		return nil // Arguments of tools have a coercion of their own.
+	}
 	for _, arg := range f.Arguments {
 		if err := fitting(arg.Value); err != nil {
 			return err

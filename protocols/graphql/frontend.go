@@ -27,7 +27,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -69,7 +68,7 @@ type Options struct {
 type Frontend struct {
 	gw        *gateway.Gateway
 	o         Options
-	schema    *ast.Schema
+	views     *views
 	executor  *executor.Executor
 	documents *lru.LRU[*document]
 	conns     connections
@@ -113,11 +112,11 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	f.conns.limit, f.conns.total, f.conns.sessions = o.Connections, o.TotalConnections, o.Sessions
 	// Incremental delivery needs a transport of its own, so @defer is not offered. The parsed schema belongs to
 	// the generated package: take a copy.
-	parsed := *generated.NewExecutableSchema(generated.Config{}).Schema()
-	parsed.Directives = maps.Clone(parsed.Directives)
-	delete(parsed.Directives, "defer")
-	f.schema = &parsed
-	f.executor = executor.New(generated.NewExecutableSchema(generated.Config{Schema: f.schema, Resolvers: resolvers{f}}))
+	static := *generated.NewExecutableSchema(generated.Config{}).Schema()
+	static.Directives = maps.Clone(static.Directives)
+	delete(static.Directives, "defer")
+	f.views = newViews(gw, &static)
+	f.executor = executor.New(generated.NewExecutableSchema(generated.Config{Schema: &static, Resolvers: resolvers{f}}))
 	f.executor.SetErrorPresenter(f.present)
 	f.executor.SetRecoverFunc(recovered)
 	return f, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -30,7 +31,7 @@ func (f *Frontend) serveHTTP(w http.ResponseWriter, r *http.Request, p *gateway.
 		f.refuse(w, r, "", plain, no.status, requestFault(no.status, no.message))
 		return
 	}
-	op, errs := f.prepare(r.Context(), req)
+	op, errs := f.prepare(r.Context(), p, req)
 	switch {
 	case as == typeEvents && (errs != nil || r.Method == http.MethodPost || op.Operation.Operation == ast.Query):
 		f.serveEvents(w, r, p, req.OperationName, op, errs)
@@ -43,15 +44,31 @@ func (f *Frontend) serveHTTP(w http.ResponseWriter, r *http.Request, p *gateway.
 		w.Header().Set("Allow", http.MethodPost)
 		f.refuse(w, r, req.OperationName, plain, http.StatusMethodNotAllowed,
 			requestFault(http.StatusMethodNotAllowed, "only queries may be sent by GET"))
+	case onlyIntrospects(op):
+		f.serveIntrospection(w, r, p, req.OperationName, as, op)
 	default:
-		next, ctx := f.start(r.Context(), p, op)
-		resp := next(ctx)
-		if resp == nil { // The context ended before the operation began.
-			f.refuse(w, r, req.OperationName, as, http.StatusServiceUnavailable, list(ctx.Err()))
-			return
-		}
-		write(w, as, http.StatusOK, appendResponse(make([]byte, 0, len(resp.Data)+64), resp.Data, resp.Errors))
+		f.serveOnce(w, r, p, req.OperationName, as, op)
 	}
+}
+
+// serveOnce runs an operation that gives one response.
+func (f *Frontend) serveOnce(w http.ResponseWriter, r *http.Request, p *gateway.Principal, operation, as string, op *graphql.OperationContext) {
+	next, ctx := f.start(r.Context(), p, op)
+	resp := next(ctx)
+	if resp == nil { // The context ended before the operation began.
+		f.refuse(w, r, operation, as, http.StatusServiceUnavailable, list(ctx.Err()))
+		return
+	}
+	write(w, as, http.StatusOK, appendResponse(make([]byte, 0, len(resp.Data)+64), resp.Data, resp.Errors))
+}
+
+// serveIntrospection answers with what is kept of the view, if it can.
+func (f *Frontend) serveIntrospection(w http.ResponseWriter, r *http.Request, p *gateway.Principal, operation, as string, op *graphql.OperationContext) {
+	if kept := f.answer(r.Context(), p, op); kept != nil {
+		kept.serve(w, r, as)
+		return
+	}
+	f.serveOnce(w, r, p, operation, as, op)
 }
 
 // parse reads the request, or returns a *refusal.

@@ -67,6 +67,7 @@ func (l Limits) withDefaults() Limits {
 // circular, and fields may not exist.
 type meter struct {
 	l          Limits
+	table      *table
 	fragments  map[string]*ast.FragmentDefinition
 	sizes      map[string]size // of fragments; one that is being measured has size zero, so that a circle ends
 	introspect bool            // whether __schema or __type occurs
@@ -77,16 +78,17 @@ type meter struct {
 // size is what a selection set amounts to once fragments are put in place. Sums stop at maxCost.
 type size struct{ depth, fields, roots, cost int }
 
-// check returns an error that names the first limit which the document exceeds. introspect reports whether the
-// document asks for the schema.
-func (l Limits) check(doc *ast.QueryDocument) (introspect bool, err *gqlerror.Error) {
+// check returns an error that names the first limit which the document exceeds. It notes in the document what depends on
+// who asks: the cost of each operation, and whether the schema is asked for.
+func (l Limits) check(d *document, t *table) *gqlerror.Error {
+	doc := d.doc
 	if err := first(
 		excess(len(doc.Operations), l.Operations, "operations"),
 		excess(len(doc.Fragments), l.Fragments, "fragments"),
 	); err != nil {
-		return false, err
+		return err
 	}
-	m := &meter{l: l, fragments: map[string]*ast.FragmentDefinition{}, sizes: map[string]size{}}
+	m := &meter{l: l, table: t, fragments: map[string]*ast.FragmentDefinition{}, sizes: map[string]size{}}
 	for _, f := range doc.Fragments {
 		m.fragments[f.Name] = f
 		m.directives += len(f.Directives)
@@ -94,6 +96,7 @@ func (l Limits) check(doc *ast.QueryDocument) (introspect bool, err *gqlerror.Er
 	for _, f := range doc.Fragments {
 		m.fragment(f.Name)
 	}
+	d.costs = make(map[*ast.OperationDefinition]int, len(doc.Operations))
 	for _, op := range doc.Operations {
 		m.directives += len(op.Directives)
 		s := m.set(op.SelectionSet)
@@ -101,10 +104,10 @@ func (l Limits) check(doc *ast.QueryDocument) (introspect bool, err *gqlerror.Er
 			excess(s.depth, l.Depth, "levels of depth"),
 			excess(s.fields, l.Expanded, "fields with fragments in place"),
 			excess(s.roots, l.RootFields, "root fields"),
-			excess(s.cost, l.Cost, "units of cost"),
 		); err != nil {
-			return false, err
+			return err
 		}
+		d.costs[op] = s.cost
 	}
 	if err := first(
 		excess(m.fields, l.Fields, "fields"),
@@ -113,7 +116,7 @@ func (l Limits) check(doc *ast.QueryDocument) (introspect bool, err *gqlerror.Er
 		excess(m.inline, l.InlineFragment, "inline fragments"),
 		excess(m.deepest, l.Nesting, "levels of nesting"),
 	); err != nil {
-		return false, err
+		return err
 	}
 	for _, op := range doc.Operations {
 		m.compare(op.SelectionSet)
@@ -121,7 +124,8 @@ func (l Limits) check(doc *ast.QueryDocument) (introspect bool, err *gqlerror.Er
 	for _, f := range doc.Fragments {
 		m.compare(f.SelectionSet)
 	}
-	return m.introspect, excess(m.comparisons, l.Comparisons, "comparisons between fields of one response key")
+	d.introspect = m.introspect
+	return excess(m.comparisons, l.Comparisons, "comparisons between fields of one response key")
 }
 
 func excess(n, limit int, what string) *gqlerror.Error {
@@ -200,6 +204,10 @@ func (m *meter) field(f *ast.Field) size {
 		below.cost = min(below.cost*pageLength(f), maxCost)
 	case "__schema", "__type":
 		m.introspect = true
+	default:
+		if m.table.fields[f.Name] != nil {
+			own = costCall
+		}
 	}
 	return size{depth: below.depth + 1, fields: min(below.fields+1, maxCost), roots: 1, cost: min(below.cost+own, maxCost)}
 }

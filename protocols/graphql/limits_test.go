@@ -115,7 +115,7 @@ func TestWorstAccepted(t *testing.T) {
 	} {
 		r := &request{Query: q}
 		start := time.Now()
-		_, errs := f.prepare(t.Context(), r)
+		_, errs := f.prepare(t.Context(), alice(), r)
 		t.Logf("%s: %v in %v", name, errs, time.Since(start))
 		if d := time.Since(start); d > 2*time.Second {
 			t.Errorf("%s: took %v", name, d)
@@ -143,7 +143,7 @@ func TestCacheIsShared(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	if _, ok := f.documents.Get(t.Context(), q); !ok {
+	if _, ok := f.documents.Get(t.Context(), "1 "+q); !ok {
 		t.Error("the document is not in the cache")
 	}
 }
@@ -167,7 +167,7 @@ func FuzzDocument(f *testing.F) {
 	}
 	fe := newFuzzFrontend(f)
 	f.Fuzz(func(t *testing.T, q string) {
-		op, errs := fe.prepare(t.Context(), &request{Query: q, Variables: map[string]json.RawMessage{"x": json.RawMessage("1")}})
+		op, errs := fe.prepare(t.Context(), alice(), &request{Query: q, Variables: map[string]json.RawMessage{"x": json.RawMessage("1")}})
 		if (op == nil) == (errs == nil) {
 			t.Errorf("operation %v, errors %v", op, errs)
 		}

@@ -68,7 +68,7 @@ func (s *socket) run(ctx context.Context, id string, op *running, req *request) 
 	if s.token != "" {
 		ctx = auth.WithToken(ctx, s.token)
 	}
-	prepared, errs := s.f.prepare(ctx, req)
+	prepared, errs := s.f.prepare(ctx, p, req)
 	if errs != nil {
 		if s.finish(id, op) {
 			_ = s.error(ctx, id, req, errs) // A failed write has ended the connection.

@@ -51,6 +51,13 @@ func fieldCall(ctx context.Context) gateway.Call {
 		return call
 	}
 	call.Name = field.Field.Name
+	if to := targetOf(ctx); to != nil {
+		call.Name, call.Op = to.name(), gateway.OpCall
+		if to.prompt != nil {
+			call.Op = gateway.OpGet
+		}
+		return call
+	}
 	switch call.Name {
 	case "callTool", "toolCall":
 		call.Op = gateway.OpCall

@@ -25,6 +25,11 @@ func (s subscription) callTool(ctx context.Context, q *queue[generated.ToolCallE
 	if err != nil {
 		return err
 	}
+	return s.follow(ctx, q, call)
+}
+
+// follow makes a call and streams what happens.
+func (s subscription) follow(ctx context.Context, q *queue[generated.ToolCallEvent], call *gateway.Call) error {
 	call.Progress = func(p gateway.Progress) {
 		if event := toProgress(p); event != nil {
 			q.put(func(dropped int32) generated.ToolCallEvent {

@@ -20,7 +20,14 @@ const (
 
 // variables returns the values of an operation's variables as the generated code wants them: decoded, but JSON as
 // the text that the client sent.
-func (f *Frontend) variables(d *document, op *ast.OperationDefinition, given map[string]json.RawMessage) (map[string]any, *gqlerror.Error) {
+//
+// Those of types that only typed fields have are not among them: the preparation gets them, and everything else that
+// a typed field may refer to, in the terms of the tools.
+func (f *Frontend) variables(p *preparation, op *ast.OperationDefinition, given map[string]json.RawMessage) (map[string]any, *gqlerror.Error) {
+	op, err := f.typedVariables(p, op, given)
+	if err != nil {
+		return nil, err
+	}
 	lit := literals{given: given, budget: f.o.Bounds.Bytes}
 	in := make(map[string]any, len(op.VariableDefinitions))
 	for _, def := range op.VariableDefinitions {
@@ -40,11 +47,11 @@ func (f *Frontend) variables(d *document, op *ast.OperationDefinition, given map
 			in[def.Variable] = text
 		}
 	}
-	out, err := validator.VariableValues(f.schema, op, in)
-	if err != nil {
-		return nil, withCode(err, codeValidation)
+	out, wrong := validator.VariableValues(p.view.schema, op, in)
+	if wrong != nil {
+		return nil, withCode(wrong, codeValidation)
 	}
-	for i, v := range d.lifted {
+	for i, v := range p.document.lifted {
 		text, err := lit.value(v, f.o.Bounds)
 		if err != nil {
 			return nil, err

@@ -50,6 +50,9 @@ const (
 type Plan struct {
 	Names Names
 
+	// Sum is a hash of everything that the plan is made of.
+	Sum [32]byte
+
 	// Field is the field of the tool on Query or Mutation. Its type is that of the result where the tool says what it
 	// returns, and otherwise CallResult.
 	Field *ast.FieldDefinition

@@ -45,7 +45,6 @@ type Library struct {
 type kept struct {
 	plan  *Plan
 	names Names
-	sum   [32]byte
 }
 
 // NewLibrary returns a library for tools beside a static schema, whose names they must leave alone.
@@ -88,7 +87,7 @@ func (l *Library) Update(entries []Entry) *Set {
 		if !ok || k.names != n {
 			k = l.compile(e, n, texts)
 		}
-		plans[i], last[e.Key], texts[k.sum] = k.plan, k, k.plan
+		plans[i], last[e.Key], texts[k.plan.Sum] = k.plan, k, k.plan
 	}
 	for i := range entries {
 		compile(i)
@@ -119,16 +118,20 @@ func (l *Library) Update(entries []Entry) *Set {
 // compile returns the plan of an entry that the last update did not have under this key and these names.
 func (l *Library) compile(e Entry, n Names, texts map[[32]byte]*Plan) kept {
 	if e.Tool == nil {
-		return kept{CompilePrompt(*e.Prompt, n), n, e.Prompt.sum(n)}
+		p := CompilePrompt(*e.Prompt, n)
+		p.Sum = e.Prompt.sum(n)
+		return kept{p, n}
 	}
-	k := kept{names: n, sum: e.Tool.sum(n)}
-	if k.plan = l.texts[k.sum]; k.plan == nil {
-		k.plan = texts[k.sum]
+	sum := e.Tool.sum(n)
+	p := l.texts[sum]
+	if p == nil {
+		p = texts[sum]
 	}
-	if k.plan == nil {
-		k.plan = l.plan(*e.Tool, n)
+	if p == nil {
+		p = l.plan(*e.Tool, n)
+		p.Sum = sum
 	}
-	return k
+	return kept{p, n}
 }
 
 // plan compiles a tool and looks at the outcome as somebody would who does not trust this package.
@@ -257,7 +260,9 @@ func (l *Library) bound(entries []Entry, names []Names, plans []*Plan, next *Set
 			why = "the names of its types clash"
 		}
 		total -= len(plans[i].Types)
+		sum := plans[i].Sum
 		plans[i], changed = untyped(*entries[i].Tool, names[i], why), true
+		plans[i].Sum = sha256.Sum256(append(sum[:], why...))
 	}
 	if changed {
 		l.clashes(next, plans)

@@ -3,6 +3,7 @@
 package generated
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -48,4 +49,18 @@ func UnmarshalTimestamp(v any) (*timestamppb.Timestamp, error) {
 		return nil, err
 	}
 	return timestamppb.New(t), nil
+}
+
+// Typed is a value whose type is known only at run time. It writes itself when the response is made, in the context of
+// the field or event that it belongs to.
+type Typed struct {
+	Write func(ctx context.Context, w io.Writer) error
+}
+
+// MarshalGQLContext writes the value.
+func (t Typed) MarshalGQLContext(ctx context.Context, w io.Writer) error { return t.Write(ctx, w) }
+
+// UnmarshalGQLContext fails: no argument has this type.
+func (t *Typed) UnmarshalGQLContext(context.Context, any) error {
+	return errors.New("no argument is typed at run time")
 }

@@ -203,6 +203,7 @@ type ComplexityRoot struct {
 		ActivatePolicy      func(childComplexity int, id string, revision int64) int
 		ApprovePin          func(childComplexity int, id string, hash string, allowHidden bool) int
 		CallTool            func(childComplexity int, name string, arguments json.RawMessage) int
+		Called              func(childComplexity int) int
 		CreateKey           func(childComplexity int, subject string, ttlSeconds int64, label *string, groups []string, roles []string, scopes []string, tenant *string) int
 		CreatePolicyDraft   func(childComplexity int, comment *string) int
 		DiscardPolicyDraft  func(childComplexity int, id string, revision int64) int
@@ -214,6 +215,7 @@ type ComplexityRoot struct {
 		RollbackPolicy      func(childComplexity int, to int64, active int64) int
 		SavePolicyDraft     func(childComplexity int, id string, revision int64, csv *string, checks *string, comment *string, rebase bool) int
 		SetLimitOverride    func(childComplexity int, per string, key *string, rate *string, burst *int64, ttlSeconds int64, reason *string, revision *int64) int
+		Typed               func(childComplexity int) int
 	}
 
 	NearMiss struct {
@@ -395,9 +397,11 @@ type ComplexityRoot struct {
 
 	Query struct {
 		Admin             func(childComplexity int) int
+		Called            func(childComplexity int) int
 		Complete          func(childComplexity int, ref CompletionRef, argument string, value string, known json.RawMessage) int
 		GetPrompt         func(childComplexity int, name string, arguments json.RawMessage) int
 		Prompt            func(childComplexity int, name string) int
+		Prompted          func(childComplexity int) int
 		Prompts           func(childComplexity int, first *int32, after *string, filter *CapabilityFilter) int
 		ReadResource      func(childComplexity int, uri string) int
 		Resource          func(childComplexity int, uri string) int
@@ -405,6 +409,7 @@ type ComplexityRoot struct {
 		Resources         func(childComplexity int, first *int32, after *string, filter *CapabilityFilter) int
 		Tool              func(childComplexity int, name string) int
 		Tools             func(childComplexity int, first *int32, after *string, filter *ToolFilter) int
+		Typed             func(childComplexity int) int
 		Viewer            func(childComplexity int) int
 	}
 
@@ -517,9 +522,11 @@ type ComplexityRoot struct {
 	Subscription struct {
 		AuditRecords        func(childComplexity int, filter *AuditFilter) int
 		CapabilitiesChanged func(childComplexity int) int
+		Followed            func(childComplexity int) int
 		ResourceUpdated     func(childComplexity int, uri string) int
 		ToolCall            func(childComplexity int, name string, arguments json.RawMessage) int
 		Traffic             func(childComplexity int, seconds *int32) int
+		Typed               func(childComplexity int) int
 	}
 
 	Tool struct {
@@ -1406,6 +1413,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CallTool(childComplexity, args["name"].(string), args["arguments"].(json.RawMessage)), true
+	case "Mutation._called":
+		if e.ComplexityRoot.Mutation.Called == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.Called(childComplexity), true
 	case "Mutation.createKey":
 		if e.ComplexityRoot.Mutation.CreateKey == nil {
 			break
@@ -1527,6 +1540,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetLimitOverride(childComplexity, args["per"].(string), args["key"].(*string), args["rate"].(*string), args["burst"].(*int64), args["ttlSeconds"].(int64), args["reason"].(*string), args["revision"].(*int64)), true
+	case "Mutation._typed":
+		if e.ComplexityRoot.Mutation.Typed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.Typed(childComplexity), true
 
 	case "NearMiss.difference":
 		if e.ComplexityRoot.NearMiss.Difference == nil {
@@ -2222,6 +2241,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Admin(childComplexity), true
+	case "Query._called":
+		if e.ComplexityRoot.Query.Called == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Called(childComplexity), true
 	case "Query.complete":
 		if e.ComplexityRoot.Query.Complete == nil {
 			break
@@ -2256,6 +2281,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Prompt(childComplexity, args["name"].(string)), true
+	case "Query._prompted":
+		if e.ComplexityRoot.Query.Prompted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Prompted(childComplexity), true
 	case "Query.prompts":
 		if e.ComplexityRoot.Query.Prompts == nil {
 			break
@@ -2333,6 +2364,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Tools(childComplexity, args["first"].(*int32), args["after"].(*string), args["filter"].(*ToolFilter)), true
+	case "Query._typed":
+		if e.ComplexityRoot.Query.Typed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Typed(childComplexity), true
 	case "Query.viewer":
 		if e.ComplexityRoot.Query.Viewer == nil {
 			break
@@ -2738,6 +2775,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.CapabilitiesChanged(childComplexity), true
+	case "Subscription._followed":
+		if e.ComplexityRoot.Subscription.Followed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Followed(childComplexity), true
 	case "Subscription.resourceUpdated":
 		if e.ComplexityRoot.Subscription.ResourceUpdated == nil {
 			break
@@ -2771,6 +2814,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.Traffic(childComplexity, args["seconds"].(*int32)), true
+	case "Subscription._typed":
+		if e.ComplexityRoot.Subscription.Typed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Typed(childComplexity), true
 
 	case "Tool.definition":
 		if e.ComplexityRoot.Tool.Definition == nil {
@@ -4352,6 +4401,35 @@ type CapabilitiesChange {
   resources: Boolean!
   "Ask for ` + "`" + `prompts` + "`" + ` again."
   prompts: Boolean!
+}
+`, BuiltIn: false},
+	{Name: "../../../schema/typed.graphqls", Input: `# Placeholders for what is typed at run time. A field of a tool or a prompt, and introspection, runs as one of them;
+# callers never see them, and naming one is naming a field that does not exist.
+
+"A value whose type is known only at run time."
+scalar Typed
+
+extend type Query {
+  "Runs the field of a tool that says what it returns, and __schema and __type."
+  _typed: Typed
+  "Runs the field of any other tool."
+  _called: CallResult
+  "Runs the field of a prompt."
+  _prompted: PromptResult
+}
+
+extend type Mutation {
+  "Runs the field of a tool that says what it returns."
+  _typed: Typed
+  "Runs the field of any other tool."
+  _called: CallResult
+}
+
+extend type Subscription {
+  "Runs the field of a tool that says what it returns."
+  _typed: Typed!
+  "Runs the field of any other tool."
+  _followed: ToolCallEvent!
 }
 `, BuiltIn: false},
 	{Name: "../../../schema/types.graphqls", Input: `"""

@@ -24,6 +24,8 @@ type SubscriptionResolver interface {
 	CapabilitiesChanged(ctx context.Context) (<-chan *CapabilitiesChange, error)
 	AuditRecords(ctx context.Context, filter *AuditFilter) (<-chan *AuditRecordEvent, error)
 	Traffic(ctx context.Context, seconds *int32) (<-chan *adminv1.Traffic, error)
+	Typed(ctx context.Context) (<-chan *Typed, error)
+	Followed(ctx context.Context) (<-chan ToolCallEvent, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -394,6 +396,61 @@ func (ec *executionContext) fieldContext_Subscription_traffic(ctx context.Contex
 	if fc.Args, err = ec.field_Subscription_traffic_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription__typed(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription__typed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Subscription().Typed(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Typed) graphql.Marshaler {
+			return ec.marshalNTyped2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐTyped(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription__typed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Subscription", field, true, true, "Typed")
+}
+
+func (ec *executionContext) _Subscription__followed(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription__followed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Subscription().Followed(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ToolCallEvent) graphql.Marshaler {
+			return ec.marshalNToolCallEvent2githubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐToolCallEvent(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription__followed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
 	}
 	return fc, nil
 }
@@ -782,6 +839,10 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_auditRecords(ctx, fields[0])
 	case "traffic":
 		return ec._Subscription_traffic(ctx, fields[0])
+	case "_typed":
+		return ec._Subscription__typed(ctx, fields[0])
+	case "_followed":
+		return ec._Subscription__followed(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
