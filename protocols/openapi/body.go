@@ -258,12 +258,15 @@ func (b *body) encodePart(w *multipart.Writer, name string, v json.RawMessage) e
 }
 
 // disposition returns the header of a part (RFC 7578, section 4.2), its names
-// written as browsers do (HTML, multipart form data).
+// written as browsers do (HTML, multipart form data), and without any control
+// character.
 func disposition(name, file string) string {
-	esc := strings.NewReplacer("\r", "%0D", "\n", "%0A", `"`, "%22", "\x00", "%00")
-	d := `form-data; name="` + esc.Replace(name) + `"`
+	esc := func(s string) string {
+		return string(escapeBut(nil, s, func(c byte) bool { return c >= ' ' && c != '"' && c != 0x7f }))
+	}
+	d := `form-data; name="` + esc(name) + `"`
 	if file != "" {
-		d += `; filename="` + esc.Replace(file) + `"`
+		d += `; filename="` + esc(file) + `"`
 	}
 	return d
 }

@@ -504,7 +504,7 @@ func (w *writer) one(name string, raw json.RawMessage) {
 }
 
 func (w *writer) list(name string, raw json.RawMessage, hidden []string) {
-	if kindOf(raw) != '[' || kindOf(raw[space(raw, 1):]) == 0 {
+	if !hasElements(raw) {
 		return
 	}
 	w.name(name)

@@ -2,7 +2,10 @@ package openapi
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -36,7 +39,9 @@ func load(ctx context.Context, data []byte, o *Options, from *url.URL) (*importe
 		o: o, doc: d, security: security,
 		out: &imported{plans: map[string]*plan{}, resources: map[string]*resource{}, base: base},
 	}
-	for _, op := range im.selected(from) {
+	chosen := im.selected(from)
+	im.credentials(chosen)
+	for _, op := range chosen {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -86,6 +91,20 @@ func (im *importer) selected(from *url.URL) []*operation {
 		}
 	}
 	return chosen
+}
+
+// credentials notes each reason why operations have no credential once, with how
+// many they are.
+func (im *importer) credentials(chosen []*operation) {
+	count := map[string]int{}
+	for _, op := range chosen {
+		if _, lack := im.security.of(op); lack != "" {
+			count[lack]++
+		}
+	}
+	for _, lack := range slices.Sorted(maps.Keys(count)) {
+		im.notes.add("security", gateway.NoteApproximated, fmt.Sprintf("%s, and %d operations are called without", lack, count[lack]))
+	}
 }
 
 // operation offers one operation.

@@ -61,6 +61,14 @@ func elements(v json.RawMessage) iter.Seq[json.RawMessage] {
 	}
 }
 
+// hasElements reports whether a value is an array with something in it.
+func hasElements(v json.RawMessage) bool {
+	for range elements(v) {
+		return true
+	}
+	return false
+}
+
 // member returns the member of an object with that name, or nil.
 func member(v json.RawMessage, name string) json.RawMessage {
 	for n, value := range members(v) {

@@ -56,7 +56,7 @@ type parameter struct {
 }
 
 // maxParameters bounds the parameters of one operation.
-const maxParameters = 500
+const maxParameters = 2_000
 
 // parameters returns those of an operation and of the path item that it is in,
 // without those that the standard says to ignore, and what could not be taken.
@@ -88,8 +88,35 @@ func (d *document) parameters(o *operation, reserved func(place, string) bool) (
 			all = append(all, p)
 		}
 	}
-	all, more := matchPath(all, pathNames(o.path))
+	path, query := splitPath(o.path)
+	for i, p := range all {
+		if key := queryKey(query, p.name); p.in == inPath && key != "" {
+			moved := *p
+			moved.name, moved.in, moved.style, moved.explode = key, inQuery, styleForm, true
+			all[i] = &moved
+		}
+	}
+	all, more := matchPath(all, pathNames(path))
 	return all, append(lacks, more...), nil
+}
+
+// splitPath returns a path and the query that some documents put behind it,
+// without a fragment, which is never sent.
+func splitPath(s string) (path, query string) {
+	s, _, _ = strings.Cut(s, "#")
+	path, query, _ = strings.Cut(s, "?")
+	return path, query
+}
+
+// queryKey returns the key that has a template for its value in the query of a
+// path, as in ?page={number}, or "".
+func queryKey(query, name string) string {
+	for pair := range strings.SplitSeq(query, "&") {
+		if key, value, _ := strings.Cut(pair, "="); value == "{"+name+"}" {
+			return key
+		}
+	}
+	return ""
 }
 
 // matchPath makes the parameters in the path those that the path has.

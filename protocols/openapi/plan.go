@@ -39,9 +39,14 @@ func newPlan(o *operation, params []*parameter, b *body) *plan {
 	for _, param := range params {
 		p.byArg[param.arg] = param
 	}
-	path, _, _ := strings.Cut(o.path, "#") // What follows is never sent.
-	path, query, _ := strings.Cut(path, "?")
-	p.query = string(escapeBut(nil, query, func(c byte) bool { return unreserved(c) || strings.IndexByte("=&%:/?@!$'()*,;", c) >= 0 }))
+	path, query := splitPath(o.path)
+	var fixed []string
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair != "" && !strings.Contains(pair, "{") { // Those are parameters.
+			fixed = append(fixed, pair)
+		}
+	}
+	p.query = string(escapeBut(nil, strings.Join(fixed, "&"), func(c byte) bool { return unreserved(c) || strings.IndexByte("=&%:/?@!$'()*,;", c) >= 0 }))
 	for {
 		before, after, open := strings.Cut(path, "{")
 		name, rest, closed := strings.Cut(after, "}")

@@ -330,8 +330,6 @@ func (d *document) planOf(o *operation, s *schemes, fixed http.Header) (p *plan,
 	renamed = nameArguments(params)
 	p = newPlan(o, params, b)
 	p.accept = d.accept(o)
-	if p.secrets, lack = s.of(o); lack != "" {
-		lacks = append(lacks, lack)
-	}
+	p.secrets, _ = s.of(o)
 	return p, lacks, renamed, nil
 }
