@@ -34,9 +34,9 @@ func escapeBut(b []byte, s string, keep func(byte) bool) []byte {
 func escapeAll(b []byte, s string) []byte { return escapeBut(b, s, unreserved) }
 
 // escapeReserved keeps reserved characters, but for those that would end the
-// value or begin another one.
+// value or begin another one, with some servers or with all.
 func escapeReserved(b []byte, s string) []byte {
-	return escapeBut(b, s, func(c byte) bool { return unreserved(c) || strings.IndexByte(":/?@!$'()*,;=", c) >= 0 })
+	return escapeBut(b, s, func(c byte) bool { return unreserved(c) || strings.IndexByte(":/?@!$'()*,=", c) >= 0 })
 }
 
 // escapeSegments keeps the slashes of a path.

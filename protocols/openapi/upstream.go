@@ -25,6 +25,7 @@ type Upstream struct {
 	o    Options
 	by   string   // who failed, in errors
 	from *url.URL // where the document is fetched; nil for a file and for calls
+	made []byte   // the document of calls
 
 	look chan struct{} // asks Watch to look at the document now
 
@@ -53,6 +54,11 @@ func New(o Options) (*Upstream, error) {
 	var err error
 	if u.from, err = o.documentURL(); err != nil {
 		return fail(err)
+	}
+	if len(o.Calls) > 0 {
+		if u.made, err = describe(o.Calls); err != nil {
+			return fail(err)
+		}
 	}
 	// What is wrong with the credentials is told now, not when the document comes.
 	where := o.URL

@@ -149,9 +149,8 @@ func (u *Upstream) take(next *imported) error {
 // fetch returns the document, unless it is the one that there is.
 func (u *Upstream) fetch(ctx context.Context, have *version) (data []byte, changed bool, err error) {
 	switch {
-	case len(u.o.Calls) > 0:
-		data, err = describe(u.o.Calls)
-		return data, true, err
+	case u.made != nil:
+		return u.made, true, nil
 	case u.from == nil:
 		return u.fetchFile(have)
 	}
