@@ -94,7 +94,7 @@ func TestHostileValues(t *testing.T) {
 		}
 	}
 	r, err := p.request(json.RawMessage(`{"q":"a&admin=1#x+y;/?"}`))
-	if err != nil || r.url != "https://api.example/v1/x?q=a%26admin=1%23x%2By;/?" {
+	if err != nil || r.url != "https://api.example/v1/x?q=a%26admin=1%23x%2By%3B/?" {
 		t.Errorf("%v %+v", err, r)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -133,9 +134,7 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				for name, values := range tt.header {
-					w.Header()[name] = values
-				}
+				maps.Copy(w.Header(), tt.header)
 				if tt.media != "" {
 					w.Header().Set("Content-Type", tt.media)
 				}
@@ -370,7 +369,7 @@ func TestResources(t *testing.T) {
 		{"openapi://test/gone", "openapi://test/gone", "NOT_FOUND"},
 	} {
 		res, err := read(tt.origin, tt.uri)
-		got := ""
+		var got string
 		if err != nil {
 			got = gateway.AsError(err).Code.String()
 		} else {

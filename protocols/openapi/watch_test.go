@@ -191,7 +191,7 @@ func TestSwap(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := s.call(t, "a", `{}`); err != nil {
+				if _, err := s.call(t, "a", `{}`); err != nil { //nolint:contextcheck // the calls outlive it.
 					t.Errorf("a call: %v", err)
 					return
 				}
