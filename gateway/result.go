@@ -17,6 +17,10 @@ type Result struct {
 	Raw     json.RawMessage
 	IsError bool // the tool ran and failed; the call itself did not
 
+	// Bare says that the structured content is known to be no object. Revisions of
+	// MCP before 2026-07-28 have no form for it.
+	Bare bool
+
 	// Input says that the call has not ended: the same call with these
 	// questions answered, as [Call.Resume], goes on. Raw is then nil. Only calls
 	// whose Capabilities are set get such a result.
@@ -89,7 +93,7 @@ func ErrorResult(text string) *Result {
 // specification asks (tools, structured content).
 func StructuredResult(value json.RawMessage) *Result {
 	raw := appendText([]byte(`{"content":[`), string(value), `],"structuredContent":`)
-	return &Result{Raw: append(append(raw, value...), '}')}
+	return &Result{Raw: append(append(raw, value...), '}'), Bare: jsontext.Value(value).Kind() != '{'}
 }
 
 func appendText(b []byte, text, tail string) []byte {

@@ -79,6 +79,7 @@ type peerAnswer struct {
 	Ended  *peerError `json:"ended,omitempty"`  // how the call failed, which its node has recorded
 	Result []byte     `json:"result,omitempty"` // of the call
 	Failed bool       `json:"failed,omitempty"` // isError of the result
+	Bare   bool       `json:"bare,omitempty"`   // as gateway.Result has it
 	Name   []byte     `json:"name,omitempty"`   // of the call that waits for answers
 	Input  *peerInput `json:"input,omitempty"`
 }

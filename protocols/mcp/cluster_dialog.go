@@ -63,7 +63,7 @@ func (a *peerAnswer) outcome(node string) (*gateway.Result, place, error) {
 	case a.Ended != nil:
 		return nil, place{}, a.Ended.error()
 	case a.Input == nil:
-		return &gateway.Result{Raw: a.Result, IsError: a.Failed}, place{}, nil
+		return &gateway.Result{Raw: a.Result, IsError: a.Failed, Bare: a.Bare}, place{}, nil
 	}
 	in := &gateway.InputRequest{State: a.Input.State, Questions: map[string]gateway.Question{}}
 	for key, q := range a.Input.Questions {
@@ -231,7 +231,7 @@ func ending(res *gateway.Result, waiting place, err error) peerAnswer {
 	case err != nil:
 		return peerAnswer{Ended: peerErrorOf(err)}
 	case res.Input == nil:
-		return peerAnswer{Result: res.Raw, Failed: res.IsError}
+		return peerAnswer{Result: res.Raw, Failed: res.IsError, Bare: res.Bare}
 	}
 	in := &peerInput{Questions: map[string]peerQuestion{}, State: res.Input.State}
 	for key, q := range res.Input.Questions {

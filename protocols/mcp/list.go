@@ -79,6 +79,10 @@ func (k listKey) list(view *gateway.Snapshot) *listing {
 			for _, t := range s.Tools {
 				l.add(t.Name, t.Definition)
 			}
+		case listLegacyTools:
+			for _, t := range s.Tools {
+				l.add(t.Name, legacyDefinition(t))
+			}
 		case listResources:
 			for _, r := range s.Resources {
 				l.add(r.URI, r.Definition)

@@ -127,7 +127,11 @@ func (f *Frontend) list(ctx context.Context, r *request, out *buffer) *wireError
 			return invalidParams("not a cursor of this list")
 		}
 	}
-	definitions, count, last := k.list(f.gw.View(r.principal)).page(after, f.o.PageSize)
+	of := k
+	if k == listTools && !r.modern() {
+		of = listLegacyTools
+	}
+	definitions, count, last := of.list(f.gw.View(r.principal)).page(after, f.o.PageSize)
 	if err := f.gw.Listed(ctx, gateway.Listing{Principal: r.principal, Via: "mcp", Kind: k.kind(), Count: count}); err != nil {
 		refused := refusal(gateway.AsError(err), nil, r.modern())
 		refused.recorded = true
@@ -277,9 +281,12 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 	}
 	if r.modern() {
 		out.b = appendModern(out.b, raw, f.info, call.Op == gateway.OpRead)
-	} else {
-		out.b = append(out.b, raw...)
+		return nil
 	}
+	if err == nil && res.Bare {
+		raw = legacyResult(raw)
+	}
+	out.b = append(out.b, raw...)
 	return nil
 }
 

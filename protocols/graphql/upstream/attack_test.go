@@ -55,10 +55,10 @@ func TestIntrospectionAttacks(t *testing.T) {
 	}{
 		{name: "a bomb of types", data: introspectionOf(ok + "," + repeat(100_000, func(i int) string { return fmt.Sprintf(`{"kind":"OBJECT","name":"T%d"}`, i) })), err: "100001 types"},
 		{
-			name: "a bomb of fields", err: "more than 500000",
-			data: introspectionOf(query(repeat(510_000, func(i int) string { return fmt.Sprintf(`{"name":"f%d"}`, i) }))),
+			name: "a bomb of fields", err: "more than 200000",
+			data: introspectionOf(query(repeat(210_000, func(i int) string { return fmt.Sprintf(`{"name":"f%d"}`, i) }))),
 		},
-		{name: "long text", data: introspectionOf(`{"kind":"OBJECT","name":"Query","fields":[{"name":"a","description":"` + strings.Repeat("ä", 5<<20) + `","args":[],` + aString + `}]}`), tools: 1},
+		{name: "long text", data: introspectionOf(`{"kind":"OBJECT","name":"Query","fields":[{"name":"a","description":"` + strings.Repeat("ä", 1<<20) + `","args":[],` + aString + `}]}`), tools: 1},
 		{name: "too long", data: introspectionOf(`{"kind":"OBJECT","name":"Query","description":"` + strings.Repeat("x", maxSchemaBytes) + `"}`), err: "longer than"},
 		{name: "deep", data: introspectionOf(query(field("a", strings.Repeat(`{"kind":"LIST","ofType":`, 1000)+"null"+strings.Repeat("}", 1000)))), err: "nested deeper"},
 		{name: "deep lists", data: introspectionOf(query(field("a", strings.Repeat(`{"kind":"LIST","ofType":`, 12)+`{"kind":"SCALAR","name":"String"}`+strings.Repeat("}", 12)))), notes: 1},
@@ -77,8 +77,8 @@ func TestIntrospectionAttacks(t *testing.T) {
 			`,"args":[{"name":"x","defaultValue":"1) { evil } b(y: 2",` + aString + `}]}]}`), tools: 1, notes: 1},
 		{
 			name: "circles", tools: 1,
-			data: introspectionOf(query(field("a", ref("T0"))) + "," + repeat(300, func(i int) string {
-				return fmt.Sprintf(`{"kind":"OBJECT","name":"T%d","fields":[%s]}`, i, repeat(300, func(j int) string { return field(fmt.Sprintf("f%d", j), ref(fmt.Sprintf("T%d", j))) }))
+			data: introspectionOf(query(field("a", ref("T0"))) + "," + repeat(100, func(i int) string {
+				return fmt.Sprintf(`{"kind":"OBJECT","name":"T%d","fields":[%s]}`, i, repeat(100, func(j int) string { return field(fmt.Sprintf("f%d", j), ref(fmt.Sprintf("T%d", j))) }))
 			})), notes: 1,
 		},
 		{
@@ -148,14 +148,14 @@ func TestManyOperations(t *testing.T) {
 	u := open(t, Options{HTTP: at("http://127.0.0.1:1")})
 	n := &notes{}
 	s, err := parseIntrospection([]byte(introspectionOf(`{"kind":"OBJECT","name":"Query","fields":[`+
-		repeat(30_000, func(i int) string { return fmt.Sprintf(`{"name":"f%d","args":[],%s}`, i, aString) })+`]}`)), n)
+		repeat(maxOperations+1000, func(i int) string { return fmt.Sprintf(`{"name":"f%d","args":[],%s}`, i, aString) })+`]}`)), n)
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
 	ops := u.fromFields(s, n)
 	t.Logf("%d tools in %v", len(ops), time.Since(start))
-	if len(ops) != maxOperations || len(n.all) != maxNotes || time.Since(start) > 2*patience {
+	if len(ops) != maxOperations || len(n.all) != 1000 || time.Since(start) > 2*patience {
 		t.Errorf("%d tools, %d notes after %v", len(ops), len(n.all), time.Since(start))
 	}
 }
@@ -188,7 +188,7 @@ func TestEndless(t *testing.T) {
 			s      *server
 			end    string
 			events int // at least
-		}{{s, endEvents, 50}, {big, endSize, 10}, {quiet, endTime, 1}} {
+		}{{s, endEvents, 50}, {big, endSize, 3}, {quiet, endTime, 1}} {
 			t.Run(transport+"/"+tt.end, func(t *testing.T) {
 				o := tt.s.options()
 				o.Subscriptions, o.MaxEvents, o.MaxTime = transport, 50, patience

@@ -240,7 +240,7 @@ func structured(value jsontext.Value, a *answer) *gateway.Result {
 	raw := appendText([]byte(`{"content":[`), string(value))
 	raw = appendText(append(raw, ','), "The answer is incomplete:\n"+a.messages())
 	raw = append(append(raw, `],"structuredContent":`...), value...)
-	return &gateway.Result{Raw: append(raw, '}')}
+	return &gateway.Result{Raw: append(raw, '}'), Bare: value.Kind() != '{'}
 }
 
 func appendText(b []byte, text string) []byte {

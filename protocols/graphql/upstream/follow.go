@@ -13,6 +13,9 @@ import (
 	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
+// maxEvents bounds the events of one call together, in bytes.
+const maxEvents = 4 << 20
+
 // maxEventText bounds what a report of progress shows of an event, in bytes.
 const maxEventText = 16 << 10
 
@@ -120,7 +123,7 @@ func (e *events) add(call *gateway.Call, a *answer) (end string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if len(e.raw)+len(value) > maxAnswer {
+	if len(e.raw)+len(value) > maxEvents {
 		return endSize, nil
 	}
 	if e.count++; e.count > 1 {

@@ -18,7 +18,7 @@ import (
 const (
 	maxSchemaBytes = 32 << 20
 	maxTypes       = 50_000
-	maxMembers     = 500_000 // fields, arguments, input fields and enum values together
+	maxMembers     = 200_000 // fields, arguments, input fields and enum values together
 	maxLiteral     = 4 << 10 // of a default value
 	maxWrapping    = 9       // lists and non-nulls around a type, as deep as introspectionQuery asks
 )
@@ -296,6 +296,9 @@ func (r *schemaReader) named(in, name string, seen map[string]bool) bool {
 func (r *schemaReader) fields(t *introspectionType) (out ast.FieldList) {
 	seen := map[string]bool{}
 	for _, f := range t.Fields {
+		if r.members > maxMembers {
+			break // The whole schema is refused.
+		}
 		typ := f.Type.resolve(0)
 		if !r.named(t.Name, f.Name, seen) {
 			continue
@@ -328,6 +331,9 @@ func (r *schemaReader) fields(t *introspectionType) (out ast.FieldList) {
 func (r *schemaReader) inputFields(t *introspectionType) (out ast.FieldList) {
 	seen := map[string]bool{}
 	for _, f := range t.InputFields {
+		if r.members > maxMembers {
+			break // The whole schema is refused.
+		}
 		typ := f.Type.resolve(0)
 		if !r.named(t.Name, f.Name, seen) || typ == nil {
 			continue
@@ -343,6 +349,9 @@ func (r *schemaReader) inputFields(t *introspectionType) (out ast.FieldList) {
 func (r *schemaReader) enumValues(t *introspectionType) (out ast.EnumValueList) {
 	seen := map[string]bool{}
 	for _, v := range t.EnumValues {
+		if r.members > maxMembers {
+			break // The whole schema is refused.
+		}
 		if r.named(t.Name, v.Name, seen) {
 			out = append(out, &ast.EnumValueDefinition{Name: v.Name, Description: v.Description, Directives: deprecation(v.Deprecated), Position: nowhere()})
 		}

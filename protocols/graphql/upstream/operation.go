@@ -138,7 +138,7 @@ func rootOf(s *ast.Schema, kind ast.Operation) *ast.Definition {
 }
 
 // maxOperations bounds the tools of one source.
-const maxOperations = 10_000
+const maxOperations = 5000
 
 // kindsOf are the operations that a source offers, in order.
 func (u *Upstream) kindsOf() []ast.Operation {
