@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -30,10 +31,11 @@ func newSources(a *app) *cobra.Command {
 				}
 				rows = append(rows, []string{
 					s.GetName(), state, fmt.Sprint(s.GetTools()), fmt.Sprint(s.GetResources()), fmt.Sprint(s.GetPrompts()), fmt.Sprint(s.GetQuarantined()),
+					cmp.Or(s.GetGuard().GetBreaker(), "none"), fmt.Sprint(s.GetGuard().GetRunning()),
 					strings.Join(slices.DeleteFunc(append([]string{s.GetProblem()}, s.GetHidden()...), func(p string) bool { return p == "" }), ", "),
 				})
 			}
-			return a.answer(raw, []string{"NAME", "STATE", "TOOLS", "RESOURCES", "PROMPTS", "QUARANTINED", "PROBLEM"}, rows)
+			return a.answer(raw, []string{"NAME", "STATE", "TOOLS", "RESOURCES", "PROMPTS", "QUARANTINED", "BREAKER", "CALLS", "PROBLEM"}, rows)
 		},
 	}, newSourcesReport(a))
 	return cmd

@@ -35,6 +35,7 @@ type Options struct {
 	Node     string // the name of this node
 	Peers    Peers  // the other nodes; nil where there are none
 	Registry *gateway.Registry
+	Status   func(*adminv1.Source) // fills in how the guards of a source and its sessions do; may be nil
 	Sessions *gateway.Sessions
 	Pins     *pin.Store
 

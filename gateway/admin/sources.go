@@ -30,6 +30,9 @@ func (s *service) listSources(context.Context, *gateway.Call, *adminv1.ListSourc
 			hidden, waiting := s.Pins.Findings(name)
 			source.Hidden, source.Quarantined = hidden, int32(min(waiting, math.MaxInt32)) //nolint:gosec // It is bounded.
 		}
+		if s.Status != nil {
+			s.Status(source)
+		}
 		byName[name] = source
 		res.Sources = append(res.Sources, source)
 	}

@@ -22,8 +22,8 @@ type adaptive struct {
 }
 
 func newAdaptive(p Concurrency) *adaptive {
-	least := uint(max(p.Min, 1))    //nolint:gosec // It is positive.
-	most := max(uint(p.Max), least) //nolint:gosec // It is positive.
+	least := uint(max(p.Min, 1))
+	most := max(uint(p.Max), least)
 	builder := adaptivelimiter.NewBuilder[any]().
 		WithLimits(least, most, min(max(least, 20), most)).
 		WithRecentWindow(250*time.Millisecond, 30*time.Second, 20). // It looks four times a second where there are calls,

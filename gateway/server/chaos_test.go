@@ -235,7 +235,7 @@ func TestSlowSource(t *testing.T) {
 	if served.Load() < 6 || served.Load()+refused.Load() != 12 {
 		t.Errorf("%d served, %d refused", served.Load(), refused.Load())
 	}
-	if s := r.guardOf(t, "bad"); s.Rejected != uint64(refused.Load()) || s.Running != 0 || s.Queued != 0 || s.Opened != 0 { //nolint:gosec // It is small.
+	if s := r.guardOf(t, "bad"); s.Rejected != uint64(refused.Load()) || s.Running != 0 || s.Queued != 0 || s.Opened != 0 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -50,7 +50,7 @@ func DevSources(cfg *config.Config) {
 			return
 		}
 	}
-	cfg.Sources = append(cfg.Sources, config.Source{Name: "demo", Prefix: true, Demo: true})
+	cfg.Sources = append(cfg.Sources, config.Source{Name: "demo", Prefix: true, Guard: config.DefaultGuard(), Demo: true})
 }
 
 // Token returns an access token of the built-in issuer for a persona.

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"time"
 
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
@@ -45,6 +47,45 @@ func (m *sources) status() []SourceStatus {
 	slices.SortFunc(all, func(a, b SourceStatus) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
+
+// describe fills in how a source's guards and sessions do.
+func (m *sources) describe(into *adminv1.Source) {
+	m.mu.Lock()
+	r := m.current[into.GetName()]
+	m.mu.Unlock()
+	if r == nil {
+		return
+	}
+	if r.guard != nil {
+		into.Guard = guardStatus(r.guard.Stats())
+	}
+	if r.stats != nil {
+		into.Pool = poolStatus(r.stats())
+	}
+}
+
+func guardStatus(g guard.Stats) *adminv1.SourceGuard {
+	return &adminv1.SourceGuard{
+		Breaker: g.Breaker, Opened: total(g.Opened), Refused: total(g.Refused),
+		Running: count(g.Running), Queued: count(g.Queued), Limit: count(g.Limit), Rejected: total(g.Rejected),
+		Retries: total(g.Retries), Hedges: total(g.Hedges), Fallbacks: total(g.Fallbacks),
+		CacheHits: total(g.CacheHits), CacheMisses: total(g.CacheMisses), CacheStale: total(g.CacheStale), CacheJoined: total(g.CacheJoined),
+		CacheEntries: int64(g.CacheEntries), CacheBytes: g.CacheBytes,
+	}
+}
+
+func poolStatus(s mcp.UpstreamStats) *adminv1.SourcePool {
+	return &adminv1.SourcePool{
+		Open: count(s.Open), Busy: count(s.Busy), Idle: count(s.Idle), Spare: count(s.Spare),
+		Opened: total(s.Opened), Lost: total(s.Lost), Failed: total(s.Failed),
+		Expired: total(s.Expired), Evicted: total(s.Evicted), Refused: total(s.Refused),
+	}
+}
+
+// count and total are numbers as messages have them.
+func count(n int) int32 { return int32(min(n, math.MaxInt32)) }
+
+func total(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
 // reportEvery is how often the log says how sessions with sources do.
 const reportEvery = time.Minute

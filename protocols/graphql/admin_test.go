@@ -97,7 +97,6 @@ const (
  grantees(object:"tool/a/b",action:"call"){nodes{subject tenant rule line conditional path} truncated}
  keys{id subject label groups roles scopes tenant createdBy created expires lastUsed revoked}
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount missingNodes}
- sources{name available problem tools resources prompts quarantined hidden}
  traffic(seconds:5){time seconds total{name calls toolErrors refused failed canceled p50Ms p99Ms} doors{name} sources{name}}
  importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
  limits(first:5,key:"k"){rules{name per roles tools sources actions rate burst admitted refused} overrides{per key rate burst unlimited expires created createdBy reason} revision buckets{rule per key tokens burst retryMs} totalCount}
@@ -107,6 +106,7 @@ const (
  auditProof(seq:4294967296){record checkpoint index size hashes}
  verifyAuditLog{ok records problem}
 }}`
+	adminSources  = `{admin{sources{name available problem tools resources prompts quarantined hidden guard{breaker opened refused running queued limit rejected retries hedges fallbacks cacheHits cacheMisses cacheStale cacheJoined cacheEntries cacheBytes} pool{open busy idle spare opened lost failed expired evicted refused}}}}` // By itself, as all of it costs too much.
 	adminMutation = `mutation{
  createPolicyDraft(comment:"c"){id revision}
  savePolicyDraft(id:"d",revision:7,csv:"p",comment:"",rebase:true){draft{id revision} problems{message} failures{text}}
@@ -140,6 +140,7 @@ func TestAdministration(t *testing.T) {
 		"keys.ListKeys":              `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
 		"sessions.ListSessions":      `{"sessions":[{"id":"s"}],"total":"1","missingNodes":["n2"]}`,
 		"traffic.GetTraffic":         `{"traffic":{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"calls":"7","toolErrors":"1","refused":"2","failed":"3","canceled":"4","p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}]}}`,
+		"sources.ListSources":        `{"sources":[{"name":"s","guard":{"breaker":"open","opened":"9007199254740991","limit":3}}]}`,
 		"sources.ListImportNotes":    `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
 		"limits.ListLimits":          `{"rules":[{"name":"n","rate":"1/s","burst":"1"}],"revision":"9","buckets":[{"key":"k","retryMs":"1500"}],"total":"1"}`,
 		"limits.SetLimitOverride":    `{"override":{"per":"role"},"revision":"10"}`,
@@ -153,7 +154,7 @@ func TestAdministration(t *testing.T) {
 	f := newFixture(t, Options{Admin: a.Gateway})
 	s := f.serve(t)
 	got := map[string]json.RawMessage{}
-	for _, query := range []string{adminQuery, adminMutation} {
+	for _, query := range []string{adminQuery, adminSources, adminMutation} {
 		var res struct {
 			Errors json.RawMessage
 			Data   map[string]json.RawMessage
@@ -170,16 +171,19 @@ func TestAdministration(t *testing.T) {
 		}
 	}
 	for field, want := range map[string]string{
-		"policy":              `{"id":9007199254740991,"parent":0,"sha256":"ab","author":"","comment":"","activated":"2026-01-02T03:04:05.5Z","activatedBy":"","active":true,"csv":"p, a\n","checks":"","restores":0}`,
-		"policyVersions":      `{"nodes":[{"id":2,"activated":null},{"id":1,"activated":null}],"endCursor":"q"}`,
-		"policyVersion":       `null`,
-		"diffPolicy":          `{"added":[],"removed":[]}`,
-		"policyDrafts":        `[]`,
-		"policyImpact":        `{"changes":[{"principal":"p","principalName":"","object":"","action":"","before":"","after":"","beforeRule":"","afterRule":"","calls":3,"last":"2026-01-02T03:04:05Z","examples":["e"]}],"calls":5000000000,"changed":0,"undecided":0,"truncated":false}`,
-		"explainPolicy":       `{"allowed":false,"reason":"no rule","rule":"","line":0,"path":["role:dev"],"nearMisses":[{"rule":"p","line":3,"difference":"tenant"}]}`,
-		"grantees":            `{"nodes":[{"subject":"role:dev","tenant":"","rule":"","line":0,"conditional":false,"path":[]}],"truncated":true}`,
-		"keys":                `[{"id":"k","subject":"","label":"","groups":[],"roles":[],"scopes":[],"tenant":"","createdBy":"","created":"2026-01-02T03:04:05Z","expires":null,"lastUsed":null,"revoked":null}]`,
-		"sessions":            `{"nodes":[{"id":"s","node":"","via":"","kind":"","principal":"","principalName":"","opened":null}],"totalCount":1,"missingNodes":["n2"]}`,
+		"policy":         `{"id":9007199254740991,"parent":0,"sha256":"ab","author":"","comment":"","activated":"2026-01-02T03:04:05.5Z","activatedBy":"","active":true,"csv":"p, a\n","checks":"","restores":0}`,
+		"policyVersions": `{"nodes":[{"id":2,"activated":null},{"id":1,"activated":null}],"endCursor":"q"}`,
+		"policyVersion":  `null`,
+		"diffPolicy":     `{"added":[],"removed":[]}`,
+		"policyDrafts":   `[]`,
+		"policyImpact":   `{"changes":[{"principal":"p","principalName":"","object":"","action":"","before":"","after":"","beforeRule":"","afterRule":"","calls":3,"last":"2026-01-02T03:04:05Z","examples":["e"]}],"calls":5000000000,"changed":0,"undecided":0,"truncated":false}`,
+		"explainPolicy":  `{"allowed":false,"reason":"no rule","rule":"","line":0,"path":["role:dev"],"nearMisses":[{"rule":"p","line":3,"difference":"tenant"}]}`,
+		"grantees":       `{"nodes":[{"subject":"role:dev","tenant":"","rule":"","line":0,"conditional":false,"path":[]}],"truncated":true}`,
+		"keys":           `[{"id":"k","subject":"","label":"","groups":[],"roles":[],"scopes":[],"tenant":"","createdBy":"","created":"2026-01-02T03:04:05Z","expires":null,"lastUsed":null,"revoked":null}]`,
+		"sessions":       `{"nodes":[{"id":"s","node":"","via":"","kind":"","principal":"","principalName":"","opened":null}],"totalCount":1,"missingNodes":["n2"]}`,
+		"sources": `[{"name":"s","available":false,"problem":"","tools":0,"resources":0,"prompts":0,"quarantined":0,"hidden":[],` +
+			`"guard":{"breaker":"open","opened":9007199254740991,"refused":0,"running":0,"queued":0,"limit":3,"rejected":0,"retries":0,"hedges":0,"fallbacks":0,` +
+			`"cacheHits":0,"cacheMisses":0,"cacheStale":0,"cacheJoined":0,"cacheEntries":0,"cacheBytes":0},"pool":null}]`,
 		"auditRecords":        `{"nodes":[{"seq":12345678901234567890}],"endCursor":null}`,
 		"auditProof":          `{"record":"{\"seq\":1}","checkpoint":"","index":4294967295,"size":0,"hashes":["aGk="]}`,
 		"verifyAuditLog":      `{"ok":true,"records":7,"problem":""}`,

@@ -42,7 +42,11 @@ type Source struct {
 	Quarantined int32 `protobuf:"varint,7,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	// Text in its definitions that people do not see and models read, such as "tool echo: description has U+200B"; at
 	// most ten lines.
-	Hidden        []string `protobuf:"bytes,8,rep,name=hidden,proto3" json:"hidden,omitempty"`
+	Hidden []string `protobuf:"bytes,8,rep,name=hidden,proto3" json:"hidden,omitempty"`
+	// How its guards do on the node that answers; absent where it has none.
+	Guard *SourceGuard `protobuf:"bytes,9,opt,name=guard,proto3" json:"guard,omitempty"`
+	// How sessions with it do on the node that answers; absent where it is no MCP server.
+	Pool          *SourcePool `protobuf:"bytes,10,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +137,328 @@ func (x *Source) GetHidden() []string {
 	return nil
 }
 
+func (x *Source) GetGuard() *SourceGuard {
+	if x != nil {
+		return x.Guard
+	}
+	return nil
+}
+
+func (x *Source) GetPool() *SourcePool {
+	if x != nil {
+		return x.Pool
+	}
+	return nil
+}
+
+// A SourceGuard is how the guards of a source do. Where some of its tools have guards of their own, numbers are sums.
+type SourceGuard struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "closed", "half-open" or "open": the worst of its circuit breakers; empty where it has none.
+	Breaker string `protobuf:"bytes,1,opt,name=breaker,proto3" json:"breaker,omitempty"`
+	// How often a breaker has opened.
+	Opened int64 `protobuf:"varint,2,opt,name=opened,proto3" json:"opened,omitempty"`
+	// Calls and attempts that met an open breaker.
+	Refused int64 `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Calls at the source now, where their number is bounded.
+	Running int32 `protobuf:"varint,4,opt,name=running,proto3" json:"running,omitempty"`
+	// Calls that wait for their turn.
+	Queued int32 `protobuf:"varint,5,opt,name=queued,proto3" json:"queued,omitempty"`
+	// Calls that may run at once; 0 for any number.
+	Limit int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Calls that found the queue full, or waited for too long.
+	Rejected int64 `protobuf:"varint,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// Attempts beyond the first.
+	Retries int64 `protobuf:"varint,8,opt,name=retries,proto3" json:"retries,omitempty"`
+	// Calls that were made beside a slow one.
+	Hedges int64 `protobuf:"varint,9,opt,name=hedges,proto3" json:"hedges,omitempty"`
+	// Calls that were answered from elsewhere.
+	Fallbacks int64 `protobuf:"varint,10,opt,name=fallbacks,proto3" json:"fallbacks,omitempty"`
+	// Calls that were answered from memory.
+	CacheHits int64 `protobuf:"varint,11,opt,name=cache_hits,json=cacheHits,proto3" json:"cache_hits,omitempty"`
+	// Calls that could have been.
+	CacheMisses int64 `protobuf:"varint,12,opt,name=cache_misses,json=cacheMisses,proto3" json:"cache_misses,omitempty"`
+	// Calls that were answered with an old answer, as the source failed.
+	CacheStale int64 `protobuf:"varint,13,opt,name=cache_stale,json=cacheStale,proto3" json:"cache_stale,omitempty"`
+	// Misses that another call's answer was good for.
+	CacheJoined int64 `protobuf:"varint,14,opt,name=cache_joined,json=cacheJoined,proto3" json:"cache_joined,omitempty"`
+	// Answers that are kept.
+	CacheEntries int64 `protobuf:"varint,15,opt,name=cache_entries,json=cacheEntries,proto3" json:"cache_entries,omitempty"`
+	// Their bytes.
+	CacheBytes    int64 `protobuf:"varint,16,opt,name=cache_bytes,json=cacheBytes,proto3" json:"cache_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceGuard) Reset() {
+	*x = SourceGuard{}
+	mi := &file_admin_v1_sources_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceGuard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceGuard) ProtoMessage() {}
+
+func (x *SourceGuard) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceGuard.ProtoReflect.Descriptor instead.
+func (*SourceGuard) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SourceGuard) GetBreaker() string {
+	if x != nil {
+		return x.Breaker
+	}
+	return ""
+}
+
+func (x *SourceGuard) GetOpened() int64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetRunning() int32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetQueued() int32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetRejected() int64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetRetries() int64 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetHedges() int64 {
+	if x != nil {
+		return x.Hedges
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetFallbacks() int64 {
+	if x != nil {
+		return x.Fallbacks
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetCacheHits() int64 {
+	if x != nil {
+		return x.CacheHits
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetCacheMisses() int64 {
+	if x != nil {
+		return x.CacheMisses
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetCacheStale() int64 {
+	if x != nil {
+		return x.CacheStale
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetCacheJoined() int64 {
+	if x != nil {
+		return x.CacheJoined
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetCacheEntries() int64 {
+	if x != nil {
+		return x.CacheEntries
+	}
+	return 0
+}
+
+func (x *SourceGuard) GetCacheBytes() int64 {
+	if x != nil {
+		return x.CacheBytes
+	}
+	return 0
+}
+
+// A SourcePool is the sessions with an MCP server.
+type SourcePool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sessions that are up now, the shared one included.
+	Open int32 `protobuf:"varint,1,opt,name=open,proto3" json:"open,omitempty"`
+	// Principals with calls under way, in sessions of their own.
+	Busy int32 `protobuf:"varint,2,opt,name=busy,proto3" json:"busy,omitempty"`
+	// Principals without, whose sessions have not expired.
+	Idle int32 `protobuf:"varint,3,opt,name=idle,proto3" json:"idle,omitempty"`
+	// Sessions that are kept open for principals to come.
+	Spare int32 `protobuf:"varint,4,opt,name=spare,proto3" json:"spare,omitempty"`
+	// Sessions that were ever opened.
+	Opened int64 `protobuf:"varint,5,opt,name=opened,proto3" json:"opened,omitempty"`
+	// Sessions that ended without having been asked to.
+	Lost int64 `protobuf:"varint,6,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Attempts to connect that came to nothing.
+	Failed int64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Sessions that nobody used for long enough.
+	Expired int64 `protobuf:"varint,8,opt,name=expired,proto3" json:"expired,omitempty"`
+	// Sessions that gave way to those of other principals.
+	Evicted int64 `protobuf:"varint,9,opt,name=evicted,proto3" json:"evicted,omitempty"`
+	// Calls for which there was no session left.
+	Refused       int64 `protobuf:"varint,10,opt,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourcePool) Reset() {
+	*x = SourcePool{}
+	mi := &file_admin_v1_sources_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourcePool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourcePool) ProtoMessage() {}
+
+func (x *SourcePool) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourcePool.ProtoReflect.Descriptor instead.
+func (*SourcePool) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SourcePool) GetOpen() int32 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *SourcePool) GetBusy() int32 {
+	if x != nil {
+		return x.Busy
+	}
+	return 0
+}
+
+func (x *SourcePool) GetIdle() int32 {
+	if x != nil {
+		return x.Idle
+	}
+	return 0
+}
+
+func (x *SourcePool) GetSpare() int32 {
+	if x != nil {
+		return x.Spare
+	}
+	return 0
+}
+
+func (x *SourcePool) GetOpened() int64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *SourcePool) GetLost() int64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *SourcePool) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *SourcePool) GetExpired() int64 {
+	if x != nil {
+		return x.Expired
+	}
+	return 0
+}
+
+func (x *SourcePool) GetEvicted() int64 {
+	if x != nil {
+		return x.Evicted
+	}
+	return 0
+}
+
+func (x *SourcePool) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
 // ListSourcesRequest asks for all sources.
 type ListSourcesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -142,7 +468,7 @@ type ListSourcesRequest struct {
 
 func (x *ListSourcesRequest) Reset() {
 	*x = ListSourcesRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[1]
+	mi := &file_admin_v1_sources_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -154,7 +480,7 @@ func (x *ListSourcesRequest) String() string {
 func (*ListSourcesRequest) ProtoMessage() {}
 
 func (x *ListSourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[1]
+	mi := &file_admin_v1_sources_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -167,7 +493,7 @@ func (x *ListSourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSourcesRequest.ProtoReflect.Descriptor instead.
 func (*ListSourcesRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{1}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{3}
 }
 
 // ListSourcesResponse is all sources.
@@ -181,7 +507,7 @@ type ListSourcesResponse struct {
 
 func (x *ListSourcesResponse) Reset() {
 	*x = ListSourcesResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[2]
+	mi := &file_admin_v1_sources_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -193,7 +519,7 @@ func (x *ListSourcesResponse) String() string {
 func (*ListSourcesResponse) ProtoMessage() {}
 
 func (x *ListSourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[2]
+	mi := &file_admin_v1_sources_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -206,7 +532,7 @@ func (x *ListSourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSourcesResponse.ProtoReflect.Descriptor instead.
 func (*ListSourcesResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{2}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListSourcesResponse) GetSources() []*Source {
@@ -232,7 +558,7 @@ type ImportNote struct {
 
 func (x *ImportNote) Reset() {
 	*x = ImportNote{}
-	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -244,7 +570,7 @@ func (x *ImportNote) String() string {
 func (*ImportNote) ProtoMessage() {}
 
 func (x *ImportNote) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[3]
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -257,7 +583,7 @@ func (x *ImportNote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportNote.ProtoReflect.Descriptor instead.
 func (*ImportNote) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{3}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ImportNote) GetSubject() string {
@@ -298,7 +624,7 @@ type ListImportNotesRequest struct {
 
 func (x *ListImportNotesRequest) Reset() {
 	*x = ListImportNotesRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -310,7 +636,7 @@ func (x *ListImportNotesRequest) String() string {
 func (*ListImportNotesRequest) ProtoMessage() {}
 
 func (x *ListImportNotesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[4]
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -323,7 +649,7 @@ func (x *ListImportNotesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImportNotesRequest.ProtoReflect.Descriptor instead.
 func (*ListImportNotesRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{4}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListImportNotesRequest) GetSource() string {
@@ -369,7 +695,7 @@ type ListImportNotesResponse struct {
 
 func (x *ListImportNotesResponse) Reset() {
 	*x = ListImportNotesResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +707,7 @@ func (x *ListImportNotesResponse) String() string {
 func (*ListImportNotesResponse) ProtoMessage() {}
 
 func (x *ListImportNotesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +720,7 @@ func (x *ListImportNotesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImportNotesResponse.ProtoReflect.Descriptor instead.
 func (*ListImportNotesResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{5}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListImportNotesResponse) GetNotes() []*ImportNote {
@@ -458,7 +784,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +796,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +809,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{6}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Pin) GetId() string {
@@ -607,7 +933,7 @@ type PinChange struct {
 
 func (x *PinChange) Reset() {
 	*x = PinChange{}
-	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +945,7 @@ func (x *PinChange) String() string {
 func (*PinChange) ProtoMessage() {}
 
 func (x *PinChange) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +958,7 @@ func (x *PinChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinChange.ProtoReflect.Descriptor instead.
 func (*PinChange) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{7}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PinChange) GetPath() string {
@@ -675,7 +1001,7 @@ type ListPinsRequest struct {
 
 func (x *ListPinsRequest) Reset() {
 	*x = ListPinsRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -687,7 +1013,7 @@ func (x *ListPinsRequest) String() string {
 func (*ListPinsRequest) ProtoMessage() {}
 
 func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -700,7 +1026,7 @@ func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsRequest.ProtoReflect.Descriptor instead.
 func (*ListPinsRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListPinsRequest) GetSource() string {
@@ -751,7 +1077,7 @@ type ListPinsResponse struct {
 
 func (x *ListPinsResponse) Reset() {
 	*x = ListPinsResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +1089,7 @@ func (x *ListPinsResponse) String() string {
 func (*ListPinsResponse) ProtoMessage() {}
 
 func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +1102,7 @@ func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsResponse.ProtoReflect.Descriptor instead.
 func (*ListPinsResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListPinsResponse) GetPins() []*Pin {
@@ -804,7 +1130,7 @@ type GetPinRequest struct {
 
 func (x *GetPinRequest) Reset() {
 	*x = GetPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +1142,7 @@ func (x *GetPinRequest) String() string {
 func (*GetPinRequest) ProtoMessage() {}
 
 func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +1155,7 @@ func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinRequest.ProtoReflect.Descriptor instead.
 func (*GetPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetPinRequest) GetId() string {
@@ -850,7 +1176,7 @@ type GetPinResponse struct {
 
 func (x *GetPinResponse) Reset() {
 	*x = GetPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +1188,7 @@ func (x *GetPinResponse) String() string {
 func (*GetPinResponse) ProtoMessage() {}
 
 func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +1201,7 @@ func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinResponse.ProtoReflect.Descriptor instead.
 func (*GetPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetPinResponse) GetPin() *Pin {
@@ -900,7 +1226,7 @@ type ApprovePinRequest struct {
 
 func (x *ApprovePinRequest) Reset() {
 	*x = ApprovePinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1238,7 @@ func (x *ApprovePinRequest) String() string {
 func (*ApprovePinRequest) ProtoMessage() {}
 
 func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1251,7 @@ func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinRequest.ProtoReflect.Descriptor instead.
 func (*ApprovePinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApprovePinRequest) GetId() string {
@@ -958,7 +1284,7 @@ type ApprovePinResponse struct {
 
 func (x *ApprovePinResponse) Reset() {
 	*x = ApprovePinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1296,7 @@ func (x *ApprovePinResponse) String() string {
 func (*ApprovePinResponse) ProtoMessage() {}
 
 func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1309,7 @@ func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinResponse.ProtoReflect.Descriptor instead.
 func (*ApprovePinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{13}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{15}
 }
 
 // RejectPinRequest says what is rejected.
@@ -999,7 +1325,7 @@ type RejectPinRequest struct {
 
 func (x *RejectPinRequest) Reset() {
 	*x = RejectPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	mi := &file_admin_v1_sources_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1337,7 @@ func (x *RejectPinRequest) String() string {
 func (*RejectPinRequest) ProtoMessage() {}
 
 func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	mi := &file_admin_v1_sources_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1350,7 @@ func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinRequest.ProtoReflect.Descriptor instead.
 func (*RejectPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{14}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RejectPinRequest) GetId() string {
@@ -1050,7 +1376,7 @@ type RejectPinResponse struct {
 
 func (x *RejectPinResponse) Reset() {
 	*x = RejectPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	mi := &file_admin_v1_sources_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1388,7 @@ func (x *RejectPinResponse) String() string {
 func (*RejectPinResponse) ProtoMessage() {}
 
 func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	mi := &file_admin_v1_sources_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,14 +1401,14 @@ func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinResponse.ProtoReflect.Descriptor instead.
 func (*RejectPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{15}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{17}
 }
 
 var File_admin_v1_sources_proto protoreflect.FileDescriptor
 
 const file_admin_v1_sources_proto_rawDesc = "" +
 	"\n" +
-	"\x16admin/v1/sources.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x01\n" +
+	"\x16admin/v1/sources.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n" +
 	"\x06Source\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\bR\tavailable\x12\x18\n" +
@@ -1091,7 +1417,44 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\tresources\x18\x05 \x01(\x05R\tresources\x12\x18\n" +
 	"\aprompts\x18\x06 \x01(\x05R\aprompts\x12 \n" +
 	"\vquarantined\x18\a \x01(\x05R\vquarantined\x12\x16\n" +
-	"\x06hidden\x18\b \x03(\tR\x06hidden\"\x14\n" +
+	"\x06hidden\x18\b \x03(\tR\x06hidden\x12+\n" +
+	"\x05guard\x18\t \x01(\v2\x15.admin.v1.SourceGuardR\x05guard\x12(\n" +
+	"\x04pool\x18\n" +
+	" \x01(\v2\x14.admin.v1.SourcePoolR\x04pool\"\xd9\x03\n" +
+	"\vSourceGuard\x12\x18\n" +
+	"\abreaker\x18\x01 \x01(\tR\abreaker\x12\x16\n" +
+	"\x06opened\x18\x02 \x01(\x03R\x06opened\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\x03R\arefused\x12\x18\n" +
+	"\arunning\x18\x04 \x01(\x05R\arunning\x12\x16\n" +
+	"\x06queued\x18\x05 \x01(\x05R\x06queued\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\x12\x1a\n" +
+	"\brejected\x18\a \x01(\x03R\brejected\x12\x18\n" +
+	"\aretries\x18\b \x01(\x03R\aretries\x12\x16\n" +
+	"\x06hedges\x18\t \x01(\x03R\x06hedges\x12\x1c\n" +
+	"\tfallbacks\x18\n" +
+	" \x01(\x03R\tfallbacks\x12\x1d\n" +
+	"\n" +
+	"cache_hits\x18\v \x01(\x03R\tcacheHits\x12!\n" +
+	"\fcache_misses\x18\f \x01(\x03R\vcacheMisses\x12\x1f\n" +
+	"\vcache_stale\x18\r \x01(\x03R\n" +
+	"cacheStale\x12!\n" +
+	"\fcache_joined\x18\x0e \x01(\x03R\vcacheJoined\x12#\n" +
+	"\rcache_entries\x18\x0f \x01(\x03R\fcacheEntries\x12\x1f\n" +
+	"\vcache_bytes\x18\x10 \x01(\x03R\n" +
+	"cacheBytes\"\xf0\x01\n" +
+	"\n" +
+	"SourcePool\x12\x12\n" +
+	"\x04open\x18\x01 \x01(\x05R\x04open\x12\x12\n" +
+	"\x04busy\x18\x02 \x01(\x05R\x04busy\x12\x12\n" +
+	"\x04idle\x18\x03 \x01(\x05R\x04idle\x12\x14\n" +
+	"\x05spare\x18\x04 \x01(\x05R\x05spare\x12\x16\n" +
+	"\x06opened\x18\x05 \x01(\x03R\x06opened\x12\x12\n" +
+	"\x04lost\x18\x06 \x01(\x03R\x04lost\x12\x16\n" +
+	"\x06failed\x18\a \x01(\x03R\x06failed\x12\x18\n" +
+	"\aexpired\x18\b \x01(\x03R\aexpired\x12\x18\n" +
+	"\aevicted\x18\t \x01(\x03R\aevicted\x12\x18\n" +
+	"\arefused\x18\n" +
+	" \x01(\x03R\arefused\"\x14\n" +
 	"\x12ListSourcesRequest\"A\n" +
 	"\x13ListSourcesResponse\x12*\n" +
 	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources\"V\n" +
@@ -1176,51 +1539,55 @@ func file_admin_v1_sources_proto_rawDescGZIP() []byte {
 	return file_admin_v1_sources_proto_rawDescData
 }
 
-var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_admin_v1_sources_proto_goTypes = []any{
 	(*Source)(nil),                  // 0: admin.v1.Source
-	(*ListSourcesRequest)(nil),      // 1: admin.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),     // 2: admin.v1.ListSourcesResponse
-	(*ImportNote)(nil),              // 3: admin.v1.ImportNote
-	(*ListImportNotesRequest)(nil),  // 4: admin.v1.ListImportNotesRequest
-	(*ListImportNotesResponse)(nil), // 5: admin.v1.ListImportNotesResponse
-	(*Pin)(nil),                     // 6: admin.v1.Pin
-	(*PinChange)(nil),               // 7: admin.v1.PinChange
-	(*ListPinsRequest)(nil),         // 8: admin.v1.ListPinsRequest
-	(*ListPinsResponse)(nil),        // 9: admin.v1.ListPinsResponse
-	(*GetPinRequest)(nil),           // 10: admin.v1.GetPinRequest
-	(*GetPinResponse)(nil),          // 11: admin.v1.GetPinResponse
-	(*ApprovePinRequest)(nil),       // 12: admin.v1.ApprovePinRequest
-	(*ApprovePinResponse)(nil),      // 13: admin.v1.ApprovePinResponse
-	(*RejectPinRequest)(nil),        // 14: admin.v1.RejectPinRequest
-	(*RejectPinResponse)(nil),       // 15: admin.v1.RejectPinResponse
-	(*timestamppb.Timestamp)(nil),   // 16: google.protobuf.Timestamp
+	(*SourceGuard)(nil),             // 1: admin.v1.SourceGuard
+	(*SourcePool)(nil),              // 2: admin.v1.SourcePool
+	(*ListSourcesRequest)(nil),      // 3: admin.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),     // 4: admin.v1.ListSourcesResponse
+	(*ImportNote)(nil),              // 5: admin.v1.ImportNote
+	(*ListImportNotesRequest)(nil),  // 6: admin.v1.ListImportNotesRequest
+	(*ListImportNotesResponse)(nil), // 7: admin.v1.ListImportNotesResponse
+	(*Pin)(nil),                     // 8: admin.v1.Pin
+	(*PinChange)(nil),               // 9: admin.v1.PinChange
+	(*ListPinsRequest)(nil),         // 10: admin.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),        // 11: admin.v1.ListPinsResponse
+	(*GetPinRequest)(nil),           // 12: admin.v1.GetPinRequest
+	(*GetPinResponse)(nil),          // 13: admin.v1.GetPinResponse
+	(*ApprovePinRequest)(nil),       // 14: admin.v1.ApprovePinRequest
+	(*ApprovePinResponse)(nil),      // 15: admin.v1.ApprovePinResponse
+	(*RejectPinRequest)(nil),        // 16: admin.v1.RejectPinRequest
+	(*RejectPinResponse)(nil),       // 17: admin.v1.RejectPinResponse
+	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
 }
 var file_admin_v1_sources_proto_depIdxs = []int32{
-	0,  // 0: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
-	3,  // 1: admin.v1.ListImportNotesResponse.notes:type_name -> admin.v1.ImportNote
-	16, // 2: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
-	16, // 3: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
-	7,  // 4: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
-	6,  // 5: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
-	6,  // 6: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
-	1,  // 7: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
-	4,  // 8: admin.v1.SourceService.ListImportNotes:input_type -> admin.v1.ListImportNotesRequest
-	8,  // 9: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
-	10, // 10: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
-	12, // 11: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
-	14, // 12: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
-	2,  // 13: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
-	5,  // 14: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
-	9,  // 15: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
-	11, // 16: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
-	13, // 17: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
-	15, // 18: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	1,  // 0: admin.v1.Source.guard:type_name -> admin.v1.SourceGuard
+	2,  // 1: admin.v1.Source.pool:type_name -> admin.v1.SourcePool
+	0,  // 2: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
+	5,  // 3: admin.v1.ListImportNotesResponse.notes:type_name -> admin.v1.ImportNote
+	18, // 4: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
+	18, // 5: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
+	9,  // 6: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
+	8,  // 7: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
+	8,  // 8: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
+	3,  // 9: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
+	6,  // 10: admin.v1.SourceService.ListImportNotes:input_type -> admin.v1.ListImportNotesRequest
+	10, // 11: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
+	12, // 12: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
+	14, // 13: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
+	16, // 14: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
+	4,  // 15: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
+	7,  // 16: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
+	11, // 17: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
+	13, // 18: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
+	15, // 19: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
+	17, // 20: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
+	15, // [15:21] is the sub-list for method output_type
+	9,  // [9:15] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_sources_proto_init() }
@@ -1234,7 +1601,7 @@ func file_admin_v1_sources_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_sources_proto_rawDesc), len(file_admin_v1_sources_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -508,10 +508,44 @@ type ComplexityRoot struct {
 		Revision func(childComplexity int) int
 	}
 
+	SourceGuard struct {
+		Breaker      func(childComplexity int) int
+		CacheBytes   func(childComplexity int) int
+		CacheEntries func(childComplexity int) int
+		CacheHits    func(childComplexity int) int
+		CacheJoined  func(childComplexity int) int
+		CacheMisses  func(childComplexity int) int
+		CacheStale   func(childComplexity int) int
+		Fallbacks    func(childComplexity int) int
+		Hedges       func(childComplexity int) int
+		Limit        func(childComplexity int) int
+		Opened       func(childComplexity int) int
+		Queued       func(childComplexity int) int
+		Refused      func(childComplexity int) int
+		Rejected     func(childComplexity int) int
+		Retries      func(childComplexity int) int
+		Running      func(childComplexity int) int
+	}
+
+	SourcePool struct {
+		Busy    func(childComplexity int) int
+		Evicted func(childComplexity int) int
+		Expired func(childComplexity int) int
+		Failed  func(childComplexity int) int
+		Idle    func(childComplexity int) int
+		Lost    func(childComplexity int) int
+		Open    func(childComplexity int) int
+		Opened  func(childComplexity int) int
+		Refused func(childComplexity int) int
+		Spare   func(childComplexity int) int
+	}
+
 	SourceStatus struct {
 		Available   func(childComplexity int) int
+		Guard       func(childComplexity int) int
 		Hidden      func(childComplexity int) int
 		Name        func(childComplexity int) int
+		Pool        func(childComplexity int) int
 		Problem     func(childComplexity int) int
 		Prompts     func(childComplexity int) int
 		Quarantined func(childComplexity int) int
@@ -2709,12 +2743,176 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SetLimitOverride.Revision(childComplexity), true
 
+	case "SourceGuard.breaker":
+		if e.ComplexityRoot.SourceGuard.Breaker == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Breaker(childComplexity), true
+	case "SourceGuard.cacheBytes":
+		if e.ComplexityRoot.SourceGuard.CacheBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.CacheBytes(childComplexity), true
+	case "SourceGuard.cacheEntries":
+		if e.ComplexityRoot.SourceGuard.CacheEntries == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.CacheEntries(childComplexity), true
+	case "SourceGuard.cacheHits":
+		if e.ComplexityRoot.SourceGuard.CacheHits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.CacheHits(childComplexity), true
+	case "SourceGuard.cacheJoined":
+		if e.ComplexityRoot.SourceGuard.CacheJoined == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.CacheJoined(childComplexity), true
+	case "SourceGuard.cacheMisses":
+		if e.ComplexityRoot.SourceGuard.CacheMisses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.CacheMisses(childComplexity), true
+	case "SourceGuard.cacheStale":
+		if e.ComplexityRoot.SourceGuard.CacheStale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.CacheStale(childComplexity), true
+	case "SourceGuard.fallbacks":
+		if e.ComplexityRoot.SourceGuard.Fallbacks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Fallbacks(childComplexity), true
+	case "SourceGuard.hedges":
+		if e.ComplexityRoot.SourceGuard.Hedges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Hedges(childComplexity), true
+	case "SourceGuard.limit":
+		if e.ComplexityRoot.SourceGuard.Limit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Limit(childComplexity), true
+	case "SourceGuard.opened":
+		if e.ComplexityRoot.SourceGuard.Opened == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Opened(childComplexity), true
+	case "SourceGuard.queued":
+		if e.ComplexityRoot.SourceGuard.Queued == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Queued(childComplexity), true
+	case "SourceGuard.refused":
+		if e.ComplexityRoot.SourceGuard.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Refused(childComplexity), true
+	case "SourceGuard.rejected":
+		if e.ComplexityRoot.SourceGuard.Rejected == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Rejected(childComplexity), true
+	case "SourceGuard.retries":
+		if e.ComplexityRoot.SourceGuard.Retries == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Retries(childComplexity), true
+	case "SourceGuard.running":
+		if e.ComplexityRoot.SourceGuard.Running == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceGuard.Running(childComplexity), true
+
+	case "SourcePool.busy":
+		if e.ComplexityRoot.SourcePool.Busy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Busy(childComplexity), true
+	case "SourcePool.evicted":
+		if e.ComplexityRoot.SourcePool.Evicted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Evicted(childComplexity), true
+	case "SourcePool.expired":
+		if e.ComplexityRoot.SourcePool.Expired == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Expired(childComplexity), true
+	case "SourcePool.failed":
+		if e.ComplexityRoot.SourcePool.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Failed(childComplexity), true
+	case "SourcePool.idle":
+		if e.ComplexityRoot.SourcePool.Idle == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Idle(childComplexity), true
+	case "SourcePool.lost":
+		if e.ComplexityRoot.SourcePool.Lost == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Lost(childComplexity), true
+	case "SourcePool.open":
+		if e.ComplexityRoot.SourcePool.Open == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Open(childComplexity), true
+	case "SourcePool.opened":
+		if e.ComplexityRoot.SourcePool.Opened == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Opened(childComplexity), true
+	case "SourcePool.refused":
+		if e.ComplexityRoot.SourcePool.Refused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Refused(childComplexity), true
+	case "SourcePool.spare":
+		if e.ComplexityRoot.SourcePool.Spare == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.Spare(childComplexity), true
+
 	case "SourceStatus.available":
 		if e.ComplexityRoot.SourceStatus.Available == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SourceStatus.Available(childComplexity), true
+	case "SourceStatus.guard":
+		if e.ComplexityRoot.SourceStatus.Guard == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Guard(childComplexity), true
 	case "SourceStatus.hidden":
 		if e.ComplexityRoot.SourceStatus.Hidden == nil {
 			break
@@ -2727,6 +2925,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SourceStatus.Name(childComplexity), true
+	case "SourceStatus.pool":
+		if e.ComplexityRoot.SourceStatus.Pool == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Pool(childComplexity), true
 	case "SourceStatus.problem":
 		if e.ComplexityRoot.SourceStatus.Problem == nil {
 			break
@@ -3896,6 +4100,70 @@ type SourceStatus {
   quarantined: Int!
   "Text in its definitions that people do not see and models read; at most ten lines."
   hidden: [String!]!
+  "How its guards do on the node that answers; null where it has none."
+  guard: SourceGuard
+  "How sessions with it do on the node that answers; null where it is no MCP server."
+  pool: SourcePool
+}
+
+"How the guards of a source do. Where some of its tools have guards of their own, numbers are sums."
+type SourceGuard {
+  "` + "`" + `closed` + "`" + `, ` + "`" + `half-open` + "`" + ` or ` + "`" + `open` + "`" + `: the worst of its circuit breakers; empty where it has none."
+  breaker: String!
+  "How often a breaker has opened."
+  opened: SafeInt!
+  "Calls and attempts that met an open breaker."
+  refused: SafeInt!
+  "Calls at the source now, where their number is bounded."
+  running: Int!
+  "Calls that wait for their turn."
+  queued: Int!
+  "Calls that may run at once; 0 for any number."
+  limit: Int!
+  "Calls that found the queue full, or waited for too long."
+  rejected: SafeInt!
+  "Attempts beyond the first."
+  retries: SafeInt!
+  "Calls that were made beside a slow one."
+  hedges: SafeInt!
+  "Calls that were answered from elsewhere."
+  fallbacks: SafeInt!
+  "Calls that were answered from memory."
+  cacheHits: SafeInt!
+  "Calls that could have been."
+  cacheMisses: SafeInt!
+  "Calls that were answered with an old answer, as the source failed."
+  cacheStale: SafeInt!
+  "Misses that another call's answer was good for."
+  cacheJoined: SafeInt!
+  "Answers that are kept."
+  cacheEntries: SafeInt!
+  "Their bytes."
+  cacheBytes: SafeInt!
+}
+
+"The sessions with an MCP server."
+type SourcePool {
+  "Sessions that are up now, the shared one included."
+  open: Int!
+  "Principals with calls under way, in sessions of their own."
+  busy: Int!
+  "Principals without, whose sessions have not expired."
+  idle: Int!
+  "Sessions that are kept open for principals to come."
+  spare: Int!
+  "Sessions that were ever opened."
+  opened: SafeInt!
+  "Sessions that ended without having been asked to."
+  lost: SafeInt!
+  "Attempts to connect that came to nothing."
+  failed: SafeInt!
+  "Sessions that nobody used for long enough."
+  expired: SafeInt!
+  "Sessions that gave way to those of other principals."
+  evicted: SafeInt!
+  "Calls for which there was no session left."
+  refused: SafeInt!
 }
 
 "How many calls passed through the gateway, without those of administration."
@@ -5600,6 +5868,70 @@ func (ec *executionContext) childFields_SetLimitOverride(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type SetLimitOverride", field.Name)
 }
 
+func (ec *executionContext) childFields_SourceGuard(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "breaker":
+		return ec.fieldContext_SourceGuard_breaker(ctx, field)
+	case "opened":
+		return ec.fieldContext_SourceGuard_opened(ctx, field)
+	case "refused":
+		return ec.fieldContext_SourceGuard_refused(ctx, field)
+	case "running":
+		return ec.fieldContext_SourceGuard_running(ctx, field)
+	case "queued":
+		return ec.fieldContext_SourceGuard_queued(ctx, field)
+	case "limit":
+		return ec.fieldContext_SourceGuard_limit(ctx, field)
+	case "rejected":
+		return ec.fieldContext_SourceGuard_rejected(ctx, field)
+	case "retries":
+		return ec.fieldContext_SourceGuard_retries(ctx, field)
+	case "hedges":
+		return ec.fieldContext_SourceGuard_hedges(ctx, field)
+	case "fallbacks":
+		return ec.fieldContext_SourceGuard_fallbacks(ctx, field)
+	case "cacheHits":
+		return ec.fieldContext_SourceGuard_cacheHits(ctx, field)
+	case "cacheMisses":
+		return ec.fieldContext_SourceGuard_cacheMisses(ctx, field)
+	case "cacheStale":
+		return ec.fieldContext_SourceGuard_cacheStale(ctx, field)
+	case "cacheJoined":
+		return ec.fieldContext_SourceGuard_cacheJoined(ctx, field)
+	case "cacheEntries":
+		return ec.fieldContext_SourceGuard_cacheEntries(ctx, field)
+	case "cacheBytes":
+		return ec.fieldContext_SourceGuard_cacheBytes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SourceGuard", field.Name)
+}
+
+func (ec *executionContext) childFields_SourcePool(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "open":
+		return ec.fieldContext_SourcePool_open(ctx, field)
+	case "busy":
+		return ec.fieldContext_SourcePool_busy(ctx, field)
+	case "idle":
+		return ec.fieldContext_SourcePool_idle(ctx, field)
+	case "spare":
+		return ec.fieldContext_SourcePool_spare(ctx, field)
+	case "opened":
+		return ec.fieldContext_SourcePool_opened(ctx, field)
+	case "lost":
+		return ec.fieldContext_SourcePool_lost(ctx, field)
+	case "failed":
+		return ec.fieldContext_SourcePool_failed(ctx, field)
+	case "expired":
+		return ec.fieldContext_SourcePool_expired(ctx, field)
+	case "evicted":
+		return ec.fieldContext_SourcePool_evicted(ctx, field)
+	case "refused":
+		return ec.fieldContext_SourcePool_refused(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SourcePool", field.Name)
+}
+
 func (ec *executionContext) childFields_SourceStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -5618,6 +5950,10 @@ func (ec *executionContext) childFields_SourceStatus(ctx context.Context, field 
 		return ec.fieldContext_SourceStatus_quarantined(ctx, field)
 	case "hidden":
 		return ec.fieldContext_SourceStatus_hidden(ctx, field)
+	case "guard":
+		return ec.fieldContext_SourceStatus_guard(ctx, field)
+	case "pool":
+		return ec.fieldContext_SourceStatus_pool(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SourceStatus", field.Name)
 }
