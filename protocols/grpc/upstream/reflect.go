@@ -28,6 +28,8 @@ const (
 	maxReflection = 32 << 20 // of one message: many servers send a file with everything that it imports
 )
 
+var errTooMany = fmt.Errorf("it has more than %d files", maxFiles)
+
 // described is what a server says that it offers: services, and the files that hold them by their names.
 type described struct {
 	services []string
@@ -62,7 +64,7 @@ func (d *described) add(files [][]byte) (added []*descriptorpb.FileDescriptorPro
 		d.files[file.GetName()] = file
 		added = append(added, file)
 		if len(d.files) > maxFiles {
-			return nil, fmt.Errorf("it has more than %d files", maxFiles)
+			return nil, errTooMany
 		}
 	}
 	return added, nil
@@ -220,7 +222,10 @@ func (a *asker) imports(d *described) error {
 	for len(queue) > 0 {
 		name := queue[0]
 		queue = queue[1:]
-		if d.files[name] != nil || len(tried) > maxFiles {
+		if len(tried) > maxFiles {
+			return errTooMany
+		}
+		if d.files[name] != nil {
 			continue
 		}
 		files, err := a.files(&reflectionv1.ServerReflectionRequest{
