@@ -85,7 +85,7 @@ func params(p testscript.Params) testscript.Params {
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"stream": stream, "socket": socket, "capture": capture, "library": library,
+		"stream": stream, "socket": socket, "capture": capture, "library": library, "greeter": greeter,
 		"crash": crash, "up": up, "down": down, "hurry": hurry, "exits": exits, "as": as, "http": send, "until": until,
 		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
 		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
