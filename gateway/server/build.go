@@ -238,6 +238,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	}
 	typed.Bounds, typed.Challenge, typed.Logger, typed.StreamsPerPrincipal = bounds, s.stepUp, s.log, cfg.Limits.StreamsPerPrincipal
 	typed.MaxMessage, typed.Sessions, typed.Admin = max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), &s.sessions, s.admin
+	typed.URL, typed.KeyHeader, typed.Issuers = s.base, keyHeader(cfg), issuerURLs(cfg)
 	if s.grpc, err = grpcdoor.NewFrontend(s.gateway, typed); err != nil {
 		return err
 	}

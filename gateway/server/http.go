@@ -165,7 +165,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 MCP          BASE/mcp          streamable HTTP, WebSocket; HTTP+SSE at BASE/sse
 GraphQL      BASE/graphql      queries, mutations, subscriptions; GraphiQL at BASE/graphql/ui/
 gRPC         port PORT         gateway.v1, with health and reflection
-REST         BASE/v1/tools     OpenAPI at BASE/openapi.json
+REST         BASE/v1/tools     typed at BASE/v1/call/; OpenAPI at BASE/openapi.json
 Health       BASE/livez, BASE/readyz
 `))
 }
@@ -222,4 +222,20 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		_ = b.conn.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// keyHeader returns the header of API keys beside Authorization, or "".
+func keyHeader(cfg *config.Config) string {
+	if cfg.Auth.APIKeys == nil {
+		return ""
+	}
+	return cfg.Auth.APIKeys.Header
+}
+
+// issuerURLs returns the issuers of access tokens.
+func issuerURLs(cfg *config.Config) (urls []string) {
+	for _, i := range cfg.Auth.Issuers {
+		urls = append(urls, i.Issuer)
+	}
+	return urls
 }

@@ -101,6 +101,17 @@ func TestWalkREST(t *testing.T) {
 			}
 		}
 	}
+	for _, s := range []struct{ method, path, body, by string }{
+		{http.MethodPost, "/v1/call/canary.thing", "{}", "policy"},
+		{http.MethodGet, "/v1/call/canary.thing", "", "policy"},
+		{http.MethodGet, "/v1/read?uri=canary%3A%2F%2Fthing", "", "policy"},
+		{http.MethodPost, "/v1/get/canary.thing", "{}", "policy"},
+		{http.MethodGet, "/v1/get/canary.thing?x=1", "", "policy"},
+	} {
+		steps = append(steps,
+			step{name: s.method + " " + s.path, by: s.by, ask: w.ask(s.method, s.path, "", s.body)},
+			step{name: s.method + " " + s.path + " as a stream", by: s.by, ask: w.ask(s.method, s.path, "text/event-stream", s.body)})
+	}
 	w.walk(t, steps, nil, openMethods())
 }
 

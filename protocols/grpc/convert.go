@@ -18,7 +18,14 @@ func setArguments[T string | []byte](call *gateway.Call, text T, b schema.Bounds
 	if len(text) == 0 {
 		return nil
 	}
-	raw := json.RawMessage(text)
+	return setRaw(call, json.RawMessage(text), b)
+}
+
+// setRaw is setArguments for bytes, which the call keeps.
+func setRaw(call *gateway.Call, raw json.RawMessage, b schema.Bounds) error {
+	if len(raw) == 0 {
+		return nil
+	}
 	if err := schema.Check(raw, b); err != nil {
 		return &callError{call: call, err: &gateway.Error{Code: gateway.InvalidArgument, Msg: "arguments: " + err.Error(), Err: err}}
 	}

@@ -54,6 +54,7 @@ type callError struct {
 	err      *gateway.Error
 	call     *gateway.Call // what was asked for, or nil
 	status   int           // of HTTP, where it is not that of the code
+	name     string        // in a problem document, where it is not that of the code
 	recorded bool          // whether no record is left to be made: Do has made it
 }
 

@@ -41,6 +41,13 @@ type Options struct {
 	// Nil sends none.
 	Challenge func(path string, scopes []string) string
 
+	// What the OpenAPI document says of how REST is reached: the URL of the
+	// gateway, the header of API keys beside Authorization, and the issuers of
+	// access tokens. Empty says nothing.
+	URL       string
+	KeyHeader string
+	Issuers   []string
+
 	Admin      *gateway.Gateway  // serves admin.v1 too, whose methods are its tools; nil does not
 	Sessions   *gateway.Sessions // what streams are noted in; nil notes none
 	Reflection bool              // serve gRPC reflection, v1 and v1alpha

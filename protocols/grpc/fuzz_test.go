@@ -10,6 +10,7 @@ import (
 
 	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema"
 )
 
 // FuzzPageToken has any token refused or opened, never mistaken, and walks the
@@ -89,6 +90,28 @@ func FuzzREST(f *testing.F) {
 		}
 		if (got.Code >= 400) != (got.Header().Get("Content-Type") == "application/problem+json") {
 			t.Errorf("%d with %s", got.Code, got.Header().Get("Content-Type"))
+		}
+	})
+}
+
+// FuzzMember finds in any object what encoding/json finds.
+func FuzzMember(f *testing.F) {
+	for _, s := range []string{
+		`{"a":1}`, ` { "b" : {"a":[2]} , "a" : "x\\\"}" } `, `{"a":[{"a":1},"]"],"c":null}`, `{}`, `{"\u0061":1}`, `{"a"`, `{"b":"`, `[`, `{"a":1e5}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got := member(raw, "a")
+		if schema.Check(raw, schema.Bounds{}) != nil {
+			return // It has not panicked.
+		}
+		var want map[string]json.RawMessage
+		if json.Unmarshal(raw, &want) != nil || strings.Contains(string(raw), `\u00`) {
+			return
+		}
+		if string(got) != string(want["a"]) {
+			t.Errorf("%q, want %q", got, want["a"])
 		}
 	})
 }

@@ -12,13 +12,13 @@ import (
 )
 
 // gatewayAPI describes the routes of gateway.v1.
-func gatewayAPI() ([]byte, error) {
+func gatewayAPI() (object, error) {
 	return openAPI("Trilith gateway", "The registry of capabilities: every tool, resource and prompt that the caller may use. "+
 		"A request may set a deadline with the header Grpc-Timeout, such as 5S or 500m.", gatewayv1.OpenAPI())
 }
 
 // adminAPI describes the routes of admin.v1.
-func adminAPI() ([]byte, error) {
+func adminAPI() (object, error) {
 	return openAPI("Trilith administration", "The policy, API keys, sessions, sources and the audit log. "+
 		"Each operation asks for the right to read or to admin its area, such as admin/policy.", adminv1.OpenAPI()...)
 }
@@ -26,7 +26,7 @@ func adminAPI() ([]byte, error) {
 // openAPI shapes generated OpenAPI documents into one of what REST speaks: JSON
 // in place of texts that hold JSON (see codec), the streams as Server-Sent
 // Events, problem documents, and the bearer token.
-func openAPI(title, description string, generated ...string) ([]byte, error) {
+func openAPI(title, description string, generated ...string) (object, error) {
 	paths, schemas := object{}, object{}
 	for _, text := range generated {
 		var doc struct {
@@ -61,7 +61,7 @@ func openAPI(title, description string, generated ...string) ([]byte, error) {
 	reached := map[string]bool{}
 	reach(paths, schemas, reached)
 	maps.DeleteFunc(schemas, func(name string, _ any) bool { return !reached[name] })
-	return json.MarshalIndent(doc, "", "  ")
+	return doc, nil
 }
 
 type (

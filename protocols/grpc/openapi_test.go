@@ -44,9 +44,13 @@ type checker struct {
 	schemas map[string]*schema.Schema // by operation, status and media type
 }
 
-func newChecker(t *testing.T, describe func() ([]byte, error)) *checker {
+func newChecker(t *testing.T, describe func() (object, error)) *checker {
 	t.Helper()
-	raw, err := describe()
+	doc, err := describe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)
 	}

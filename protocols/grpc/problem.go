@@ -27,7 +27,7 @@ type violation struct {
 
 // toProblem returns what the caller is told of a failure.
 func toProblem(e *callError) problem {
-	p := problem{Status: cmp.Or(e.status, httpStatus[e.code()]), Code: e.code().String(), Detail: e.err.Msg, Data: e.err.Data}
+	p := problem{Status: cmp.Or(e.status, httpStatus[e.code()]), Code: cmp.Or(e.name, e.code().String()), Detail: e.err.Msg, Data: e.err.Data}
 	for _, v := range e.violations() {
 		p.Violations = append(p.Violations, violation(v))
 	}

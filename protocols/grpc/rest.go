@@ -3,6 +3,7 @@ package grpc
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,15 +26,16 @@ type rest struct {
 	service *service
 	admin   *administration // nil without administration
 	mux     *runtime.ServeMux
-	openAPI map[string][]byte // the documents, by path
+	common  *common // of the documents of callers
+	forAll  []byte  // the document of administration; nil without
 }
 
 func newREST(f *Frontend) (http.Handler, error) {
-	doc, err := gatewayAPI()
-	if err != nil {
+	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}}
+	var err error
+	if h.common, err = newCommon(f.options); err != nil {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)
 	}
-	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}, openAPI: map[string][]byte{"/openapi.json": doc}}
 	h.mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, codec{f.options.Bounds}),
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
@@ -52,7 +54,11 @@ func newREST(f *Frontend) (http.Handler, error) {
 	ctx := context.Background() //nolint:forbidigo // It is for connections, of which there are none.
 	if f.options.Admin != nil {
 		h.admin = &administration{Frontend: f, via: "rest"}
-		if h.openAPI[adminPath+"openapi.json"], err = adminAPI(); err != nil {
+		doc, err := adminAPI()
+		if err == nil {
+			h.forAll, err = json.MarshalIndent(doc, "", "  ")
+		}
+		if err != nil {
 			return nil, fmt.Errorf("OpenAPI document of administration: %w", err)
 		}
 		if err := h.adminRoutes(ctx, h.mux); err != nil {
@@ -74,8 +80,10 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// end that could be waited for.
 		r.Method = http.MethodGet
 	}
-	if doc := h.openAPI[r.URL.Path]; doc != nil {
-		h.describe(w, r, doc)
+	if serve := h.typed(r.URL.Path); serve != nil {
+		if err := serve(w, r); err != nil {
+			h.fail(w, r, err)
+		}
 		return
 	}
 	if err := knownQuery(r); err != nil {
@@ -234,7 +242,7 @@ func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, error) {
 	}
 	// Browsers send other types across origins without asking first.
 	if t := r.Header.Get("Content-Type"); (r.Method == http.MethodPost || r.Method == http.MethodPut) && (t != "" || buf.Len() > 0) {
-		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" {
+		if media, _, err := mime.ParseMediaType(t); t != "application/json" && (err != nil || media != "application/json") {
 			return nil, refuseHTTP(http.StatusUnsupportedMediaType, gateway.InvalidArgument, "the Content-Type of a body must be application/json")
 		}
 	}
@@ -243,13 +251,12 @@ func (h *rest) readBody(w http.ResponseWriter, r *http.Request) (*text, error) {
 	return body, nil
 }
 
-// describe serves an OpenAPI document.
-func (h *rest) describe(w http.ResponseWriter, r *http.Request, doc []byte) {
+// describeAdmin serves the OpenAPI document of administration.
+func (h *rest) describeAdmin(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", "GET, HEAD")
-		h.fail(w, r, refuseHTTP(http.StatusMethodNotAllowed, gateway.Unimplemented, "the method is not allowed here"))
-		return
+		return refuseHTTP(http.StatusMethodNotAllowed, gateway.Unimplemented, "the method is not allowed here")
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(doc) // The client went away.
+	answerJSON(w, h.forAll)
+	return nil
 }

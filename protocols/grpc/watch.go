@@ -24,6 +24,11 @@ func (s *service) CallToolStream(req *gatewayv1.CallToolStreamRequest, stream gr
 	if err := setArguments(call, req.GetArgumentsJson(), s.options.Bounds); err != nil {
 		return err
 	}
+	return s.streamCall(call, stream)
+}
+
+// streamCall is CallToolStream for a call that has its arguments.
+func (s *service) streamCall(call *gateway.Call, stream grpc.ServerStreamingServer[gatewayv1.CallToolStreamResponse]) error {
 	box, err := open(stream.Context(), s, stream, false)
 	if err != nil {
 		return err
