@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -17,6 +18,8 @@ type visit struct {
 	path, rawPath string // of the URL, decoded and as it was sent; the full method for gRPC
 
 	authorization, key, proof []string // the values of the headers
+
+	login *http.Request // whose cookie is a credential; nil where cookies are none
 
 	tls *tls.ConnectionState // nil without TLS
 
@@ -57,6 +60,9 @@ func (d *Door) admit(ctx context.Context, v *visit) (*gateway.Principal, error) 
 	c, dpop, err := d.present(v)
 	if err != nil {
 		return nil, err
+	}
+	if v.login != nil && c.Token == "" {
+		return d.admitLogin(ctx, v, c)
 	}
 	v.token = c.Token
 	if !dpop {

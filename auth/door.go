@@ -37,6 +37,10 @@ type DoorOptions struct {
 	// such as "X-API-Key"; "" is none. Other tokens are never taken from it.
 	KeyHeader string
 
+	// Logins are the sessions of browsers that [Door.Console] takes for a
+	// credential. Nil takes none.
+	Logins Logins
+
 	// Anonymous is the principal of requests without a credential. Nil refuses
 	// them. A request with a bad credential is never anonymous.
 	Anonymous *gateway.Principal

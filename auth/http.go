@@ -26,7 +26,15 @@ type guarded struct {
 // Authorization header. It
 // answers the preflight requests of allowed origins itself. A token in the
 // query is no credential.
-func (d *Door) Handler(next http.Handler) http.Handler {
+func (d *Door) Handler(next http.Handler) http.Handler { return d.handler(next, false) }
+
+// Console is Handler for what the gateway's own pages call: there the cookie of a
+// browser's session is a credential, too. It is one only for requests that the
+// gateway's own origin makes; others are refused as PermissionDenied. Whoever
+// shows another credential is admitted by that alone.
+func (d *Door) Console(next http.Handler) http.Handler { return d.handler(next, d.o.Logins != nil) }
+
+func (d *Door) handler(next http.Handler, cookies bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !d.guard(w, r) {
 			return
@@ -37,6 +45,10 @@ func (d *Door) Handler(next http.Handler) http.Handler {
 		}
 		if d.o.KeyHeader != "" {
 			v.key = r.Header[d.o.KeyHeader]
+		}
+		if cookies && d.hasLogin(r) {
+			v.login = r
+			w.Header().Add("Vary", "Cookie")
 		}
 		p, err := d.admit(r.Context(), &v)
 		if v.nonce != "" {
@@ -83,11 +95,12 @@ func (d *Door) Browser(next http.Handler) http.Handler {
 // Sockets is Handler for an endpoint that serves WebSockets too. Browsers cannot
 // send a token with a handshake (RFC 6455), so one without a credential passes
 // as through Guard: without a principal. The protocol must then bring the token
-// and call [Door.Authenticate] before it does anything.
+// and call [Door.Authenticate] before it does anything. Otherwise it is Console.
 func (d *Door) Sockets(next http.Handler) http.Handler {
-	closed, open := d.Handler(next), d.Guard(next)
+	closed, open := d.Console(next), d.Guard(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && r.Header["Authorization"] == nil && r.Header[d.o.KeyHeader] == nil && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		own := d.o.Logins != nil && d.hasLogin(r) && d.checkOwn(r) == nil
+		if r.Method == http.MethodGet && r.Header["Authorization"] == nil && r.Header[d.o.KeyHeader] == nil && !own && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 			open.ServeHTTP(w, r)
 			return
 		}

@@ -62,6 +62,7 @@ type Principal struct {
 	Credential string    // names the credential: issuer|jti of a token, key|id of an API key; "" where it has no name
 	Session    string    // the issuer's session that the credential belongs to (sid), or ""
 	Issued     time.Time // when the credential was issued; zero when that is unknown
+	Login      string    // the session of a browser at the gateway that the caller was admitted by, or ""
 }
 
 // A Call is one request to use one capability. A door makes it, Do resolves

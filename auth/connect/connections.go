@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/trilith-gateway/trilith/auth/browser"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
@@ -42,7 +42,7 @@ type Options struct {
 // come to be. It is safe for concurrent use, on all nodes that share a state.
 type Connections struct {
 	o       Options
-	logins  map[string]*login
+	logins  map[string]*browser.Client
 	records *state.Bucket[record]
 	invites *state.Bucket[invite]
 	states  *state.Bucket[pending]
@@ -60,7 +60,7 @@ type invite struct {
 // Open opens the connections that are kept in the state. The context bounds the
 // opening alone.
 func Open(ctx context.Context, s *state.State, o Options) (*Connections, error) {
-	c := &Connections{o: o, logins: map[string]*login{}}
+	c := &Connections{o: o, logins: map[string]*browser.Client{}}
 	for _, l := range o.Logins {
 		c.logins[l.Issuer] = newLogin(l, o.URL)
 	}
@@ -91,16 +91,10 @@ func (c *Connections) Invite(ctx context.Context, upstream string, p *gateway.Pr
 	mac.Write([]byte("invitation"))
 	mac.Write(append(i.Owner.bound(), strconv.FormatInt(time.Now().Unix()/int64(inviteSlot.Seconds()), 10)...))
 	id := base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-	if _, err := c.invites.Create(ctx, digest(id), i); err != nil && !errors.Is(err, state.ErrConflict) {
+	if _, err := c.invites.Create(ctx, browser.Digest(id), i); err != nil && !errors.Is(err, state.ErrConflict) {
 		return "", err
 	}
 	return c.o.URL + "/connect/" + id, nil
-}
-
-// digest is under what a secret is stored: who reads the state learns none.
-func digest(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
 }
 
 // Authorization returns the value of the Authorization header for a user's

@@ -14,11 +14,11 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/trilith-gateway/trilith/auth/browser"
 	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
-// cookieName begins so that browsers take the cookie from this very host alone,
-// over TLS (RFC 6265bis, section 4.1.3.2).
+// cookieName is the cookie of a browser, as [browser.SetCookie] has it.
 const cookieName = "__Host-trilith"
 
 // A session is a browser whose user has signed in.
@@ -45,48 +45,26 @@ func (c *Connections) Handler() http.Handler {
 	mux.HandleFunc("GET "+donePath, c.done)
 	mux.HandleFunc("GET /connect/{id}", c.show)
 	mux.HandleFunc("POST /connect/{id}", c.consent)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy("'self'"))
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		mux.ServeHTTP(w, r)
-	})
-}
-
-func policy(forms string) string {
-	return "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action " + forms
+	return browser.Page(mux)
 }
 
 // cookie returns the value of the browser's cookie, or "".
-func cookie(r *http.Request) string {
-	all := r.CookiesNamed(cookieName)
-	if len(all) != 1 {
-		return ""
-	}
-	return all[0].Value
-}
+func cookie(r *http.Request) string { return browser.Cookie(r, cookieName) }
 
 // setCookie gives the browser a new random value and returns it.
 func setCookie(w http.ResponseWriter) string {
 	value := rand.Text()
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(inviteLife.Seconds()),
-	})
+	browser.SetCookie(w, cookieName, value, inviteLife)
 	return value
 }
 
 // invited returns the invitation that a page is about and, where the browser's
 // user has signed in, whether it is theirs.
-func (c *Connections) invited(ctx context.Context, id, browser string) (i state.Entry[invite], signedIn, own bool, err error) {
-	if i, err = c.invites.Get(ctx, digest(id)); err != nil || browser == "" {
+func (c *Connections) invited(ctx context.Context, id, visitor string) (i state.Entry[invite], signedIn, own bool, err error) {
+	if i, err = c.invites.Get(ctx, browser.Digest(id)); err != nil || visitor == "" {
 		return i, false, false, err
 	}
-	s, err := c.users.Get(ctx, digest(browser))
+	s, err := c.users.Get(ctx, browser.Digest(visitor))
 	if errors.Is(err, state.ErrNotFound) {
 		return i, false, false, nil
 	}
@@ -95,8 +73,8 @@ func (c *Connections) invited(ctx context.Context, id, browser string) (i state.
 
 // show asks the user for consent, once they have signed in.
 func (c *Connections) show(w http.ResponseWriter, r *http.Request) {
-	id, browser := r.PathValue("id"), cookie(r)
-	i, signedIn, own, err := c.invited(r.Context(), id, browser)
+	id, visitor := r.PathValue("id"), cookie(r)
+	i, signedIn, own, err := c.invited(r.Context(), id, visitor)
 	switch {
 	case err != nil:
 		c.fail(w, r, err)
@@ -111,9 +89,9 @@ func (c *Connections) show(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		// Browsers apply form-action to where a form is redirected to, too.
-		w.Header().Set("Content-Security-Policy", policy("'self' "+origin(target)))
+		w.Header().Set("Content-Security-Policy", browser.Policy("'self' "+origin(target)))
 		c.render(w, r, http.StatusOK, page{
-			Title: "Connect " + i.Value.Owner.Upstream, Upstream: i.Value.Owner.Upstream, Server: issuer, Scopes: scopes, Token: csrf(browser, id),
+			Title: "Connect " + i.Value.Owner.Upstream, Upstream: i.Value.Owner.Upstream, Server: issuer, Scopes: scopes, Token: csrf(visitor, id),
 		})
 	}
 }
@@ -136,11 +114,11 @@ func (c *Connections) signIn(w http.ResponseWriter, r *http.Request, id string, 
 		c.fail(w, r, errors.New("connect: users of the issuer cannot sign in any more"))
 		return
 	}
-	p := pending{Path: loginPath, Invite: id, Browser: digest(setCookie(w)), Issuer: i.Issuer, Verifier: oauth2.GenerateVerifier(), Nonce: rand.Text()}
+	p := pending{Path: loginPath, Invite: id, Browser: browser.Digest(setCookie(w)), Issuer: i.Issuer, Verifier: oauth2.GenerateVerifier(), Nonce: rand.Text()}
 	st := rand.Text()
-	target, err := l.start(r.Context(), st, p.Nonce, p.Verifier)
+	target, err := l.Start(r.Context(), st, p.Nonce, p.Verifier)
 	if err == nil {
-		_, err = c.states.Create(r.Context(), digest(st), p)
+		_, err = c.states.Create(r.Context(), browser.Digest(st), p)
 	}
 	if err != nil {
 		c.fail(w, r, err)
@@ -153,13 +131,13 @@ func (c *Connections) signIn(w http.ResponseWriter, r *http.Request, id string, 
 // that it began with.
 func (c *Connections) take(r *http.Request) (p pending, code string, err error) {
 	q := r.URL.Query()
-	e, err := c.states.Get(r.Context(), digest(q.Get("state")))
+	e, err := c.states.Get(r.Context(), browser.Digest(q.Get("state")))
 	if err != nil {
 		return p, "", err
 	}
 	p = e.Value
-	browser := digest(cookie(r))
-	if p.Path != r.URL.Path || subtle.ConstantTimeCompare([]byte(browser), []byte(p.Browser)) != 1 {
+	visitor := browser.Digest(cookie(r))
+	if p.Path != r.URL.Path || subtle.ConstantTimeCompare([]byte(visitor), []byte(p.Browser)) != 1 {
 		return p, "", errNotYours
 	}
 	if err := c.states.Delete(r.Context(), e.Key, e.Revision); err != nil {
@@ -177,17 +155,17 @@ func (c *Connections) take(r *http.Request) (p pending, code string, err error) 
 // signedIn notes who has signed in, and goes on with the invitation.
 func (c *Connections) signedIn(w http.ResponseWriter, r *http.Request) {
 	p, code, err := c.take(r)
-	var subject string
+	var who browser.Grant
 	if err == nil {
 		l := c.logins[p.Issuer]
 		if l == nil {
 			err = errNotYours
 		} else {
-			subject, err = l.finish(r.Context(), code, p.Nonce, p.Verifier)
+			who, err = l.Finish(r.Context(), code, p.Nonce, p.Verifier)
 		}
 	}
 	if err == nil { // A new cookie, so that none that was planted gains anything.
-		_, err = c.users.Create(r.Context(), digest(setCookie(w)), session{p.Issuer, subject})
+		_, err = c.users.Create(r.Context(), browser.Digest(setCookie(w)), session{p.Issuer, who.Subject})
 	}
 	if err != nil {
 		c.fail(w, r, err)
@@ -197,8 +175,8 @@ func (c *Connections) signedIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // csrf returns the token that a form of this browser and invitation has.
-func csrf(browser, id string) string {
-	mac := hmac.New(sha256.New, []byte(browser))
+func csrf(visitor, id string) string {
+	mac := hmac.New(sha256.New, []byte(visitor))
 	mac.Write([]byte("consent/" + id))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
@@ -206,9 +184,9 @@ func csrf(browser, id string) string {
 // consent sends the browser of a user who agreed to the upstream's authorization
 // server.
 func (c *Connections) consent(w http.ResponseWriter, r *http.Request) {
-	id, browser := r.PathValue("id"), cookie(r)
-	i, _, own, err := c.invited(r.Context(), id, browser)
-	forged := !hmac.Equal([]byte(r.PostFormValue("token")), []byte(csrf(browser, id)))
+	id, visitor := r.PathValue("id"), cookie(r)
+	i, _, own, err := c.invited(r.Context(), id, visitor)
+	forged := !hmac.Equal([]byte(r.PostFormValue("token")), []byte(csrf(visitor, id)))
 	if err == nil && (!own || forged || new(http.CrossOriginProtection).Check(r) != nil) {
 		err = errNotYours
 	}
@@ -216,13 +194,13 @@ func (c *Connections) consent(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, err)
 		return
 	}
-	p := pending{Path: donePath, Invite: id, Browser: digest(browser), Verifier: oauth2.GenerateVerifier()}
+	p := pending{Path: donePath, Invite: id, Browser: browser.Digest(visitor), Verifier: oauth2.GenerateVerifier()}
 	st := rand.Text()
 	target, issuer, _, err := c.authorize(r.Context(), i.Value, Request{
 		Redirect: c.o.URL + donePath, State: st, Challenge: oauth2.S256ChallengeFromVerifier(p.Verifier),
 	})
 	if p.Issuer = issuer; err == nil {
-		_, err = c.states.Create(r.Context(), digest(st), p)
+		_, err = c.states.Create(r.Context(), browser.Digest(st), p)
 	}
 	if err != nil {
 		c.fail(w, r, err)

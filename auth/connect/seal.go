@@ -1,9 +1,6 @@
 package connect
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/trilith-gateway/trilith/auth/browser"
 )
 
 // sealVersion names the form of a record, for the day that there is another.
@@ -22,8 +21,8 @@ type record struct {
 	Version int       `json:"v"`
 	Owner   Owner     `json:"owner"`
 	Since   time.Time `json:"since"` // when the user consented
-	Key     []byte    `json:"key"`
-	Token   []byte    `json:"token"`
+	Key     []byte    `json:"key"`   // as in [browser.Sealed]
+	Token   []byte    `json:"token"` // as its Text
 }
 
 var errSealed = errors.New("connect: a stored connection cannot be opened")
@@ -45,31 +44,14 @@ func (o Owner) key() string {
 	return hex.EncodeToString(sum[:])
 }
 
-func aead(key []byte) cipher.AEAD {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		panic(err) // Keys have 32 bytes.
-	}
-	a, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}
-
 // seal returns the record of a token (AES-256-GCM).
 func seal(key [32]byte, o Owner, t Token, since time.Time) (record, error) {
 	text, err := json.Marshal(t)
 	if err != nil {
 		return record{}, err
 	}
-	var data [32]byte
-	_, _ = rand.Read(data[:]) // It never fails.
-	return record{
-		Version: sealVersion, Owner: o, Since: since,
-		Key:   aead(key[:]).Seal(nil, nil, data[:], o.bound()),
-		Token: aead(data[:]).Seal(nil, nil, text, o.bound()),
-	}, nil
+	sealed := browser.Seal(key, o.bound(), text)
+	return record{Version: sealVersion, Owner: o, Since: since, Key: sealed.Key, Token: sealed.Text}, nil
 }
 
 // open returns the token of the owner's record. A record of another owner does
@@ -78,11 +60,7 @@ func open(key [32]byte, o Owner, r record) (t Token, err error) {
 	if r.Version != sealVersion {
 		return t, fmt.Errorf("%w: version %d", errSealed, r.Version)
 	}
-	data, err := aead(key[:]).Open(nil, nil, r.Key, o.bound())
-	if err != nil || len(data) != 32 {
-		return t, errSealed
-	}
-	text, err := aead(data).Open(nil, nil, r.Token, o.bound())
+	text, err := browser.Sealed{Key: r.Key, Text: r.Token}.Open(key, o.bound())
 	if err != nil || json.Unmarshal(text, &t) != nil {
 		return t, errSealed
 	}

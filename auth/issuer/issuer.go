@@ -3,8 +3,9 @@
 // issuer's, before there is an identity provider. It vouches for three made-up
 // personas and works on loopback only.
 //
-// What it is not: a place for accounts. It knows no passwords and no browser
-// login. Whoever can read its key can be anyone.
+// What it is not: a place for accounts. It knows no passwords: whoever reaches its
+// page, on this machine, signs in as whom they choose, and whoever can read its
+// key can be anyone.
 package issuer
 
 import (
@@ -21,6 +22,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -72,6 +74,10 @@ type Options struct {
 	// "" is a key in memory.
 	KeyFile string
 
+	// Redirect is where the page sends browsers back to, the only such place; ""
+	// signs nobody in.
+	Redirect string
+
 	// Existing fails when KeyFile is missing, instead of making it: for who
 	// mints tokens of an issuer that runs elsewhere.
 	Existing bool
@@ -80,9 +86,13 @@ type Options struct {
 // An Issuer issues access tokens (RFC 9068). It is safe for concurrent use.
 type Issuer struct {
 	url, origin string
+	redirect    string
 	key         *ecdsa.PrivateKey
 	kid         string
 	public      json.RawMessage
+
+	mu   sync.Mutex
+	used map[string]time.Time // codes that were redeemed, until they expire
 }
 
 // Open returns the issuer with its key, a new one where there is none.
@@ -97,7 +107,7 @@ func Open(o Options) (*Issuer, error) {
 	if a, err := netip.ParseAddr(u.Hostname()); u.Hostname() != "localhost" && (err != nil || !a.IsLoopback()) {
 		return nil, fmt.Errorf("issuer: %q is not on loopback: the issuer for development stays there", o.URL)
 	}
-	i := &Issuer{url: strings.TrimSuffix(o.URL, "/"), origin: u.Scheme + "://" + u.Host}
+	i := &Issuer{url: strings.TrimSuffix(o.URL, "/"), origin: u.Scheme + "://" + u.Host, redirect: o.Redirect, used: map[string]time.Time{}}
 	if i.key, err = openKey(o.KeyFile, o.Existing); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}

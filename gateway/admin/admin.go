@@ -17,6 +17,7 @@ import (
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/login"
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
@@ -37,6 +38,7 @@ type Options struct {
 	Registry *gateway.Registry
 	Status   func(*adminv1.Source) // fills in how the guards of a source and its sessions do; may be nil
 	Sessions *gateway.Sessions
+	Logins   *login.Sessions // nil where nobody can sign in with a browser
 	Pins     *pin.Store
 
 	Policies *policy.Store

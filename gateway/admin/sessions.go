@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,9 @@ import (
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/login"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/state"
 )
 
 // maxSessions bounds a list of sessions.
@@ -36,6 +39,7 @@ func (s *service) listSessions(ctx context.Context, _ *gateway.Call, req *adminv
 		res.Sessions = append(res.Sessions, theirs.GetSessions()...)
 		res.Total += theirs.GetTotal()
 	}
+	s.addLogins(req, res)
 	slices.SortFunc(res.Sessions, func(a, b *adminv1.Session) int {
 		return cmp.Or(a.GetOpened().AsTime().Compare(b.GetOpened().AsTime()), cmp.Compare(a.GetId(), b.GetId()))
 	})
@@ -60,9 +64,44 @@ func (s *service) sessionsHere(req *adminv1.ListSessionsRequest) *adminv1.ListSe
 	return res
 }
 
-func (s *service) endSession(ctx context.Context, _ *gateway.Call, req *adminv1.EndSessionRequest) (*adminv1.EndSessionResponse, error) {
+// addLogins adds the browsers whose users have signed in, which are of no node.
+func (s *service) addLogins(req *adminv1.ListSessionsRequest, res *adminv1.ListSessionsResponse) {
+	if s.Logins == nil {
+		return
+	}
+	for _, x := range s.Logins.All() {
+		if req.GetPrincipal() != "" && req.GetPrincipal() != x.Principal.ID {
+			continue
+		}
+		res.Total++
+		res.Sessions = append(res.Sessions, &adminv1.Session{
+			Id: x.ID, Via: "http", Kind: "login", Principal: x.Principal.ID, PrincipalName: x.Principal.Name, Opened: timestamppb.New(x.Since),
+		})
+	}
+}
+
+// endLogin ends what a browser has signed in to, and reports whether there is
+// such a session.
+func (s *service) endLogin(ctx context.Context, call *gateway.Call, id string) (bool, error) {
+	if s.Logins == nil {
+		return false, nil
+	}
+	err := s.Logins.End(ctx, id, "ended by "+call.Principal.ID)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, login.ErrNoSession), errors.Is(err, state.ErrInvalid), errors.Is(err, state.ErrTooLarge): // No key, no session.
+		return false, nil
+	}
+	return false, stateError(err)
+}
+
+func (s *service) endSession(ctx context.Context, call *gateway.Call, req *adminv1.EndSessionRequest) (*adminv1.EndSessionResponse, error) {
 	if s.endHere(req.GetId()) {
 		return &adminv1.EndSessionResponse{}, nil
+	}
+	if was, err := s.endLogin(ctx, call, req.GetId()); was || err != nil {
+		return &adminv1.EndSessionResponse{}, err
 	}
 	answers, missing := s.askPeers(ctx, peerEnd, req)
 	if slices.ContainsFunc(answers, func(data []byte) bool { return string(data) == peerEnded }) {

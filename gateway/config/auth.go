@@ -9,6 +9,10 @@ type Auth struct {
 	// it. Without an issuer no token is accepted.
 	Issuers []Issuer `yaml:"issuers" max:"100"`
 
+	// How people sign in to the gateway with a browser, for its console, GraphQL
+	// and REST. Without this key they cannot; in development mode they can.
+	Login *BrowserLogin `yaml:"login"`
+
 	// API keys of the gateway's own, for services without an issuer. With this
 	// key, be it `{}`, they are accepted as bearer tokens. The first start makes
 	// one and writes it into `first-api-key` in the data directory.
@@ -89,6 +93,35 @@ type Issuer struct {
 	// Require the header `typ: at+jwt` (RFC 9068), which tells an access token
 	// from an ID token. Switch it off only for an issuer that cannot send it.
 	RequireTyp bool `yaml:"require_typ" default:"true"`
+}
+
+// BrowserLogin is a client of the gateway's at an issuer, for the authorization
+// code flow of OpenID Connect with PKCE. Its redirect URI is `/auth/callback`
+// below `public_url`.
+type BrowserLogin struct {
+	// Name of the issuer, one of `issuers`, whose access tokens for the gateway
+	// are what people get.
+	Issuer string `yaml:"issuer" format:"name" required:"true"`
+
+	// What the gateway is called at the issuer.
+	ClientID string `yaml:"client_id" required:"true"`
+
+	// Secret of the gateway at the issuer, as a reference to where it is. Without
+	// it the client is public.
+	ClientSecret Secret `yaml:"client_secret"`
+
+	// Scopes to ask for beside `openid`, such as `offline_access` where the issuer
+	// gives refresh tokens for that alone.
+	Scopes []string `yaml:"scopes" format:"not-empty" max:"20"`
+
+	// What to ask tokens for (RFC 8707). By default `public_url`.
+	Resource string `yaml:"resource" format:"url"`
+
+	// A session that nobody uses ends after this time.
+	Idle time.Duration `yaml:"idle" default:"1h" min:"5m" max:"24h"`
+
+	// Every session ends after this time.
+	Life time.Duration `yaml:"life" default:"12h" min:"5m" max:"720h"`
 }
 
 // APIKeys says how API keys are taken and made.

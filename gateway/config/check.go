@@ -60,6 +60,13 @@ func (r *report) checkAuth(c *Config) {
 	if c.Auth.Certificates != nil && (c.Listen.TLS == nil || c.Listen.TLS.ClientCA == "") {
 		r.add("auth.certificates", "clients are not asked for certificates", "set listen.tls.client_ca")
 	}
+	if l := c.Auth.Login; l != nil && l.Issuer != "" && !slices.ContainsFunc(c.Auth.Issuers, func(i Issuer) bool { return i.Name == l.Issuer }) {
+		var names []string
+		for _, i := range c.Auth.Issuers {
+			names = append(names, i.Name)
+		}
+		r.add("auth.login.issuer", "no issuer is named "+show(l.Issuer), oneOf(l.Issuer, names))
+	}
 	names, urls, asked := map[string]int{}, map[string]int{}, -1
 	for i, issuer := range c.Auth.Issuers {
 		path := fmt.Sprintf("auth.issuers[%d]", i)

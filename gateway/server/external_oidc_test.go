@@ -123,11 +123,6 @@ func (p *idp) service(t *testing.T, resource string, edit ...func(*http.Request)
 // PKCE, through the pages that a browser would show.
 func (p *idp) user(t *testing.T, name, want string) string {
 	t.Helper()
-	jar, err := cookiejar.New(nil) // Nobody is logged in yet.
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.client.Jar = jar
 	const callback = "http://127.0.0.1/callback"
 	verifier := rand.Text() + rand.Text()
 	sum := sha256.Sum256([]byte(verifier))
@@ -136,6 +131,22 @@ func (p *idp) user(t *testing.T, name, want string) string {
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 		"state": {"s"}, "nonce": {"n"}, "resource": {public + "/mcp"},
 	}.Encode()
+	back := p.pages(t, at, name)
+	return p.token(t, url.Values{
+		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {callback}, "client_id": {"browser"},
+		"code_verifier": {verifier}, "resource": {public + "/mcp"}, "want": {want},
+	}, nil)
+}
+
+// pages goes through the pages that a browser would show, as that user, and
+// returns where the provider sends it then.
+func (p *idp) pages(t *testing.T, at, name string) *url.URL {
+	t.Helper()
+	jar, err := cookiejar.New(nil) // Nobody is logged in yet.
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.client.Jar = jar
 	next := func(form url.Values) {
 		t.Helper()
 		res, body := p.send(t, at, form, nil)
@@ -154,10 +165,7 @@ func (p *idp) user(t *testing.T, name, want string) string {
 	if err != nil || back.Query().Get("code") == "" || back.Query().Get("iss") != p.url {
 		t.Fatalf("no code in %s", at)
 	}
-	return p.token(t, url.Values{
-		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {callback}, "client_id": {"browser"},
-		"code_verifier": {verifier}, "resource": {public + "/mcp"}, "want": {want},
-	}, nil)
+	return back
 }
 
 // proveTo returns an edit that adds a DPoP proof by the key, for a request to
@@ -284,6 +292,32 @@ func TestExternalOIDC(t *testing.T) {
 		dex := gateway(func(i *config.Issuer) { i.Audiences, i.RequireTyp, i.RequireScope = []string{"svc"}, false, false })
 		want(t, dex.callWith(t, "Bearer "+token), 200)
 		want(t, dex.callWith(t, "Bearer "+p.user(t, "alice", "id_token")), 401)
+	})
+	t.Run("browser login", func(t *testing.T) {
+		own := startWith(t, server.Options{}, func(cfg *config.Config) {
+			withPolicy(t, "p, group:eng, acme, tool/demo/*, call, allow\n")(cfg)
+			cfg.Auth.Issuers = []config.Issuer{{
+				Name: "idp", Issuer: p.url, Audiences: []string{public + "/short"}, RequireTyp: true, RequireScope: true, GroupsClaim: "groups", RolesClaim: "roles", TenantClaim: "tenant",
+			}}
+			cfg.Auth.Login = &config.BrowserLogin{Issuer: "idp", ClientID: "console", Resource: public + "/short", Idle: time.Hour, Life: time.Hour}
+		})
+		b := own.tab(t)
+		_, _, to := b.ask("GET", "/auth/login?return=/v1/tools", "")
+		back := p.pages(t, strings.TrimPrefix(to, p.url), "alice")
+		if code, text, at := b.ask("GET", back.String(), ""); code != http.StatusSeeOther || at != "/v1/tools" {
+			t.Fatalf("the way back: %d %s %s", code, at, text)
+		}
+		for range 2 { // Each renews a token that is good for seconds.
+			code, text, _ := b.ask("POST", "/v1/tools/demo.add:call", `{"a":1,"b":2}`)
+			want(t, code, 200)
+			if !strings.Contains(text, `"sum":3`) {
+				t.Errorf("%d %s", code, text)
+			}
+		}
+		code, _, _ := b.ask("POST", "/auth/logout", "", "Origin", own.URL())
+		want(t, code, 200)
+		code, _, _ = b.ask("GET", "/v1/tools", "")
+		want(t, code, 401)
 	})
 	t.Run("key rotation", func(t *testing.T) {
 		before := p.service(t, public+"/ES256")

@@ -12,11 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/trilith-gateway/trilith/auth/login"
 	"github.com/trilith-gateway/trilith/gateway/config"
 )
 
 // A route is what answers the requests of a pattern of [http.ServeMux]. Door is
 // what stands before it: [auth.Door.Handler] where it needs a principal,
+// [auth.Door.Console] where pages of the gateway's own call it,
 // [auth.Door.Guard] where it is public and says nothing that depends on the
 // caller, nil where the handler has a Door of its own.
 type route struct {
@@ -28,7 +30,7 @@ type route struct {
 // routes returns every HTTP route. There are no others: what is not here is
 // taken by "/", and refused.
 func (s *Server) routes() []route {
-	known, public := s.door.Handler, s.door.Guard
+	known, public, console := s.door.Handler, s.door.Guard, s.door.Console
 	rest, sse := s.grpc.REST(), s.mcp.SSE()
 	metadata := http.HandlerFunc(s.toolsets.serveMetadata)
 	routes := []route{
@@ -37,10 +39,10 @@ func (s *Server) routes() []route {
 		{"/messages", known, sse},
 		{toolsetPath("{toolset}"), nil, s.toolsets},
 		{"/graphql", s.door.Sockets, s.graphql},
-		{"/v1/", known, rest},
-		{"/v1:complete", known, rest},
-		{"/admin/v1/", known, rest},
-		{"/openapi.json", known, rest},
+		{"/v1/", console, rest},
+		{"/v1:complete", console, rest},
+		{"/admin/v1/", console, rest},
+		{"/openapi.json", console, rest},
 		{"/", known, rest}, // What nothing serves is refused, and recorded, as REST does it.
 
 		{"GET /{$}", public, http.HandlerFunc(s.index)},
@@ -52,6 +54,9 @@ func (s *Server) routes() []route {
 	}
 	if s.issuer != nil {
 		routes = append(routes, route{issuerPath + "/", public, http.StripPrefix(issuerPath, s.issuer.Handler())})
+	}
+	if s.logins != nil {
+		routes = append(routes, route{login.Path, s.door.Browser, s.logins.Handler()})
 	}
 	if s.connections != nil {
 		routes = append(routes, route{"/connect/", s.door.Browser, s.connections.Handler()})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/auth/issuer"
+	"github.com/trilith-gateway/trilith/auth/login"
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
@@ -64,11 +65,22 @@ func (s *Server) openIdentity(ctx context.Context, cfg *config.Config) error {
 	if door.Auth == nil && door.Anonymous == nil && door.Certificates == nil {
 		return errors.New("nobody could pass: configure auth.issuers or auth.api_keys, or auth.anonymous on loopback, or try gateway dev")
 	}
-	if s.connections, err = s.openConnections(ctx, cfg); err != nil {
+	if err := s.openPages(ctx, cfg, &door); err != nil {
 		return err
 	}
 	s.doorOptions = door
 	s.door, err = auth.NewDoor(door)
+	return err
+}
+
+// openPages opens what people come to with a browser.
+func (s *Server) openPages(ctx context.Context, cfg *config.Config, door *auth.DoorOptions) (err error) {
+	if s.connections, err = s.openConnections(ctx, cfg); err != nil {
+		return err
+	}
+	if s.logins, err = s.openLogins(ctx, cfg, door.Auth); err == nil && s.logins != nil {
+		door.Logins = s.logins
+	}
 	return err
 }
 
@@ -176,7 +188,7 @@ func (s *Server) issuers(cfg *config.Config) (issuers []auth.IssuerOptions, err 
 	if s.options.Dev == nil {
 		return issuers, nil
 	}
-	s.issuer, err = issuer.Open(issuer.Options{URL: s.base + issuerPath, KeyFile: issuerKey(cfg.Data)})
+	s.issuer, err = issuer.Open(issuer.Options{URL: s.base + issuerPath, KeyFile: issuerKey(cfg.Data), Redirect: s.base + login.CallbackPath})
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 
 // revoked reports whether the credential of a principal has been revoked.
 func (s *Server) revoked(p *gateway.Principal) bool {
-	return s.revocations.Revoked(p) || s.keys != nil && s.keys.Revoked(p)
+	return s.revocations.Revoked(p) || s.keys != nil && s.keys.Revoked(p) || s.logins.Revoked(p)
 }
 
 // credentialGate refuses calls whose credential was revoked after the Door has
@@ -39,7 +39,7 @@ func (s *Server) unwelcome(p *gateway.Principal) *gateway.Error {
 // whatever node, until the context ends.
 func (s *Server) watchRevocations(ctx context.Context) {
 	for {
-		revocations := s.revocations.Changed()
+		revocations, logins := s.revocations.Changed(), s.logins.Changed()
 		var keys <-chan struct{}
 		if s.keys != nil {
 			keys = s.keys.Changed()
@@ -51,6 +51,7 @@ func (s *Server) watchRevocations(ctx context.Context) {
 		select {
 		case <-revocations:
 		case <-keys:
+		case <-logins:
 		case <-ctx.Done():
 			return
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/auth/connect"
 	"github.com/trilith-gateway/trilith/auth/issuer"
+	"github.com/trilith-gateway/trilith/auth/login"
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
@@ -86,6 +87,8 @@ type Server struct {
 	door     *auth.Door
 
 	connections *connect.Connections // nil where no issuer lets users sign in, and in local mode
+
+	logins *login.Sessions // nil where nobody can sign in with a browser, and in local mode
 
 	keepTokens atomic.Bool // some source is called with tokens that are got for those of callers
 

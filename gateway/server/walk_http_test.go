@@ -69,7 +69,7 @@ func TestWalkRoutes(t *testing.T) {
 				"/", // By GET: the index.
 			}
 			if dev != nil {
-				public = append(public, "/dev/issuer/")
+				public = append(public, "/dev/issuer/", "/auth/")
 			}
 			w.walk(t, steps, public, []string{"/openapi.json", "/sse"})
 		})

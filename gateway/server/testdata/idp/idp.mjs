@@ -20,6 +20,7 @@ const makeKeys = () => Promise.all(['RS256', 'PS256', 'ES256', 'Ed25519'].map(ma
 function resourceServer(resource) {
   const kind = new URL(resource).pathname.slice(1);
   const server = { scope: SCOPES, audience: resource, accessTokenTTL: 300, accessTokenFormat: 'jwt' };
+  if (kind === 'short') return { ...server, accessTokenTTL: 20 };
   if (kind === 'opaque') return { ...server, accessTokenFormat: 'opaque' };
   return { ...server, jwt: { sign: { alg: ['RS256', 'PS256', 'ES256', 'Ed25519'].includes(kind) ? kind : 'RS256' } } };
 }
@@ -44,8 +45,13 @@ const configuration = (keys) => ({
       client_id: 'browser', token_endpoint_auth_method: 'none', grant_types: ['authorization_code'], response_types: ['code'],
       redirect_uris: ['http://127.0.0.1/callback'], application_type: 'native',
     },
+    {
+      client_id: 'console', token_endpoint_auth_method: 'none', grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'],
+      redirect_uris: ['http://127.0.0.1/auth/callback'], application_type: 'native',
+    },
   ],
   scopes: ['openid'],
+  issueRefreshToken: async (_ctx, client) => client.clientId === 'console',
   pkce: { required: () => true },
   findAccount: async (_ctx, id) => USERS[id] && { accountId: id, claims: async () => ({ sub: id }) },
   extraTokenClaims: async (_ctx, token) => (token.kind === 'ClientCredentials' ? SERVICES[token.clientId] : USERS[token.accountId]),

@@ -1,0 +1,314 @@
+package login
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/browser"
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A registrar is an issuer whose refresh tokens are good once.
+type registrar struct {
+	*httptest.Server
+
+	mu      sync.Mutex
+	renewed int
+	revoked []string
+	refuse  int // the status of the token endpoint, 0 for OK
+}
+
+func newRegistrar(t *testing.T) *registrar {
+	t.Helper()
+	g := &registrar{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"issuer": g.URL, "authorization_endpoint": g.URL + "/auth", "token_endpoint": g.URL + "/token", "jwks_uri": g.URL + "/keys", "revocation_endpoint": g.URL + "/revoke",
+		})
+	})
+	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case g.refuse != 0:
+			w.WriteHeader(g.refuse)
+		case r.FormValue("refresh_token") != fmt.Sprint("refresh-", g.renewed):
+			w.WriteHeader(http.StatusBadRequest)
+		default:
+			g.renewed++
+			_, _ = fmt.Fprintf(w, `{"access_token":"access-%d","token_type":"Bearer","expires_in":3600,"refresh_token":"refresh-%[1]d"}`, g.renewed)
+		}
+	})
+	mux.HandleFunc("/revoke", func(_ http.ResponseWriter, r *http.Request) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.revoked = append(g.revoked, r.FormValue("token"))
+	})
+	g.Server = httptest.NewServer(mux)
+	t.Cleanup(g.Close)
+	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections) //nolint:forcetypeassert // It is one.
+	return g
+}
+
+// A desk is a node's sessions, and what they have told.
+type desk struct {
+	*Sessions
+
+	mu      sync.Mutex
+	events  []string
+	revoked time.Time // credentials from before then
+}
+
+func (d *desk) told() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.events, "\n")
+}
+
+func newState(t *testing.T) *state.State {
+	t.Helper()
+	s, err := state.Open(t.Context(), state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func newDesk(t *testing.T, s *state.State, g *registrar, idle, life time.Duration) *desk {
+	t.Helper()
+	d := &desk{}
+	var err error
+	d.Sessions, err = Open(t.Context(), s, Options{
+		Client: browser.NewClient(browser.ClientOptions{Issuer: g.URL, ID: "console"}), Key: [32]byte{1}, Idle: idle, Life: life,
+		Revoked: func(p *gateway.Principal) bool {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return p.Issued.Before(d.revoked)
+		},
+		Event: func(_ context.Context, kind string, who *gateway.Principal, detail string) error {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.events = append(d.events, kind+" "+who.Name+": "+detail)
+			return nil
+		},
+		Refused: func(context.Context, auth.Attempt) {}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func alice() *gateway.Principal {
+	return &gateway.Principal{ID: "idp|user|alice", Issuer: "idp", Subject: "alice", Kind: "user", Name: "Alice"}
+}
+
+func (d *desk) begins(t *testing.T, tok tokens) (secret, id string) {
+	t.Helper()
+	secret, id, err := d.begin(t.Context(), alice(), tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret, id
+}
+
+// found returns the token of a session, or the code of the refusal.
+func (d *desk) found(t *testing.T, secret string) string {
+	t.Helper()
+	l, err := d.Find(t.Context(), secret)
+	if err != nil {
+		return gateway.AsError(err).Code.String()
+	}
+	return l.Token
+}
+
+func soon(after time.Duration) time.Time { return time.Now().Add(after) }
+
+// TestRenewal: many requests at once, on two nodes, renew a token once; when the
+// issuer renews no more the session ends, and while it is away it does not.
+func TestRenewal(t *testing.T) {
+	s, g := newState(t), newRegistrar(t)
+	here, there := newDesk(t, s, g, time.Hour, time.Hour), newDesk(t, s, g, time.Hour, time.Hour)
+	secret, id := here.begins(t, tokens{"access-0", "refresh-0", soon(time.Second)})
+	var wg sync.WaitGroup
+	for range 20 {
+		for _, d := range []*desk{here, there} {
+			wg.Go(func() {
+				if got := d.found(t, secret); got != "access-1" {
+					t.Errorf("the token is %s", got)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	secret, _ = here.begins(t, tokens{"access-0", "refresh-1", soon(time.Second)})
+	g.refuse = http.StatusServiceUnavailable
+	if got := here.found(t, secret); got != "access-0" {
+		t.Errorf("the issuer is away and the token still good: %s", got)
+	}
+	secret, _ = here.begins(t, tokens{"access-0", "refresh-1", soon(-time.Second)})
+	if got := here.found(t, secret); got != "UNAVAILABLE" {
+		t.Errorf("the issuer is away: %s", got)
+	}
+	g.refuse = 0
+	if got := here.found(t, secret); got != "access-2" {
+		t.Errorf("the issuer is back: %s", got)
+	}
+	secret, _ = here.begins(t, tokens{"access-0", "refresh-used", soon(-time.Second)})
+	for range 2 {
+		if got := here.found(t, secret); got != "UNAUTHENTICATED" {
+			t.Errorf("a refused refresh token: %s", got)
+		}
+	}
+	secret, _ = here.begins(t, tokens{"access-0", "", soon(-time.Second)})
+	if got := here.found(t, secret); got != "UNAUTHENTICATED" {
+		t.Errorf("no refresh token: %s", got)
+	}
+	if got := here.told(); !strings.Contains(got, "renews its token no more") || !strings.Contains(got, "cannot be renewed") {
+		t.Errorf("told: %s", got)
+	}
+	if err := here.End(t.Context(), id, "test"); err != nil {
+		t.Error(err)
+	}
+	if err := here.End(t.Context(), id, "test"); !errors.Is(err, ErrNoSession) {
+		t.Errorf("ended twice: %v", err)
+	}
+	if g.mu.Lock(); g.revoked[len(g.revoked)-1] != "refresh-1" {
+		t.Errorf("the issuer was told of %v", g.revoked)
+	}
+	g.mu.Unlock()
+}
+
+// TestEnds: a session ends when it is idle, old or revoked, and on the other node
+// as soon as somebody ends it; who holds something open learns of it.
+func TestEnds(t *testing.T) {
+	s, g := newState(t), newRegistrar(t)
+	good := tokens{Access: "access"}
+	for name, d := range map[string]*desk{
+		"idle": newDesk(t, s, g, 300*time.Millisecond, time.Hour),
+		"old":  newDesk(t, s, g, time.Hour, 300*time.Millisecond),
+	} {
+		secret, id := d.begins(t, good)
+		p := alice()
+		p.Login = id
+		if got := d.found(t, secret); got != "access" || d.Revoked(p) {
+			t.Errorf("%s: at first %s", name, got)
+		}
+		timer := time.NewTimer(400 * time.Millisecond)
+		<-timer.C
+		if !d.Revoked(p) || len(d.All()) != 0 {
+			t.Errorf("%s: it goes on", name)
+		}
+		if got := d.found(t, secret); got != "UNAUTHENTICATED" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	here, there := newDesk(t, s, g, time.Hour, time.Hour), newDesk(t, s, g, time.Hour, time.Hour)
+	secret, _ := here.begins(t, good)
+	here.mu.Lock()
+	here.revoked = time.Now()
+	here.mu.Unlock()
+	if got := here.found(t, secret); got != "UNAUTHENTICATED" {
+		t.Errorf("revoked: %s", got)
+	}
+	secret, id := here.begins(t, good)
+	if got := there.found(t, secret); got != "access" {
+		t.Errorf("on the other node at once: %s", got)
+	}
+	p := alice()
+	p.Login = id
+	changed := there.Changed()
+	if err := here.End(t.Context(), id, "test"); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	if !there.Revoked(p) || there.Revoked(alice()) || (*Sessions)(nil).Revoked(p) {
+		t.Error("the other node does not know")
+	}
+	if got := there.found(t, secret); got != "UNAUTHENTICATED" {
+		t.Errorf("on the other node after its end: %s", got)
+	}
+}
+
+// TestMany: of too many sessions of one user the oldest end.
+func TestMany(t *testing.T) {
+	d := newDesk(t, newState(t), newRegistrar(t), time.Hour, time.Hour)
+	first, _ := d.begins(t, tokens{Access: "access"})
+	for range maxOfUser {
+		d.begins(t, tokens{Access: "access"})
+	}
+	if got := d.found(t, first); got != "UNAUTHENTICATED" {
+		t.Errorf("the first: %s", got)
+	}
+	if n := len(d.All()); n != maxOfUser {
+		t.Errorf("%d sessions", n)
+	}
+}
+
+// TestStored: the shared state holds neither a secret nor a token, and a record
+// that was moved or changed is nobody's.
+func TestStored(t *testing.T) {
+	d := newDesk(t, newState(t), newRegistrar(t), time.Hour, time.Hour)
+	secret, id := d.begins(t, tokens{Access: "top-secret", Refresh: "deep-secret"})
+	e, err := d.records.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(e.Value); err != nil || bytes.Contains(text, []byte("-secret")) || bytes.Contains(text, []byte(secret)) || strings.Contains(id, secret) {
+		t.Errorf("%s, %v", text, err)
+	}
+	other := rand.Text()
+	if _, err := d.records.Create(t.Context(), key(other), e.Value); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.found(t, other); got != "UNAUTHENTICATED" {
+		t.Errorf("a record that was moved: %s", got)
+	}
+	for range 3 * missRate {
+		if got := d.found(t, rand.Text()); got != "UNAUTHENTICATED" {
+			t.Fatalf("a secret that was made up: %s", got)
+		}
+	}
+	if got := d.found(t, secret); got != "top-secret" {
+		t.Errorf("the session itself: %s", got)
+	}
+}
+
+// FuzzLocal: no path that a browser is sent to leads to another host.
+func FuzzLocal(f *testing.F) {
+	for _, seed := range []string{"", "/", "/a?b=c#d", "//x", "/\\x", "https://x", "/a//b", "/%2f%2fx", "javascript:x", "/\t/x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, to string) {
+		got, err := local(to)
+		if err != nil {
+			return
+		}
+		base := httptest.NewRequest(http.MethodGet, "https://gateway.example/auth/callback", nil).URL
+		u, err := base.Parse(got)
+		if err != nil || u.Host != "gateway.example" || u.Scheme != "https" || strings.ContainsAny(got, "\\\r\n\t") {
+			t.Errorf("%q leads to %v, %v", to, u, err)
+		}
+	})
+}
