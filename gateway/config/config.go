@@ -51,6 +51,9 @@ type Config struct {
 	// Bounds on what callers can use up.
 	Limits Limits `yaml:"limits" reload:"restart"`
 
+	// The GraphQL door.
+	GraphQL GraphQLDoor `yaml:"graphql" reload:"restart"`
+
 	// The services whose tools, resources and prompts the gateway offers.
 	Sources []Source `yaml:"sources" max:"1000" reload:"hot"`
 

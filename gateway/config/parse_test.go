@@ -38,6 +38,10 @@ func TestDefault(t *testing.T) {
 			BodyBytes: 1 << 20, JSONDepth: 64, JSONTokens: 100_000, CallTimeout: time.Minute,
 			SessionsPerPrincipal: 100, StreamsPerPrincipal: 100,
 		},
+		GraphQL: config.GraphQLDoor{
+			Introspection: []string{"*"}, Timeout: 5 * time.Minute,
+			Limits: config.GraphQLLimits{Mode: "enforce", Cost: 20_000}, Documents: config.GraphQLDocuments{Mode: "off"},
+		},
 		GRPC: config.GRPC{Typed: true, Reflection: "authenticated"},
 		Log:  config.Log{Level: slog.LevelInfo, Format: "text"},
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/audit"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/state"
-	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
 	grpcdoor "github.com/trilith-gateway/trilith/protocols/grpc"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 	"github.com/trilith-gateway/trilith/schema"
@@ -224,14 +223,9 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	if s.admin, err = s.administration(ctx, cfg); err != nil {
 		return err
 	}
-	s.graphql, err = graphqldoor.NewFrontend(s.gateway, graphqldoor.Options{
-		Authenticate: s.door.Authenticate, Bounds: bounds, Introspection: true, Logger: s.log,
-		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: s.admin,
-	})
-	if err != nil {
+	if err := s.openGraphQL(cfg, bounds); err != nil {
 		return err
 	}
-	s.onClose(s.graphql.Close)
 	typed, err := s.typedGRPC(ctx, cfg)
 	if err != nil {
 		return err

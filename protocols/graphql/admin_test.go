@@ -360,7 +360,7 @@ func TestCostOfAdministration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := meter{l: f.o.Limits, table: &table{}}
+		m := meter{table: &table{}, enough: f.o.Limits.Comparisons}
 		if got := m.set(doc.Operations[0].SelectionSet).cost; got <= costCall {
 			t.Errorf("%s costs %d", field.Name, got)
 		}

@@ -24,6 +24,10 @@ const (
 	codeLimit      = "GRAPHQL_LIMIT_EXCEEDED"
 	codeRequest    = "BAD_REQUEST"
 
+	// Of documents that are named by their hash, or must be trusted.
+	codeUnknownDocument = "PERSISTED_QUERY_NOT_FOUND"
+	codeUntrusted       = "DOCUMENT_NOT_TRUSTED"
+
 	// Of typed fields.
 	codeInput  = "BAD_USER_INPUT"      // arguments or variables are not of their types
 	codeTool   = "TOOL_ERROR"          // the tool ran and failed

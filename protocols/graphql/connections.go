@@ -40,6 +40,7 @@ var (
 
 	// These end what runs; the record of a call that they end is that of Do.
 	errShutdown = &gateway.Error{Code: gateway.Unavailable, By: "gateway", Msg: errClosed.Msg}
+	errSlow     = &gateway.Error{Code: gateway.DeadlineExceeded, By: "gateway", Msg: "the operation took too long"}
 	errExpired  = &gateway.Error{Code: gateway.Unauthenticated, By: "gateway", Msg: "the credential has expired"}
 )
 

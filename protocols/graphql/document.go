@@ -3,6 +3,7 @@ package graphql
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -27,6 +28,9 @@ type document struct {
 
 // prepare makes an operation ready to run, or says what is wrong with the request.
 func (f *Frontend) prepare(ctx context.Context, p *gateway.Principal, r *request) (*graphql.OperationContext, gqlerror.List) {
+	if err := f.o.Documents.admit(f, p, r); err != nil {
+		return nil, gqlerror.List{err}
+	}
 	v := f.views.of(f.gw.View(p))
 	d, errs := f.document(ctx, v, r.Query)
 	if errs != nil {
@@ -64,10 +68,42 @@ func (f *Frontend) prepare(ctx context.Context, p *gateway.Principal, r *request
 
 // allows refuses what this caller may not ask for.
 func (f *Frontend) allows(p *gateway.Principal, d *document, op *ast.OperationDefinition) *gqlerror.Error {
-	if d.introspect && !f.o.Introspection {
+	if d.introspect && !f.o.Introspection && !f.hasRole(p, f.o.IntrospectionRoles) {
 		return fault(codeValidation, "introspection is switched off")
 	}
-	return excess(d.costs[op], f.o.Limits.Cost, "units of cost")
+	return f.excess("cost", d.costs[op], f.budget(p), "units of cost")
+}
+
+func (f *Frontend) hasRole(p *gateway.Principal, roles []string) bool {
+	return len(roles) > 0 && p != nil && slices.ContainsFunc(f.o.Roles(p), func(r string) bool { return slices.Contains(roles, r) })
+}
+
+// budget returns what one operation of a caller may cost.
+func (f *Frontend) budget(p *gateway.Principal) int {
+	if len(f.o.Budgets) == 0 || p == nil {
+		return f.o.Limits.Cost
+	}
+	most := 0
+	for _, r := range f.o.Roles(p) {
+		most = max(most, f.o.Budgets[r])
+	}
+	if most == 0 {
+		return f.o.Limits.Cost
+	}
+	return most
+}
+
+// parseDocument parses a document of no more tokens than there may be.
+func (f *Frontend) parseDocument(query string) (*ast.QueryDocument, error) {
+	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: query}, f.o.Limits.Tokens)
+	if err == nil || !f.o.Limits.Measure["tokens"] {
+		return doc, err
+	}
+	if doc, second := parser.ParseQuery(&ast.Source{Input: query}); second == nil {
+		f.measured.note("tokens", f.o.Limits.Tokens+1, f.o.Limits.Tokens) // How many, the parser does not say.
+		return doc, nil
+	}
+	return nil, err
 }
 
 // document parses, measures and validates, in this order, or takes the result from the cache.
@@ -76,10 +112,10 @@ func (f *Frontend) document(ctx context.Context, v *view, query string) (*docume
 	if d, ok := f.documents.Get(ctx, key); ok {
 		return d, nil
 	}
-	if err := excess(len(query), f.o.Limits.Bytes, "bytes"); err != nil {
+	if err := f.excess("bytes", len(query), f.o.Limits.Bytes, "bytes"); err != nil {
 		return nil, gqlerror.List{err}
 	}
-	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: query}, f.o.Limits.Tokens)
+	doc, err := f.parseDocument(query)
 	if err != nil {
 		return nil, gqlerror.List{withCode(err, codeParse)}
 	}
@@ -87,7 +123,7 @@ func (f *Frontend) document(ctx context.Context, v *view, query string) (*docume
 		return nil, gqlerror.List{fault(codeValidation, "the document has no operation")}
 	}
 	d := &document{doc: doc}
-	if err := f.o.Limits.check(d, v.table); err != nil {
+	if err := f.check(d, v.table); err != nil {
 		return nil, gqlerror.List{err}
 	}
 	if errs := validator.ValidateWithRules(v.schema, doc, quietRules()); len(errs) > 0 {

@@ -1,17 +1,18 @@
 // Package graphql is the GraphQL door: it opens the registry to web applications under one endpoint, over HTTP,
 // server-sent events and WebSocket.
 //
-// The schema is that of schema/*.graphqls, the same for everybody; what it lists is the caller's own view. The
-// generated code (package generated) runs operations; what comes before and after is here, because the road asks
-// for more than a general GraphQL server gives: every document is measured before anything expensive looks at it,
-// values of the scalar JSON stay text from the wire to the upstream, and the transports follow their
-// specifications to the letter:
+// The schema has two parts: that of schema/*.graphqls, the same for everybody, and a typed field for each tool and
+// prompt that the caller may use (package gqlschema), which comes and goes with them. A schema of both is a view; callers
+// who may use the same share one. The generated code (package generated) runs all operations; the typed fields run as
+// hidden fields of it. What comes before and after is here, because the road asks for more than a general GraphQL server
+// gives: every document is measured before anything expensive looks at it, values stay text from the wire to the
+// upstream, and the transports follow their specifications to the letter:
 //
 //   - GraphQL over HTTP, draft of 2026 (graphql.github.io/graphql-over-http), without batches;
 //   - graphql-transport-ws (github.com/enisdenjo/graphql-ws, PROTOCOL.md);
 //   - GraphQL over Server-Sent Events, distinct connections mode (github.com/enisdenjo/graphql-sse, PROTOCOL.md).
 //
-// It does not know what a token looks like and has no typed field for each tool.
+// It does not know what a token looks like.
 package graphql
 
 import (
@@ -27,6 +28,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -47,7 +49,14 @@ type Options struct {
 
 	Bounds        schema.Bounds // of a request's JSON; the length is also that of a WebSocket message; default 1 MiB, else schema's defaults
 	Limits        Limits        // of a document
-	Introspection bool          // whether __schema and __type may be asked for
+	Introspection bool          // whether everybody may ask for __schema and __type
+
+	IntrospectionRoles []string                          // who has one of these roles may ask for them, too
+	Budgets            map[string]int                    // cost of an operation by role, in place of Limits.Cost; the largest counts
+	ToolCost           func(tool string) int             // of a call; nil or 0 is 100
+	Roles              func(*gateway.Principal) []string // all roles of a principal; nil is those of the credential
+	Documents          *Documents                        // those that are trusted; nil trusts all
+	Timeout            time.Duration                     // of a query or mutation; default 5 minutes
 
 	Connections      int           // WebSockets and event streams of one principal at a time; default 32
 	TotalConnections int           // and of all principals, a tenth of them before authentication; default 10,000
@@ -72,6 +81,7 @@ type Frontend struct {
 	executor  *executor.Executor
 	documents *lru.LRU[*document]
 	conns     connections
+	measured  measured
 	work      sync.WaitGroup // what subscriptions do besides being read
 }
 
@@ -102,13 +112,18 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&o.InitTimeout, 5 * time.Second}, {&o.WriteTimeout, 10 * time.Second}, {&o.KeepAlive, 25 * time.Second}} {
+	}{{&o.InitTimeout, 5 * time.Second}, {&o.WriteTimeout, 10 * time.Second}, {&o.KeepAlive, 25 * time.Second}, {&o.Timeout, 5 * time.Minute}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
 	}
 
+	if o.Roles == nil {
+		o.Roles = func(p *gateway.Principal) []string { return p.Roles }
+	}
+
 	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache)}
+	f.measured.log = o.Logger
 	f.conns.limit, f.conns.total, f.conns.sessions = o.Connections, o.TotalConnections, o.Sessions
 	// Incremental delivery needs a transport of its own, so @defer is not offered. The parsed schema belongs to
 	// the generated package: take a copy.
@@ -158,8 +173,13 @@ func caller(ctx context.Context) *gateway.Principal {
 	return p
 }
 
-// start begins an operation that was prepared. Each call of the handler gives one response, and nil at the end;
-// calls must use the context that is returned with it.
-func (f *Frontend) start(ctx context.Context, p *gateway.Principal, op *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
-	return f.executor.DispatchOperation(withCaller(ctx, p), op)
+// start begins an operation that was prepared. Each call of the handler gives one response, and nil at the end; calls
+// must use the context that is returned with it. Stop must be called when no more responses are wanted.
+func (f *Frontend) start(ctx context.Context, p *gateway.Principal, op *graphql.OperationContext) (next graphql.ResponseHandler, run context.Context, stop context.CancelFunc) {
+	ctx, stop = withCaller(ctx, p), func() {}
+	if op.Operation.Operation != ast.Subscription {
+		ctx, stop = context.WithTimeoutCause(ctx, f.o.Timeout, errSlow)
+	}
+	next, run = f.executor.DispatchOperation(ctx, op)
+	return next, run, stop
 }

@@ -53,7 +53,8 @@ func (f *Frontend) serveHTTP(w http.ResponseWriter, r *http.Request, p *gateway.
 
 // serveOnce runs an operation that gives one response.
 func (f *Frontend) serveOnce(w http.ResponseWriter, r *http.Request, p *gateway.Principal, operation, as string, op *graphql.OperationContext) {
-	next, ctx := f.start(r.Context(), p, op)
+	next, ctx, stop := f.start(r.Context(), p, op)
+	defer stop()
 	resp := next(ctx)
 	if resp == nil { // The context ended before the operation began.
 		f.refuse(w, r, operation, as, http.StatusServiceUnavailable, list(ctx.Err()))

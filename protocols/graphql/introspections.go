@@ -86,7 +86,8 @@ func (f *Frontend) answer(ctx context.Context, p *gateway.Principal, op *graphql
 		return known
 	}
 	defer close(known.done)
-	next, run := f.start(context.WithoutCancel(ctx), p, op) // Others wait for it, too.
+	next, run, stop := f.start(context.WithoutCancel(ctx), p, op) // Others wait for it, too.
+	defer stop()
 	if resp := next(run); resp != nil && len(resp.Errors) == 0 {
 		known.plain = appendResponse(make([]byte, 0, len(resp.Data)+16), resp.Data, nil)
 		return known

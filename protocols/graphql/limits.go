@@ -26,6 +26,10 @@ type Limits struct {
 	InlineFragment int // default 100
 	Comparisons    int // pairs of fields that validation must compare because they share a response key; default 20,000
 	Cost           int // of one operation, see cost; default 20,000
+
+	// Measure is the limits that refuse nothing: exceeding one is counted and logged. They are named as in errors'
+	// extension limit; nil is none.
+	Measure map[string]bool
 }
 
 // Costs. A field costs one; the fields below a list cost as often as the list may be long; what takes the road to
@@ -66,11 +70,12 @@ func (l Limits) withDefaults() Limits {
 // A meter measures one document. The document is not validated yet: fragments may be missing, repeated or
 // circular, and fields may not exist.
 type meter struct {
-	l          Limits
 	table      *table
+	toolCost   func(string) int
 	fragments  map[string]*ast.FragmentDefinition
 	sizes      map[string]size // of fragments; one that is being measured has size zero, so that a circle ends
 	introspect bool            // whether __schema or __type occurs
+	enough     int             // comparisons, after which there is no need to count
 
 	fields, aliases, directives, inline, nesting, deepest, comparisons int
 }
@@ -80,59 +85,66 @@ type size struct{ depth, fields, roots, cost int }
 
 // check returns an error that names the first limit which the document exceeds. It notes in the document what depends on
 // who asks: the cost of each operation, and whether the schema is asked for.
-func (l Limits) check(d *document, t *table) *gqlerror.Error {
-	doc := d.doc
+func (f *Frontend) check(d *document, t *table) *gqlerror.Error {
+	l, doc := f.o.Limits, d.doc
 	if err := first(
-		excess(len(doc.Operations), l.Operations, "operations"),
-		excess(len(doc.Fragments), l.Fragments, "fragments"),
+		f.excess("operations", len(doc.Operations), l.Operations, "operations"),
+		f.excess("fragments", len(doc.Fragments), l.Fragments, "fragments"),
 	); err != nil {
 		return err
 	}
-	m := &meter{l: l, table: t, fragments: map[string]*ast.FragmentDefinition{}, sizes: map[string]size{}}
-	for _, f := range doc.Fragments {
-		m.fragments[f.Name] = f
-		m.directives += len(f.Directives)
+	m := &meter{table: t, toolCost: f.o.ToolCost, enough: l.Comparisons, fragments: map[string]*ast.FragmentDefinition{}, sizes: map[string]size{}}
+	for _, fragment := range doc.Fragments {
+		m.fragments[fragment.Name] = fragment
+		m.directives += len(fragment.Directives)
 	}
-	for _, f := range doc.Fragments {
-		m.fragment(f.Name)
+	for _, fragment := range doc.Fragments {
+		m.fragment(fragment.Name)
 	}
 	d.costs = make(map[*ast.OperationDefinition]int, len(doc.Operations))
 	for _, op := range doc.Operations {
 		m.directives += len(op.Directives)
 		s := m.set(op.SelectionSet)
 		if err := first(
-			excess(s.depth, l.Depth, "levels of depth"),
-			excess(s.fields, l.Expanded, "fields with fragments in place"),
-			excess(s.roots, l.RootFields, "root fields"),
+			f.excess("depth", s.depth, l.Depth, "levels of depth"),
+			f.excess("expanded", s.fields, l.Expanded, "fields with fragments in place"),
+			f.excess("root_fields", s.roots, l.RootFields, "root fields"),
 		); err != nil {
 			return err
 		}
 		d.costs[op] = s.cost
 	}
 	if err := first(
-		excess(m.fields, l.Fields, "fields"),
-		excess(m.aliases, l.Aliases, "aliases"),
-		excess(m.directives, l.Directives, "directives"),
-		excess(m.inline, l.InlineFragment, "inline fragments"),
-		excess(m.deepest, l.Nesting, "levels of nesting"),
+		f.excess("fields", m.fields, l.Fields, "fields"),
+		f.excess("aliases", m.aliases, l.Aliases, "aliases"),
+		f.excess("directives", m.directives, l.Directives, "directives"),
+		f.excess("inline_fragments", m.inline, l.InlineFragment, "inline fragments"),
+		f.excess("nesting", m.deepest, l.Nesting, "levels of nesting"),
 	); err != nil {
 		return err
 	}
 	for _, op := range doc.Operations {
 		m.compare(op.SelectionSet)
 	}
-	for _, f := range doc.Fragments {
-		m.compare(f.SelectionSet)
+	for _, fragment := range doc.Fragments {
+		m.compare(fragment.SelectionSet)
 	}
 	d.introspect = m.introspect
-	return excess(m.comparisons, l.Comparisons, "comparisons between fields of one response key")
+	return f.excess("comparisons", m.comparisons, l.Comparisons, "comparisons between fields of one response key")
 }
 
-func excess(n, limit int, what string) *gqlerror.Error {
-	if n <= limit {
+// excess returns the error of what is more than a limit, unless the limit is only measured.
+func (f *Frontend) excess(limit string, n, most int, what string) *gqlerror.Error {
+	if n <= most {
 		return nil
 	}
-	return fault(codeLimit, fmt.Sprintf("the document has more than %d %s", limit, what))
+	if f.o.Limits.Measure[limit] {
+		f.measured.note(limit, n, most)
+		return nil
+	}
+	err := fault(codeLimit, fmt.Sprintf("the document has more than %d %s", most, what))
+	err.Extensions["limit"] = limit
+	return err
 }
 
 func first(errs ...*gqlerror.Error) *gqlerror.Error {
@@ -205,11 +217,21 @@ func (m *meter) field(f *ast.Field) size {
 	case "__schema", "__type":
 		m.introspect = true
 	default:
-		if m.table.fields[f.Name] != nil {
-			own = costCall
+		if to := m.table.fields[f.Name]; to != nil {
+			own = m.costOf(to)
 		}
 	}
 	return size{depth: below.depth + 1, fields: min(below.fields+1, maxCost), roots: 1, cost: min(below.cost+own, maxCost)}
+}
+
+// costOf is what a call of a tool or a prompt costs.
+func (m *meter) costOf(to *target) int {
+	if m.toolCost != nil && to.tool != nil {
+		if cost := m.toolCost(to.tool.Name); cost > 0 {
+			return cost
+		}
+	}
+	return costCall
 }
 
 // pageLength is how many items the field may return at most: variables are not known yet.
@@ -229,7 +251,7 @@ func pageLength(f *ast.Field) int {
 // compare adds up what validation compares: in every selection set, with fragments in place, the pairs of fields
 // that share a response key (OverlappingFieldsCanBeMerged).
 func (m *meter) compare(set ast.SelectionSet) {
-	if m.comparisons > m.l.Comparisons {
+	if m.comparisons > m.enough {
 		return
 	}
 	keys := map[string]int{}
@@ -263,5 +285,13 @@ func (m *meter) flatten(set ast.SelectionSet, keys map[string]int, seen map[stri
 				m.flatten(f.SelectionSet, keys, seen)
 			}
 		}
+	}
+}
+
+// LimitNames returns the names of all limits, for [Limits].Measure.
+func LimitNames() []string {
+	return []string{
+		"bytes", "tokens", "depth", "nesting", "fields", "expanded", "aliases", "root_fields", "directives", "operations",
+		"fragments", "inline_fragments", "comparisons", "cost",
 	}
 }

@@ -15,9 +15,10 @@ import (
 	"github.com/trilith-gateway/trilith/schema"
 )
 
-// A request is what a client wants executed. Extensions are checked for their form and have no meaning.
+// A request is what a client wants executed. Of the extensions only persistedQuery has a meaning.
 type request struct {
-	Query         string
+	Query         string // "" where only its id is given
+	OperationID   string // SHA-256 of the document in hex, or ""
 	OperationName string
 	Variables     map[string]json.RawMessage
 }
@@ -47,19 +48,25 @@ func parseRequest(data []byte, b schema.Bounds) (*request, error) {
 		OperationName *string        `json:"operationName"`
 		Variables     jsontext.Value `json:"variables"`
 		Extensions    jsontext.Value `json:"extensions"`
+		DocumentID    *string        `json:"documentId"`
 	}
 	if err := jsonv2.Unmarshal(data, &p); err != nil {
-		return nil, &refusal{http.StatusBadRequest, "query and operationName must be strings"}
+		return nil, &refusal{http.StatusBadRequest, "query, operationName and documentId must be strings"}
 	}
-	if p.Query == nil || *p.Query == "" {
-		return nil, &refusal{http.StatusBadRequest, "the request has no query"}
-	}
-	r := &request{Query: *p.Query}
-	if p.OperationName != nil {
-		r.OperationName = *p.OperationName
+	r := &request{}
+	for _, s := range []struct {
+		from *string
+		to   *string
+	}{{p.Query, &r.Query}, {p.OperationName, &r.OperationName}, {p.DocumentID, &r.OperationID}} {
+		if s.from != nil {
+			*s.to = *s.from
+		}
 	}
 	if !objectOrNull(p.Extensions) {
 		return nil, &refusal{http.StatusBadRequest, "extensions must be an object"}
+	}
+	if err := r.identify(p.Extensions); err != nil {
+		return nil, err
 	}
 	return r, r.setVariables(p.Variables)
 }
@@ -109,9 +116,7 @@ func (f *Frontend) parseGet(rawQuery string) (*request, error) {
 		return nil, &refusal{http.StatusBadRequest, "the URL's query is malformed"}
 	}
 	r := &request{Query: q.Get("query"), OperationName: q.Get("operationName")}
-	if r.Query == "" {
-		return nil, &refusal{http.StatusBadRequest, "the request has no query"}
-	}
+	r.OperationID = q.Get("documentId")
 	for _, name := range []string{"variables", "extensions"} {
 		v := q.Get(name)
 		if v == "" {
@@ -120,6 +125,9 @@ func (f *Frontend) parseGet(rawQuery string) (*request, error) {
 		if err := schema.Check([]byte(v), f.o.Bounds); err != nil || !objectOrNull(jsontext.Value(v)) {
 			return nil, &refusal{http.StatusBadRequest, name + " must be a JSON object"}
 		}
+	}
+	if err := r.identify(jsontext.Value(q.Get("extensions"))); err != nil {
+		return nil, err
 	}
 	return r, r.setVariables(jsontext.Value(q.Get("variables")))
 }

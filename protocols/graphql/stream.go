@@ -32,6 +32,7 @@ func (f *Frontend) fail(ctx context.Context, err error) {
 type execution struct {
 	ctx  context.Context
 	next graphql.ResponseHandler
+	stop context.CancelFunc
 	end  *outcome
 }
 
@@ -39,12 +40,13 @@ type execution struct {
 func (f *Frontend) execute(ctx context.Context, p *gateway.Principal, op *graphql.OperationContext) *execution {
 	e := &execution{}
 	ctx, e.end = withOutcome(ctx)
-	e.next, e.ctx = f.start(ctx, p, op)
+	e.next, e.ctx, e.stop = f.start(ctx, p, op)
 	return e
 }
 
 // each sends every response. It returns why the operation ended, or nil where it came to its end.
 func (e *execution) each(send func([]byte)) gqlerror.List {
+	defer e.stop()
 	for resp := e.next(e.ctx); resp != nil; resp = e.next(e.ctx) {
 		send(appendResponse(make([]byte, 0, len(resp.Data)+64), resp.Data, resp.Errors))
 	}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/toolset"
+	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
+	"github.com/trilith-gateway/trilith/schema"
+)
+
+// openGraphQL opens the GraphQL door.
+func (s *Server) openGraphQL(cfg *config.Config, bounds schema.Bounds) (err error) {
+	g := cfg.GraphQL
+	o := graphqldoor.Options{
+		Authenticate: s.door.Authenticate, Bounds: bounds, Logger: s.log,
+		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: s.admin,
+		Introspection: slices.Contains(g.Introspection, "*"), IntrospectionRoles: g.Introspection,
+		Limits:  graphqldoor.Limits{Cost: g.Limits.Cost, Measure: map[string]bool{}},
+		Budgets: map[string]int{}, Roles: s.policy.Roles, Timeout: g.Timeout,
+	}
+	measure := g.Limits.Measure
+	if g.Limits.Mode == "measure" {
+		measure = graphqldoor.LimitNames()
+	}
+	for _, name := range measure {
+		o.Limits.Measure[name] = true
+	}
+	for _, b := range g.Limits.Roles {
+		o.Budgets[b.Role] = max(o.Budgets[b.Role], b.Cost)
+	}
+	if o.ToolCost, err = toolCosts(g.Limits.Tools); err != nil {
+		return err
+	}
+	if o.Documents, err = trustedDocuments(g.Documents); err != nil {
+		return err
+	}
+	if s.graphql, err = graphqldoor.NewFrontend(s.gateway, o); err != nil {
+		return err
+	}
+	s.onClose(s.graphql.Close)
+	return nil
+}
+
+// toolCosts returns what calls of tools cost; 0 says nothing.
+func toolCosts(rules []config.GraphQLToolCost) (func(string) int, error) {
+	patterns := make([]toolset.Patterns, len(rules))
+	for i, r := range rules {
+		var err error
+		if patterns[i], err = toolset.NewPatterns(r.Match...); err != nil {
+			return nil, err
+		}
+	}
+	return func(tool string) int {
+		for i := range patterns {
+			if patterns[i].Match(tool) {
+				return rules[i].Cost
+			}
+		}
+		return 0
+	}, nil
+}
+
+// trustedDocuments reads the documents that are trusted, or returns nil where all are.
+func trustedDocuments(c config.GraphQLDocuments) (*graphqldoor.Documents, error) {
+	if c.Mode == "off" && c.File == "" {
+		return nil, nil
+	}
+	data := []byte("{}")
+	if c.File != "" {
+		var err error
+		if data, err = os.ReadFile(c.File); err != nil {
+			return nil, fmt.Errorf("graphql.documents: %w", err)
+		}
+	}
+	d, err := graphqldoor.ParseDocuments(data, graphqldoor.Trust(c.Mode), c.Except)
+	if err != nil {
+		return nil, fmt.Errorf("graphql.documents: %s: %w", c.File, err)
+	}
+	return d, nil
+}

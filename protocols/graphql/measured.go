@@ -1,0 +1,47 @@
+package graphql
+
+import (
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+)
+
+// measured counts what would be refused where limits are only measured.
+type measured struct {
+	log *slog.Logger
+
+	mu     sync.Mutex
+	counts map[string]uint64
+	last   map[string]time.Time // when each was logged
+}
+
+// quiet is the time between two lines of the log about the same limit.
+const quiet = time.Second
+
+// note counts an excess, and logs it unless one of the same limit was logged just before.
+func (m *measured) note(limit string, n, most int) {
+	m.mu.Lock()
+	if m.counts == nil {
+		m.counts, m.last = map[string]uint64{}, map[string]time.Time{}
+	}
+	m.counts[limit]++
+	count, now := m.counts[limit], time.Now()
+	loud := now.Sub(m.last[limit]) >= quiet
+	if loud {
+		m.last[limit] = now
+	}
+	m.mu.Unlock()
+	if loud {
+		m.log.Warn("a GraphQL document exceeds a limit that is only measured",
+			slog.String("limit", limit), slog.Int("value", n), slog.Int("most", most), slog.Uint64("count", count))
+	}
+}
+
+// Measured returns how many documents have exceeded each limit that is only measured, by the name of the limit. Under
+// "documents" it has those that were not trusted but answered.
+func (f *Frontend) Measured() map[string]uint64 {
+	f.measured.mu.Lock()
+	defer f.measured.mu.Unlock()
+	return maps.Clone(f.measured.counts)
+}
