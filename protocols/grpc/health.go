@@ -2,7 +2,6 @@ package grpc
 
 import (
 	"context"
-	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -68,7 +67,7 @@ func (h *healthServer) sees(ctx context.Context, service string) bool {
 	}
 	for _, s := range h.f.types.Load().sources {
 		if s.service == service {
-			return slices.ContainsFunc(sortedKeys(s.byKey), s.visible(h.f.gw.View(p)))
+			return s.shows(h.f.gw.View(p))
 		}
 	}
 	return false

@@ -196,6 +196,17 @@ func (r *reflector) typedFiles(p *gateway.Principal) *fileSet {
 
 const structPath = "google/protobuf/struct.proto"
 
+// shows reports whether a view shows something of the source.
+func (s *typedSource) shows(view *gateway.Snapshot) bool {
+	visible := s.visible(view)
+	for key := range s.byKey {
+		if visible(key) {
+			return true
+		}
+	}
+	return false
+}
+
 // visible returns what tells the methods of a source that a view shows.
 func (s *typedSource) visible(view *gateway.Snapshot) func(key string) bool {
 	return func(key string) bool {

@@ -86,6 +86,10 @@ func (h *rest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	if r.URL.Path == protoPath || strings.HasPrefix(r.URL.Path, protoPath+"/") {
+		h.serveProto(w, r)
+		return
+	}
 	if err := knownQuery(r); err != nil {
 		h.fail(w, r, err)
 		return

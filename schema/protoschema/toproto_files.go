@@ -36,6 +36,16 @@ func (m *Module) Single(keep func(key string) bool) *dpb.FileDescriptorProto {
 	return files[0].Proto
 }
 
+// Path returns the path of the file with the service, as others import it.
+func (m *Module) Path() string { return m.path(m.base()) }
+
+// base returns what the package has between trilith and its version.
+func (m *Module) base() string { return strings.Split(m.Package, ".")[1] }
+
+func (m *Module) path(name string) string {
+	return strings.ReplaceAll(m.Package, ".", "/") + "/" + name + ".proto"
+}
+
 func (m *Module) files(keep func(string) bool, most int) []File {
 	var rpcs []RPC
 	needed := map[string]bool{}
@@ -123,14 +133,13 @@ func (p *packer) pack(names []string) {
 // open begins a file: the last, which also has the service, or one of those
 // before.
 func (p *packer) open(last bool) {
-	base := strings.Split(p.module.Package, ".")[1]
-	name := base
+	name := p.module.base()
 	if !last {
 		name += "_types_" + strconv.Itoa(len(p.files)+1)
 	}
 	p.size = 0
 	p.files = append(p.files, File{Proto: &dpb.FileDescriptorProto{
-		Name:    new(strings.ReplaceAll(p.module.Package, ".", "/") + "/" + name + ".proto"),
+		Name:    new(p.module.path(name)),
 		Package: new(p.module.Package), Syntax: new("proto3"), SourceCodeInfo: &dpb.SourceCodeInfo{},
 	}})
 }
