@@ -133,7 +133,7 @@ func (w *walker) typed(t *testing.T) (all []protoreflect.MethodDescriptor) {
 	for i := range methods.Len() {
 		all = append(all, methods.Get(i))
 	}
-	if len(all) != 4 { // A tool and a prompt, each with its twin.
+	if len(all) != 3 { // A tool, its progress, and a prompt.
 		t.Errorf("%d typed methods", len(all))
 	}
 	return all

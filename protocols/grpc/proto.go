@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -35,7 +36,8 @@ func (h *rest) serveProto(w http.ResponseWriter, r *http.Request) {
 	p := auth.From(r.Context())
 	view := h.gw.View(p)
 	source, one := strings.CutPrefix(r.URL.Path, protoPath+"/")
-	kind, body, count := "application/json", []byte(nil), 1
+	kind, count := "application/json", 1
+	var body []byte
 	if one {
 		kind, body = "text/plain; charset=utf-8", h.protoText(view, strings.TrimSuffix(source, ".proto"))
 		if !strings.HasSuffix(source, ".proto") || body == nil {
@@ -81,7 +83,7 @@ func (f *Frontend) protoText(view *gateway.Snapshot, source string) []byte {
 	text := view.Memo(protoKey{s}, func(view *gateway.Snapshot) any {
 		text, err := s.module.Text(s.visible(view))
 		if err != nil { // It was linked when the module was made.
-			f.options.Logger.Error("the protobuf of a source cannot be printed: " + err.Error())
+			f.options.Logger.Error("the protobuf of a source cannot be printed", slog.String("source", source), slog.Any("cause", err)) //nolint:sloglint // Not about one request.
 		}
 		return text
 	})

@@ -32,6 +32,9 @@ func TestProtoFiles(t *testing.T) {
 			break
 		}
 	}
+	if strings.Contains(text, "PromptStream") {
+		t.Error("a prompt has progress")
+	}
 	if _, text := get("bob", "/v1/proto/demo.proto"); strings.Contains(text, "Secret") || !strings.Contains(text, "rpc Add ") {
 		t.Errorf("bob sees\n%s", text)
 	}

@@ -299,7 +299,7 @@ func methodsOf(o *offer) ([]protoschema.Method, map[string]*gateway.Capability) 
 	}
 	for _, p := range o.prompts {
 		m := method(&p.Capability, "prompt/", "Prompt")
-		m.Input, m.Output = promptSchema(p), json.RawMessage(messagesSchema)
+		m.Input, m.Output, m.Unary = promptSchema(p), json.RawMessage(messagesSchema), true
 		methods, byKey[m.Key] = append(methods, m), &p.Capability
 	}
 	return methods, byKey

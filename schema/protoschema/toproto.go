@@ -29,13 +29,14 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// A Method is what becomes an RPC and its streaming twin.
+// A Method is what becomes an RPC, and another one that tells its progress.
 type Method struct {
 	Key     string          // names it in the lock and to the caller of [Compile]: unique, such as "tool/add"
 	Name    string          // what it is called; the RPC's name is made of it
 	Comment string          // put before the RPC
 	Input   json.RawMessage // JSON Schema of the request; empty for any object
 	Output  json.RawMessage // JSON Schema of the response; empty for any value
+	Unary   bool            // without the one that tells its progress
 }
 
 // PackageOf returns the package that the types of a source have where no other
@@ -141,9 +142,12 @@ func (c *compiler) compile(methods []Method) error {
 		if err := c.root(name+responseSuffix, "", all[i].out, false); err != nil {
 			return fmt.Errorf("%s: %w", method.Key, err)
 		}
-		c.twin(name)
 		c.module.comments[method.Key] = clean(method.Comment)
-		c.module.RPCs = append(c.module.RPCs, RPC{Key: method.Key, Name: name}, RPC{Key: method.Key, Name: name + streamSuffix, Stream: true})
+		c.module.RPCs = append(c.module.RPCs, RPC{Key: method.Key, Name: name})
+		if !method.Unary {
+			c.twin(name)
+			c.module.RPCs = append(c.module.RPCs, RPC{Key: method.Key, Name: name + streamSuffix, Stream: true})
+		}
 		all[i] = schemas{} // It may be large.
 	}
 	return nil
