@@ -126,9 +126,9 @@ sources:
   - name: openfga
     grpc: {url: "http://%[2]s", allow_private: [127.0.0.0/8]}
   - name: etcd
-    grpc: {url: "http://%[3]s", descriptor_set: %[4]q, allow_private: [127.0.0.0/8]}
+    grpc: {url: "http://%[3]s", descriptors: %[4]q, allow_private: [127.0.0.0/8]}
   - name: yoga
-    graphql: {url: "http://%[5]s/graphql", headers: {Authorization: "Bearer token"}, subscriptions: sse, allow_private: [127.0.0.0/8]}
+    graphql: {url: "http://%[5]s/graphql", subscriptions: sse, allow_private: [127.0.0.0/8]}
   - name: everything
     mcp: {command: node, args: [%[6]q]}
 `, prometheus, openfga, etcd, subject(t, "etcd.binpb"), yoga,
