@@ -170,7 +170,7 @@ func TestExternalSubjects(t *testing.T) {
 		},
 		{
 			"openfga.OpenFGAService.ListStores", `{}`, "trilith.openfga.v1.OpenfgaService/OpenFGAServiceListStores",
-			`openfga_OpenFGAService_ListStores{stores{id name createdAt updatedAt} continuationToken}`, `"first"`,
+			`openfga_OpenFGAService_ListStores{stores{id name created_at updated_at} continuation_token}`, `"first"`,
 		},
 		{
 			"etcd.KV.Range", `{"key":"a2V5"}`, "trilith.etcd.v1.EtcdService/KVRange",
