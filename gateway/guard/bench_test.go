@@ -33,6 +33,9 @@ func BenchmarkGuard(b *testing.B) {
 		{"default/rules", ruled, writes},
 		{"breaker", guard.Options{Breaker: usual}, writes},
 		{"bulkhead", guard.Options{Concurrency: walls}, writes},
+		{"adaptive", guard.Options{Concurrency: guard.Concurrency{Max: 1024, Adaptive: true}}, writes},
+		{"hedge", guard.Options{Hedge: soon, Trusted: true}, reads},
+		{"cache", guard.Options{Cache: minute, Trusted: true}, reads},
 		{"retry", guard.Options{Retry: thrice, Trusted: true}, reads},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -35,9 +35,14 @@ type badDay struct {
 	http.Handler
 	now     atomic.Value // mishap
 	reached atomic.Int64 // calls of tools that came here
+	gone    atomic.Bool  // nothing is answered any more, not calls alone
+	cut     func()       // ends all connections
 }
 
 func (b *badDay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if b.gone.Load() {
+		panic(http.ErrAbortHandler)
+	}
 	if r.Header.Get("Mcp-Method") != "tools/call" {
 		b.Handler.ServeHTTP(w, r)
 		return
@@ -81,6 +86,7 @@ func startBadDay(t *testing.T, policy string, edit func(*config.Source)) (*rig, 
 	day.now.Store(well)
 	server := httptest.NewServer(day)
 	t.Cleanup(server.Close)
+	day.cut = server.CloseClientConnections
 	bad := config.Source{
 		Name: "bad", Prefix: true, MaxTools: 100, Guard: config.DefaultGuard(),
 		MCP: &config.MCP{
@@ -295,5 +301,33 @@ func TestCacheBehindThePolicy(t *testing.T) {
 	}
 	if s := r.guardOf(t, "bad"); s.CacheHits != 1 || s.CacheEntries != 1 {
 		t.Errorf("a reload has changed the guards of a source that is as it was: %+v", s)
+	}
+}
+
+// TestCacheWhileAway has a source go away whose answers are kept: it is in no list
+// any more, and what it has answered before is answered still.
+func TestCacheWhileAway(t *testing.T) {
+	r, day := startBadDay(t, "p, role:dev, *, tool/bad/**, call, allow\n", func(s *config.Source) {
+		s.Guard.Tools = []config.ToolGuard{{Match: []string{"demo.add"}, Effect: "read_only", Cache: &config.Cache{
+			TTL: 10 * time.Millisecond, MaxTTL: time.Hour, Stale: time.Hour, Size: 1 << 20, MaxEntry: 1 << 20,
+		}}}
+	})
+	if code, body := r.add(t, "bad.demo.add"); code != http.StatusOK {
+		t.Fatalf("%d %s", code, body)
+	}
+	day.gone.Store(true)
+	day.cut()
+	poll(t, func() bool {
+		return r.Gateway().View(&gateway.Principal{ID: "somebody", Roles: []string{"dev"}}).Tool("bad.demo.add") == nil
+	})
+	if code, body := r.add(t, "bad.demo.add"); code != http.StatusOK || !strings.Contains(body, "3") {
+		t.Errorf("%d %s", code, body)
+	}
+	records := r.records(t, 2)
+	if records[1].Served != "stale" || records[1].Code != "OK" {
+		t.Errorf("%+v", records[1])
+	}
+	if code, body := r.send(t, "dev", http.MethodPost, "/v1/tools/bad.demo.add:call", http.Header{"Content-Type": {"application/json"}}, `{"a":1,"b":3}`); code != http.StatusServiceUnavailable {
+		t.Errorf("what was not asked before: %d %s", code, body)
 	}
 }

@@ -83,9 +83,9 @@ func poolStatus(s mcp.UpstreamStats) *adminv1.SourcePool {
 }
 
 // count and total are numbers as messages have them.
-func count(n int) int32 { return int32(min(n, math.MaxInt32)) }
+func count(n int) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec // It is bounded.
 
-func total(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
+func total(n uint64) int64 { return int64(min(n, math.MaxInt64)) } //nolint:gosec // It is bounded.
 
 // reportEvery is how often the log says how sessions with sources do.
 const reportEvery = time.Minute
