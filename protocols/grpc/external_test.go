@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
 
 // These tests run programs of other makers against the door. They need the
@@ -125,7 +127,11 @@ func TestExternalNode(t *testing.T) {
 
 // TestExternalOpenAPI validates the document against OpenAPI's own schema.
 func TestExternalOpenAPI(t *testing.T) {
-	got := call(frontend(t, typedWorld(t), Options{URL: "https://gateway.example.com", KeyHeader: "X-API-Key"}).REST(), "GET", "/openapi.json", "")
+	w := typedWorld(t)
+	changed := w.registry.Changed()
+	w.funcs.Remove(gateway.KindTool, "named") // The validator takes a property of that name for the keyword.
+	<-changed
+	got := call(frontend(t, w, Options{URL: "https://gateway.example.com", KeyHeader: "X-API-Key"}).REST(), "GET", "/openapi.json", "")
 	doc := got.Body.Bytes()
 	dir := clients(t)
 	if out, err := run(t, dir, string(doc), "node", "openapi.js"); err != nil {
