@@ -36,7 +36,7 @@ var update = flag.Bool("update", false, "rewrite the wanted answers of the parit
 
 // TestParity puts each situation of testdata/parity to every door. A case is a
 // txtar archive: prose, who asks (as), one request for each door (mcp.req,
-// graphql.req, grpc.req, rest.req) with its answer (….want), and the audit
+// graphql.req, grpc.req, rest.req, rest-typed.req) with its answer (….want), and the audit
 // records (audit.want), which may differ in nothing but the door.
 func TestParity(t *testing.T) {
 	files, err := filepath.Glob("testdata/parity/*.txtar")
@@ -89,7 +89,7 @@ func TestParity(t *testing.T) {
 func (r *rig) play(t *testing.T, a *txtar.Archive) map[string]string {
 	t.Helper()
 	doors := map[string]func(*testing.T, string, string) string{
-		"mcp.req": r.playMCP, "graphql.req": r.playGraphQL, "grpc.req": r.playGRPC, "rest.req": r.playREST,
+		"mcp.req": r.playMCP, "graphql.req": r.playGraphQL, "grpc.req": r.playGRPC, "rest.req": r.playREST, "rest-typed.req": r.playREST,
 	}
 	as, got := "dev", map[string]string{}
 	for _, f := range a.Files {
