@@ -74,13 +74,22 @@ func TestOneRoad(t *testing.T) {
 	if code, body := r.send(t, "dev", http.MethodPost, "/v1/tools/road.walk:call", h(), `{}`); code != http.StatusOK {
 		t.Errorf("rest: %d %s", code, body)
 	}
+	mu.Lock()
+	registry := roads["rest"]
+	mu.Unlock()
+	if code, body := r.send(t, "dev", http.MethodPost, "/v1/call/road.walk", h(), `{}`); code != http.StatusOK {
+		t.Errorf("rest, typed: %d %s", code, body)
+	}
+	mu.Lock()
+	roads["rest"], roads["rest, typed"] = registry, roads["rest"]
+	mu.Unlock()
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+r.token(t, "dev"))
 	if _, err := gatewayv1.NewGatewayServiceClient(r.grpc).CallTool(ctx, &gatewayv1.CallToolRequest{Name: "road.walk"}); err != nil {
 		t.Errorf("grpc: %v", err)
 	}
 
 	var b strings.Builder
-	for _, via := range []string{"mcp", "graphql", "grpc", "rest"} {
+	for _, via := range []string{"mcp", "graphql", "grpc", "rest", "rest, typed"} {
 		way := roads[via]
 		at := slices.Index(way, "gateway.(*Gateway).Do")
 		if at < 0 || !slices.Contains(way[:at], "auth.(*Door)") {
