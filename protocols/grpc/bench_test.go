@@ -169,3 +169,25 @@ func (c *rawClient) roundTrip(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkDocument describes ten thousand tools to a caller.
+func BenchmarkDocument(b *testing.B) {
+	var tools gateway.Catalog
+	for i := range 10_000 {
+		t, err := gateway.ParseTool(fmt.Appendf(nil, `{"name":"tool_%d","description":"Does one of many things.","annotations":{"readOnlyHint":true},
+			"inputSchema":{"type":"object","required":["id"],"properties":{"id":{"type":"string"},"limit":{"type":"integer","minimum":1},"sort":{"enum":["a","b"],"type":"string"}}},
+			"outputSchema":{"type":"object","properties":{"items":{"type":"array","items":{"$ref":"#/$defs/item"}}},"$defs":{"item":{"type":"object","properties":{"name":{"type":"string"}}}}}}`, i))
+		if err != nil {
+			b.Fatal(err)
+		}
+		tools.Tools = append(tools.Tools, t)
+	}
+	h := frontend(b, newWorld(b), Options{}).rest.(*rest)
+	b.ReportAllocs()
+	for b.Loop() {
+		s := &gateway.Snapshot{Tools: tools.Tools}
+		if doc := h.document(s); doc.err != nil || doc.plain > 0 {
+			b.Fatal(doc.err)
+		}
+	}
+}

@@ -27,27 +27,24 @@ type rebaser struct {
 
 var errFixed = errors.New("it is of another draft, or refers to its parts by name")
 
-// members returns the members of an object in their order.
+// members returns the members of an object in their order. It is known to be
+// valid JSON; the values are parts of it.
 func members(v jsontext.Value) ([]jsonMember, error) {
-	d := jsontext.NewDecoder(strings.NewReader(string(v)), jsontext.AllowInvalidUTF8(true))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
-	}
 	var all []jsonMember
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return nil, err
+	for i := blank(v, 0) + 1; ; i++ { // Behind the brace, and then behind each comma.
+		if i = blank(v, i); i >= len(v) || v[i] != '"' {
+			return all, nil
 		}
-		m := jsonMember{name: name.String()}
-		value, err := d.ReadValue()
-		if err != nil {
-			return nil, err
+		end := endOfString(v, i)
+		name, _ := jsontext.AppendUnquote(nil, v[i:end]) // The error reports invalid UTF-8, already replaced.
+		start := blank(v, blank(v, end)+1) // Behind the colon.
+		i = endOfValue(v, start)
+		if start >= i {
+			return nil, errFixed
 		}
-		m.value = value.Clone()
-		all = append(all, m)
+		all = append(all, jsonMember{string(name), v[start:i]})
+		i = blank(v, i)
 	}
-	return all, nil
 }
 
 type jsonMember struct {
@@ -275,7 +272,9 @@ func stringOf(v jsontext.Value) (s string, err error) {
 
 // escapePointer returns a key as it stands in a JSON Pointer (RFC 6901, section
 // 3).
-func escapePointer(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
+func escapePointer(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}
 
 // componentName returns a text as the name of a component, which OpenAPI has of
 // letters, digits and "._-" alone.
