@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 //	              set a variable to what the group of the pattern matches
 //	until PATTERN log | stream | gateway ARG…
 //	              wait until the gateway's log, the stream, or the output of the command, matches
+//	books         start the REST service of examples/openapi; sets BOOKS
 //	library       start the GraphQL server of examples/graphql-upstream; sets LIBRARY
 //	full, free    let every write of the gateway fail, as on a full disk, and succeed again
 func TestScripts(t *testing.T) {
@@ -85,7 +86,7 @@ func params(p testscript.Params) testscript.Params {
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"stream": stream, "socket": socket, "capture": capture, "library": library, "greeter": greeter,
+		"stream": stream, "socket": socket, "capture": capture, "library": library, "greeter": greeter, "books": books,
 		"crash": crash, "up": up, "down": down, "hurry": hurry, "exits": exits, "as": as, "http": send, "until": until,
 		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
 		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },
