@@ -1,0 +1,6 @@
+//go:build corpus
+
+package openapi
+
+// everyNth document of the corpus is read.
+const everyNth = 1
