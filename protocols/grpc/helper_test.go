@@ -1,6 +1,7 @@
 package grpc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,7 +122,7 @@ func (w *world) fill(t testing.TB) {
 		raw(`{"contents":[{"uri":"demo://users/7","text":"seven"}]}`)))
 	check(w.funcs.AddPrompt(json.RawMessage(`{"name":"greet","description":"Greets.","arguments":[{"name":"who","required":true}]}`),
 		func(_ context.Context, c *gateway.Call) (*gateway.Result, error) {
-			return &gateway.Result{Raw: json.RawMessage(`{"messages":[{"role":"user","content":{"type":"text","text":` + string(c.Args) + `}}]}`)}, nil
+			return &gateway.Result{Raw: json.RawMessage(`{"messages":[{"role":"user","content":{"type":"text","text":` + cmp.Or(string(c.Args), "{}") + `}}]}`)}, nil
 		}))
 	w.funcs.AddCompletion(gateway.KindPrompt, "greet", func(_ context.Context, c *gateway.Call) (*gateway.Result, error) {
 		if string(c.Args) != `{"argument":{"name":"who","value":"w"},"context":{"arguments":{"x":"y"}}}` {

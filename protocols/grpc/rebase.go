@@ -37,7 +37,7 @@ func members(v jsontext.Value) ([]jsonMember, error) {
 		}
 		end := endOfString(v, i)
 		name, _ := jsontext.AppendUnquote(nil, v[i:end]) // The error reports invalid UTF-8, already replaced.
-		start := blank(v, blank(v, end)+1) // Behind the colon.
+		start := blank(v, blank(v, end)+1)               // Behind the colon.
 		i = endOfValue(v, start)
 		if start >= i {
 			return nil, errFixed
