@@ -29,6 +29,10 @@ type Result struct {
 	// Served says what has answered in place of the upstream: [ServedCache],
 	// [ServedStale] or [ServedFallback]; "" for the upstream itself.
 	Served string
+
+	// Endpoint is which of the source's endpoints has answered, and Mirrored which
+	// one got a copy of the call; "" where there is only one, and none.
+	Endpoint, Mirrored string
 }
 
 // What can answer in place of an upstream.
