@@ -111,6 +111,7 @@ func (r *report) checkSources(sources []Source) {
 		for j, o := range s.Overrides {
 			r.distinct(overridden, o.Of, j, fmt.Sprintf("%s.overrides[%d]", path, j), "of")
 		}
+		r.checkEndpoints(path, &s)
 		r.checkGuard(path+".guard", &sources[i])
 		if s.MCP != nil {
 			r.checkPool(path+".mcp", s.MCP)
@@ -133,15 +134,20 @@ func (r *report) checkSources(sources []Source) {
 // checkRemote finds addresses that would be refused, and credentials that would
 // not be sent.
 func (r *report) checkRemote(path string, c *Remote) {
+	r.checkPrivate(path, c)
+	if c.OAuth != nil {
+		r.checkOAuth(path, c)
+	}
+}
+
+// checkPrivate finds an address that would be refused.
+func (r *report) checkPrivate(path string, c *Remote) {
 	if ip, private := privateHost(c.URL); private && !slices.ContainsFunc(c.AllowPrivate, func(p netip.Prefix) bool { return p.Contains(ip) }) {
 		hint := fmt.Sprintf("allow_private: [%s]", netip.PrefixFrom(ip, ip.BitLen()))
 		if ip.IsLinkLocalUnicast() {
 			hint = "link-local addresses hand out the credentials of cloud machines"
 		}
 		r.add(path+".url", ip.String()+" is not on the public internet and would be refused", hint)
-	}
-	if c.OAuth != nil {
-		r.checkOAuth(path, c)
 	}
 }
 

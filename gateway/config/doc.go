@@ -11,7 +11,7 @@ import (
 
 // declaration is the source of the types, whose comments are their description.
 //
-//go:embed config.go auth.go rate.go source.go remote.go guard.go openapi.go graphql.go graphql_door.go grpc.go toolset.go
+//go:embed config.go auth.go rate.go source.go remote.go guard.go openapi.go graphql.go graphql_door.go grpc.go endpoint.go toolset.go
 var declaration embed.FS
 
 // descriptions returns the comments of the types and their fields, as plain

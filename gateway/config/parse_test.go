@@ -84,14 +84,14 @@ log: {level: debug}
 	want.Auth.Anonymous = &config.Principal{Subject: "anonymous", Groups: []string{"guests"}}
 	want.Audit.Dir, want.Audit.SegmentBytes = "/etc/audit", 2<<20
 	want.Sources = []config.Source{
-		{Name: "web", Prefix: true, MaxTools: 2000, Pin: "require", Guard: guard, MCP: &config.MCP{
+		{Name: "web", Prefix: true, MaxTools: 2000, Pin: "require", Guard: guard, Balance: config.DefaultBalance(), MCP: &config.MCP{
 			URL: "https://tools.example.com/mcp", Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: 5 * time.Minute,
 			Headers: map[string]config.Secret{
 				"Authorization": "Bearer ${env:TOKEN}", "X-Key": "${file:/etc/trilith/key.txt}",
 			},
 			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		}},
-		{Name: "run", MaxTools: 2000, Pin: "off", Guard: guard, MCP: &config.MCP{
+		{Name: "run", MaxTools: 2000, Pin: "off", Guard: guard, Balance: config.DefaultBalance(), MCP: &config.MCP{
 			Command: "/etc/trilith/bin/run", Args: []string{"", "a"}, Dir: "/etc/trilith",
 			Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: 5 * time.Minute,
 		}},

@@ -42,6 +42,12 @@ type Source struct {
 	// How its calls are protected from its bad days.
 	Guard Guard `yaml:"guard"`
 
+	// More endpoints of a source with a URL: each call goes to one of them.
+	Endpoints []Endpoint `yaml:"endpoints" max:"63"`
+
+	// How calls are divided between the endpoints.
+	Balance Balance `yaml:"balance"`
+
 	// An MCP server.
 	MCP *MCP `yaml:"mcp" oneof:"kind"`
 

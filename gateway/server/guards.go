@@ -15,6 +15,15 @@ import (
 // guarded puts a source's upstream behind the guards that its configuration asks
 // for. Calls take no longer than most where it says nothing of that.
 func (s *Server) guarded(c config.Source, up gateway.Upstream, most time.Duration) (*guard.Source, error) {
+	o, err := s.guardOptions(c, most)
+	if err != nil {
+		return nil, err
+	}
+	return guard.New(up, o), nil
+}
+
+// guardOptions are those of a source's guards.
+func (s *Server) guardOptions(c config.Source, most time.Duration) (guard.Options, error) {
 	g := c.Guard
 	o := guard.Options{
 		Source: c.Name, Most: cmp.Or(g.Timeout, most), Trusted: trusted(c),
@@ -25,7 +34,7 @@ func (s *Server) guarded(c config.Source, up gateway.Upstream, most time.Duratio
 	for i, t := range g.Tools {
 		tools, err := toolset.NewPatterns(t.Match...)
 		if err != nil {
-			return nil, fmt.Errorf("guard.tools[%d]: %w", i, err)
+			return o, fmt.Errorf("guard.tools[%d]: %w", i, err)
 		}
 		o.Rules = append(o.Rules, guard.Rule{
 			Match: tools.Match, Effect: effectOf(t.Effect), Most: t.Timeout, Fallback: guard.Fallback(some(t.Fallback)),
@@ -33,7 +42,7 @@ func (s *Server) guarded(c config.Source, up gateway.Upstream, most time.Duratio
 			Breaker: each(t.Breaker, breakerOf), Concurrency: each(t.Concurrency, concurrencyOf),
 		})
 	}
-	return guard.New(up, o), nil
+	return o, nil
 }
 
 // trusted reports whether the annotations of a source's tools are true: where

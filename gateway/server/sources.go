@@ -37,17 +37,18 @@ type sources struct {
 
 // running is one source.
 type running struct {
-	config   config.Source     // the zero Source for one that the embedding program gave
-	secrets  [sha256.Size]byte // of what its secrets were when it was made
-	up       gateway.Upstream
-	guard    *guard.Source            // what is around it; nil for fixtures
-	stats    func() mcp.UpstreamStats // nil for what has no sessions
-	provider connect.Provider         // where its users connect; nil where they do not
-	away     atomic.Pointer[error]    // as in SourceStatus
-	options  gateway.Options
-	cancel   context.CancelFunc
-	done     chan struct{} // closed when its loop has ended
-	said     chan struct{} // closed when it has first said what it offers, or that it is away
+	config    config.Source     // the zero Source for one that the embedding program gave
+	secrets   [sha256.Size]byte // of what its secrets were when it was made
+	up        gateway.Upstream
+	guard     *guard.Source            // what is around it; nil for fixtures
+	stats     func() mcp.UpstreamStats // nil for what has no sessions
+	endpoints *guard.Endpoints         // nil where it has one
+	provider  connect.Provider         // where its users connect; nil where they do not
+	away      atomic.Pointer[error]    // as in SourceStatus
+	options   gateway.Options
+	cancel    context.CancelFunc
+	done      chan struct{} // closed when its loop has ended
+	said      chan struct{} // closed when it has first said what it offers, or that it is away
 }
 
 // loadSources makes the upstreams of the configuration. They connect once the
@@ -101,20 +102,16 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 			next[c.Name] = r
 			continue
 		}
-		up, err := s.makeUpstream(c, have)
-		if err != nil {
-			return nil, fmt.Errorf("source %q: %w", c.Name, err)
-		}
 		o, err := sourceOptions(c)
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
-		safe, err := s.guarded(c, up, cfg.Limits.CallTimeout)
+		up, safe, endpoints, err := s.makeGuarded(c, have, cfg.Limits.CallTimeout)
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
 		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), safe), o)
-		r.guard = safe
+		r.guard, r.endpoints = safe, endpoints
 		r.secrets = have.digest()
 		if u, ok := up.(*mcp.Upstream); ok {
 			r.stats = u.Stats

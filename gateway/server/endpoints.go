@@ -1,0 +1,109 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/guard"
+	"github.com/trilith-gateway/trilith/protocols/egress"
+)
+
+// makeGuarded makes the upstream of a source behind its guards. With several
+// endpoints each has an upstream of its own; the one that is returned is then
+// that of the first.
+func (s *Server) makeGuarded(c config.Source, have secrets, most time.Duration) (gateway.Upstream, *guard.Source, *guard.Endpoints, error) {
+	first, err := s.makeUpstream(c, have)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(c.Endpoints) == 0 {
+		safe, err := s.guarded(c, first, most)
+		return first, safe, nil, err
+	}
+	o, err := s.guardOptions(c, most)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	outer, inner := o.Split()
+	_, remote := c.Remote()
+	all := []guard.Endpoint{{Name: "main", Up: guard.New(first, inner), Weight: c.Balance.Weight}}
+	if all[0].Probe, err = s.probe(c, remote, remote.URL); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, e := range c.Endpoints {
+		up, err := s.makeUpstream(c.At(e.URL), have)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("endpoint %q: %w", e.Name, err)
+		}
+		p := guard.Endpoint{Name: e.Name, Up: guard.New(up, inner), Weight: e.Weight, Role: roleOf(e.Role)}
+		if p.Probe, err = s.probe(c, remote, e.URL); err != nil {
+			return nil, nil, nil, fmt.Errorf("endpoint %q: %w", e.Name, err)
+		}
+		all = append(all, p)
+	}
+	endpoints, err := guard.NewEndpoints(all, s.endpointsOptions(c))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return first, guard.New(endpoints, outer), endpoints, nil
+}
+
+func (s *Server) endpointsOptions(c config.Source) guard.EndpointsOptions {
+	b := &c.Balance
+	policy, _ := guard.ParsePolicy(b.Policy) // The configuration knows the same names.
+	o := guard.EndpointsOptions{
+		Source: c.Name, Trusted: trusted(c), MirrorAll: b.MirrorChanges, Logger: s.log,
+		Balance: guard.Balance{Policy: policy, Argument: b.HashArgument, Sticky: c.MCP != nil && c.MCP.Sessions == "principal"},
+		Health: guard.Health{
+			Failures: b.Health.Failures, Eject: b.Health.Eject, MaxEject: b.Health.MaxEject, Interval: b.Health.Interval, Timeout: b.Health.Timeout,
+		},
+		Canary: guard.CanaryOptions{
+			Percent: b.Canary.Percent, Calls: b.Canary.Calls, Window: b.Canary.Window,
+			ErrorRate: float64(b.Canary.Errors) / 100, Latency: float64(b.Canary.Latency) / 100,
+		},
+	}
+	if b.Canary.Latency == 0 {
+		o.Canary.Latency = -1
+	}
+	return o
+}
+
+func roleOf(text string) guard.Role {
+	switch text {
+	case "canary":
+		return guard.Canary
+	case "mirror":
+		return guard.Mirror
+	}
+	return guard.Stable
+}
+
+// probe returns what asks whether an endpoint accepts connections, or nil where
+// nobody asks.
+func (s *Server) probe(c config.Source, remote *config.Remote, at string) (func(context.Context) error, error) {
+	if c.Balance.Health.Probe == "off" {
+		return nil, nil //nolint:nilnil // It is not asked.
+	}
+	u, err := url.Parse(at)
+	if err != nil {
+		return nil, err
+	}
+	client, err := egress.New(egress.Options{Name: c.Name, URL: at, AllowPrivate: remote.AllowPrivate})
+	if err != nil {
+		return nil, err
+	}
+	address := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]))
+	return func(ctx context.Context) error {
+		conn, err := client.Dial(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}, nil
+}
