@@ -103,6 +103,7 @@ func (r *Record) outcome(res *gateway.Result, e *gateway.Error) {
 	r.Code = "OK"
 	if res != nil {
 		r.ToolError, r.BytesOut, r.Served = res.IsError, int64(len(res.Raw)), res.Served
+		r.Endpoint, r.Mirrored = res.Endpoint, res.Mirrored
 	}
 	if e != nil {
 		r.Code, r.By, r.Cause = e.Code.String(), e.By, cause(e)

@@ -57,6 +57,8 @@ type Record struct {
 	Cause      string          `json:"cause,omitzero"`       // why, for the operator, such as the policy's rule
 	Count      int64           `json:"count,omitzero"`       // of a list: how many entries were told; of log.gap: how many records are missing; of log.retention: the last record that is removed
 	Served     string          `json:"served,omitzero"`      // what answered in place of the upstream: "cache", "stale" (an old answer, as the upstream failed) or "fallback"; absent where the upstream did
+	Endpoint   string          `json:"endpoint,omitzero"`    // which endpoint of the source has answered; absent where it has one
+	Mirrored   string          `json:"mirrored,omitzero"`    // which endpoint got a copy of the call, whose answer nobody sees
 	ToolError  bool            `json:"tool_error,omitzero"`  // whether the tool ran and reported a failure
 	DurationUS int64           `json:"duration_us,omitzero"` // how long the call took, in microseconds
 	BytesIn    int64           `json:"bytes_in,omitzero"`    // length of the arguments, in bytes
@@ -169,6 +171,8 @@ func (r *Record) appendTail(b []byte) []byte {
 	b = appendText(b, "cause", r.Cause, maxText)
 	b = appendInt(b, "count", r.Count)
 	b = appendText(b, "served", r.Served, maxWord)
+	b = appendText(b, "endpoint", r.Endpoint, maxWord)
+	b = appendText(b, "mirrored", r.Mirrored, maxWord)
 	if r.ToolError {
 		b = append(b, `,"tool_error":true`...)
 	}
