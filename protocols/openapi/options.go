@@ -84,6 +84,9 @@ func (o *Options) check() error {
 	case len(o.Calls) > 0 && o.URL == "":
 		return errors.New("a URL is needed, below which the calls are")
 	}
+	if o.OAuth != nil && o.OAuth.Users != nil && o.URL == "" {
+		return errors.New("with users the URL of the service is needed: the document's word is not taken for where they consent")
+	}
 	if o.URL != "" {
 		if _, err := checkServer(o.URL); err != nil {
 			return err
