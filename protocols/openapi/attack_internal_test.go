@@ -171,8 +171,8 @@ func TestHostileDocuments(t *testing.T) {
 	}
 	wide := func(n int, text string) string { return strings.TrimSuffix(strings.Repeat(text+",", n), ",") }
 	var chain strings.Builder
-	for i := range 20_000 {
-		fmt.Fprintf(&chain, `"S%d":{"allOf":[%s]},`, i, wide(4, fmt.Sprintf(`{"$ref":"#/components/schemas/S%d"}`, (i+1)%20_000)))
+	for i := range 5_000 {
+		fmt.Fprintf(&chain, `"S%d":{"allOf":[%s]},`, i, wide(4, fmt.Sprintf(`{"$ref":"#/components/schemas/S%d"}`, (i+1)%5_000)))
 	}
 	for _, tt := range []struct {
 		name, document, err string
@@ -200,8 +200,8 @@ func TestHostileDocuments(t *testing.T) {
 		{"a web of references", in(`{"$ref":"#/components/schemas/S0"}`, strings.TrimSuffix(chain.String(), ",")), "-"},
 		{"references elsewhere", in(`{"$ref":"file:///etc/passwd"}`, ""), "-"},
 		{"ten megabytes of description", strings.Replace(in(`{}`, ""), `"operationId":"x"`, `"operationId":"x","description":"`+strings.Repeat("d", 10<<20)+`"`, 1), "-"},
-		{"ten megabytes of name", strings.Replace(in(`{}`, ""), `"operationId":"x"`, `"operationId":"`+strings.Repeat("d", 10<<20)+`"`, 1), "-"},
-		{"a wide schema", in(`{"properties":{`+wide(1, `"a":{}`)+`},"anyOf":[`+wide(500_000, `{"type":"string"}`)+`]}`, ""), "-"},
+		{"a megabyte of name", strings.Replace(in(`{}`, ""), `"operationId":"x"`, `"operationId":"`+strings.Repeat("d", 1<<20)+`"`, 1), "-"},
+		{"a wide schema", in(`{"properties":{`+wide(1, `"a":{}`)+`},"anyOf":[`+wide(100_000, `{"type":"string"}`)+`]}`, ""), "-"},
 		{"patterns", in(`{"allOf":[`+wide(200, `{"pattern":"(((a{1000}){1000}){1000}|(x+x+)+y)"}`)+`]}`, ""), "-"},
 		{"costly patterns", in(`{"allOf":[`+wide(200, `{"pattern":"(a{500}|b{500}|(x+x+)+y)"}`)+`]}`, ""), "-"},
 		{"parameters", strings.Replace(in(`{}`, ""), `"operationId":"x"`, `"operationId":"x","parameters":[`+func() string {
