@@ -42,6 +42,7 @@ type definition struct {
 	name   string
 	schema []byte
 	refs   []string // pointers of the definitions that it refers to, in order
+	lacks  []string // what could not be written as the document has it
 }
 
 type defKey struct {
@@ -57,9 +58,9 @@ func (d *document) definition(key defKey) *definition {
 	raw, _ := d.at(key.pointer) // Whoever has the pointer has looked.
 	w := writer{doc: d, dir: key.dir}
 	w.schema(raw, nil)
-	def := &definition{name: d.names[key.pointer], schema: w.out, refs: w.refs}
+	def := &definition{name: d.names[key.pointer], schema: w.out, refs: w.refs, lacks: w.lacks}
 	if w.over {
-		def.schema, def.refs = []byte("{}"), nil
+		def.schema, def.refs, def.lacks = []byte("{}"), nil, []string{"the schema " + def.name + " is too long, and left open"}
 	}
 	d.defs[key] = def
 	return def
@@ -168,6 +169,9 @@ func (w *writer) reference(s schemaParts) (string, bool) {
 		return "", false
 	}
 	pointer, err := pointerOf(stringOf(ref))
+	if err == nil && pointer == "" {
+		err = errNoSchema
+	}
 	if err == nil {
 		_, err = w.doc.at(pointer)
 	}

@@ -75,6 +75,7 @@ func open(data []byte, most int) (*document, error) {
 var (
 	errExternal = errors.New("refers to another document")
 	errDangling = errors.New("refers to what is not there")
+	errNoSchema = errors.New("refers to what is no schema")
 	errCircular = errors.New("refers to itself without end")
 )
 

@@ -239,6 +239,9 @@ func (w *writer) defs(most int) {
 			w.out = append(w.out, "{},"...)
 			continue
 		}
+		for _, lack := range def.lacks {
+			w.lack("%s", lack)
+		}
 		w.out = append(append(w.out, def.schema...), ',')
 		open = append(open, def.refs...)
 	}
