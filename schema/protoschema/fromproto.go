@@ -234,7 +234,7 @@ func (m *maker) object(md protoreflect.MessageDescriptor) *scheme {
 		if m.rules.oneof(one) {
 			most = "exactly"
 		}
-		switch all := strings.Join(names, ", "); m.purpose {
+		switch all := strings.Join(names, ", "); m.purpose { //nolint:exhaustive // The others are alike.
 		case ForOutput:
 			s.say("Has %s one of %s.", most, all)
 		default:
@@ -312,7 +312,7 @@ func (m *maker) field(fd protoreflect.FieldDescriptor) *scheme {
 
 // defaultOf returns the default of a field of proto2 in JSON, or nil where it is not plain.
 func defaultOf(fd protoreflect.FieldDescriptor) any {
-	switch fd.Kind() {
+	switch fd.Kind() { //nolint:exhaustive // The others are alike.
 	case protoreflect.EnumKind:
 		if v := fd.DefaultEnumValue(); v != nil {
 			return string(v.Name())
@@ -331,7 +331,7 @@ func defaultOf(fd protoreflect.FieldDescriptor) any {
 }
 
 func mapKeys(fd protoreflect.FieldDescriptor, r *rules) *scheme {
-	switch fd.Kind() {
+	switch fd.Kind() { //nolint:exhaustive // The others are alike.
 	case protoreflect.StringKind:
 		s := &scheme{}
 		r.on(s, fd)
@@ -354,7 +354,7 @@ func (m *maker) ruled(fd protoreflect.FieldDescriptor, r *rules) *scheme {
 }
 
 func integerPattern(k protoreflect.Kind) string {
-	switch k {
+	switch k { //nolint:exhaustive // The others are alike.
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind, protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		return "^[0-9]+$"
 	default:
@@ -364,7 +364,7 @@ func integerPattern(k protoreflect.Kind) string {
 
 // is64 reports whether the kind is an integer that protobuf's JSON writes as a string.
 func is64(k protoreflect.Kind) bool {
-	switch k {
+	switch k { //nolint:exhaustive // The others are alike.
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind, protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		return true
 	default:
@@ -375,8 +375,8 @@ func is64(k protoreflect.Kind) bool {
 // value returns the schema of one value of a field.
 func (m *maker) value(fd protoreflect.FieldDescriptor) *scheme {
 	var s *scheme
-	other := "string" // the type that ForCheck also allows
-	switch fd.Kind() {
+	other := "string"  // the type that ForCheck also allows
+	switch fd.Kind() { //nolint:exhaustive // The others are alike.
 	case protoreflect.MessageKind, protoreflect.GroupKind:
 		return m.message(fd.Message())
 	case protoreflect.EnumKind:
@@ -516,7 +516,8 @@ func Comments(files *protoregistry.Files) map[protoreflect.FullName]string {
 func noteDeclarations(d interface {
 	Messages() protoreflect.MessageDescriptors
 	Enums() protoreflect.EnumDescriptors
-}, note func(protoreflect.Descriptor)) {
+}, note func(protoreflect.Descriptor),
+) {
 	for i := range d.Enums().Len() {
 		e := d.Enums().Get(i)
 		note(e)

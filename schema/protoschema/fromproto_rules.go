@@ -3,6 +3,7 @@ package protoschema
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -235,7 +236,7 @@ func (r *rules) on(s *scheme, fd protoreflect.FieldDescriptor) {
 	if r == nil || s.Ref != "" {
 		return
 	}
-	switch fd.Kind() {
+	switch fd.Kind() { //nolint:exhaustive // The others are alike.
 	case protoreflect.StringKind:
 		r.String.on(s)
 	case protoreflect.EnumKind:
@@ -373,15 +374,11 @@ func (r *numberRules) onEnum(s *scheme, ed protoreflect.EnumDescriptor) {
 		if r.Const != nil {
 			return n == *r.Const
 		}
-		for _, v := range r.NotIn {
-			if v == n {
-				return false
-			}
+		if slices.Contains(r.NotIn, n) {
+			return false
 		}
-		for _, v := range r.In {
-			if v == n {
-				return true
-			}
+		if slices.Contains(r.In, n) {
+			return true
 		}
 		return len(r.In) == 0
 	}

@@ -167,7 +167,7 @@ func (r random) scalar(fd protoreflect.FieldDescriptor) protoreflect.Value {
 	if r.IntN(2) == 0 {
 		n = -n
 	}
-	switch fd.Kind() {
+	switch fd.Kind() { //nolint:exhaustive // The others are alike.
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(n&1 == 1)
 	case protoreflect.EnumKind:

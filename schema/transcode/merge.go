@@ -96,7 +96,7 @@ func (r *reader) merged(p *Plan, segments [][]byte, depth int) error {
 	if len(r.buf) > r.max {
 		return ErrTooLarge
 	}
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asObject:
 		r.buf = append(r.buf, '{')
 		if err := r.mergedMembers(p, segments, depth); err != nil {

@@ -222,21 +222,22 @@ func sameFields(a, b protoreflect.MessageDescriptor) bool {
 		return false
 	}
 	for i := range b.Fields().Len() {
-		x := b.Fields().Get(i)
-		y := a.Fields().ByNumber(x.Number())
-		if y == nil || x.Kind() != y.Kind() || x.Cardinality() != y.Cardinality() || x.IsMap() != y.IsMap() ||
-			a.Fields().Get(i) != y || (x.ContainingOneof() == nil) != (y.ContainingOneof() == nil) {
+		if !sameField(a.Fields().Get(i), b.Fields().Get(i)) {
 			return false
 		}
-		switch {
-		case x.IsMap():
-			if y.MapKey().Kind() != x.MapKey().Kind() || y.MapValue().Kind() != x.MapValue().Kind() ||
-				y.MapValue().Message() == nil || y.MapValue().Message().FullName() != x.MapValue().Message().FullName() {
-				return false
-			}
-		case x.Message() != nil && x.Message().FullName() != y.Message().FullName():
-			return false
-		}
+	}
+	return true
+}
+
+func sameField(a, b protoreflect.FieldDescriptor) bool {
+	switch {
+	case a.Number() != b.Number(), a.Kind() != b.Kind(), a.Cardinality() != b.Cardinality(), a.IsMap() != b.IsMap(),
+		(a.ContainingOneof() == nil) != (b.ContainingOneof() == nil):
+		return false
+	case b.IsMap():
+		return sameField(a.MapKey(), b.MapKey()) && sameField(a.MapValue(), b.MapValue())
+	case b.Message() != nil:
+		return a.Message().FullName() == b.Message().FullName()
 	}
 	return true
 }
@@ -329,15 +330,22 @@ func (p *Plan) enter(f *field, fd protoreflect.FieldDescriptor) {
 	if f.oneof >= 0 {
 		p.oneofs = true
 	}
-	if o.Absent != nil {
-		f.absent = o.Absent(fd)
-	}
-	if f.absent == "" && o.EmitDefaults && !fd.HasPresence() && !fd.IsExtension() {
-		f.absent = f.zero
-	}
-	if f.absent != "" {
+	if f.absent = o.absent(f, fd); f.absent != "" {
 		p.absent = append(p.absent, f.index)
 	}
+}
+
+// absent returns what is written where the field is not on the wire.
+func (o *Options) absent(f *field, fd protoreflect.FieldDescriptor) string {
+	if o.Absent != nil {
+		if text := o.Absent(fd); text != "" {
+			return text
+		}
+	}
+	if o.EmitDefaults && !fd.HasPresence() && !fd.IsExtension() {
+		return f.zero
+	}
+	return ""
 }
 
 // field compiles one field.
@@ -362,7 +370,7 @@ func (c *Compiler) field(f *field, fd protoreflect.FieldDescriptor) {
 	}
 	f.wire, f.zero = wireOf(f.kind), zeroOf(f.kind, c.options.Dialect)
 	f.tag = protowire.AppendTag(nil, f.num, f.wire)
-	switch f.kind {
+	switch f.kind { //nolint:exhaustive // The others are alike.
 	case protoreflect.MessageKind:
 		f.sub = c.compile(fd.Message())
 	case protoreflect.GroupKind:
@@ -405,7 +413,7 @@ func (c *Compiler) enum(ed protoreflect.EnumDescriptor) *enum {
 }
 
 func wireOf(k protoreflect.Kind) protowire.Type {
-	switch k {
+	switch k { //nolint:exhaustive // The others are alike.
 	case protoreflect.DoubleKind, protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
 		return protowire.Fixed64Type
 	case protoreflect.FloatKind, protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
@@ -420,7 +428,7 @@ func wireOf(k protoreflect.Kind) protowire.Type {
 }
 
 func zeroOf(k protoreflect.Kind, d Dialect) string {
-	switch k {
+	switch k { //nolint:exhaustive // The others are alike.
 	case protoreflect.BoolKind:
 		return "false"
 	case protoreflect.StringKind, protoreflect.BytesKind:
@@ -472,16 +480,17 @@ func (c *Compiler) Extensions(of protoreflect.FullName) []protoreflect.FieldDesc
 
 // Fields returns the fields of a message, with its extensions behind them: what its JSON can have.
 func (c *Compiler) Fields(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
-	all := make([]protoreflect.FieldDescriptor, md.Fields().Len())
-	for i := range all {
-		all[i] = md.Fields().Get(i)
+	more := c.extensions[md.FullName()]
+	all := make([]protoreflect.FieldDescriptor, 0, md.Fields().Len()+len(more))
+	for i := range md.Fields().Len() {
+		all = append(all, md.Fields().Get(i))
 	}
-	return append(all, c.extensions[md.FullName()]...)
+	return append(all, more...)
 }
 
 // IsObject reports whether the message is always a JSON object, as the arguments of a tool must be.
 func (p *Plan) IsObject() bool {
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asObject, asStruct, asAny, asEmpty:
 		return true
 	case asWhole:

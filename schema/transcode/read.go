@@ -75,7 +75,7 @@ func (r *reader) message(p *Plan, b []byte, depth int) error {
 	if len(r.buf) > r.max {
 		return ErrTooLarge
 	}
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asObject, asWhole, asStruct, asList, asValue:
 		if r.merging {
 			return r.merged(p, [][]byte{b}, depth)
@@ -83,7 +83,7 @@ func (r *reader) message(p *Plan, b []byte, depth int) error {
 	default:
 		return r.wellKnown(p, b, depth)
 	}
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asValue:
 		return r.kind(p, b, depth)
 	case asStruct, asList, asWhole:
@@ -114,7 +114,7 @@ func (r *reader) members(p *Plan, b []byte, depth int) error {
 			continue
 		}
 		if f != o.open {
-			if err := r.begin(p, &o, f); err != nil {
+			if err := r.begin(&o, f); err != nil {
 				return err
 			}
 		}
@@ -151,7 +151,7 @@ func (p *Plan) next(b []byte) (f *field, t protowire.Type, n int, err error) {
 }
 
 // begin writes what stands before the first value of a field.
-func (r *reader) begin(p *Plan, o *object, f *field) error {
+func (r *reader) begin(o *object, f *field) error {
 	if !o.seen.add(f.index) || f.oneof >= 0 && !o.oneofs.add(f.oneof) {
 		return errOrder
 	}
@@ -364,7 +364,7 @@ func (r *reader) kindValue(f *field, b []byte, depth int) (int, error) {
 
 // value writes one value of a field: b begins with it. It returns the value's length.
 func (r *reader) value(f *field, b []byte, depth int) (int, error) {
-	switch f.wire {
+	switch f.wire { //nolint:exhaustive // The others are alike.
 	case protowire.VarintType:
 		if len(b) > 0 && b[0] < 0x80 {
 			r.varint(f, uint64(b[0]))
@@ -404,7 +404,7 @@ func (r *reader) value(f *field, b []byte, depth int) (int, error) {
 }
 
 func (r *reader) bytes(f *field, v []byte, depth int) (err error) {
-	switch f.kind {
+	switch f.kind { //nolint:exhaustive // The others are alike.
 	case protoreflect.StringKind:
 		r.buf, err = appendString(r.buf, v)
 		return err
@@ -419,7 +419,7 @@ func (r *reader) bytes(f *field, v []byte, depth int) (err error) {
 }
 
 func (r *reader) varint(f *field, v uint64) {
-	switch f.kind {
+	switch f.kind { //nolint:exhaustive // The others are alike.
 	case protoreflect.BoolKind:
 		r.buf = strconv.AppendBool(r.buf, v != 0)
 	case protoreflect.EnumKind:
@@ -440,7 +440,7 @@ func (r *reader) varint(f *field, v uint64) {
 }
 
 func (r *reader) fixed64(f *field, v uint64) (err error) {
-	switch f.kind {
+	switch f.kind { //nolint:exhaustive // The others are alike.
 	case protoreflect.DoubleKind:
 		r.buf, err = appendAnyFloat(r.buf, math.Float64frombits(v), 64, r.dialect)
 	case protoreflect.Sfixed64Kind:
@@ -452,7 +452,7 @@ func (r *reader) fixed64(f *field, v uint64) (err error) {
 }
 
 func (r *reader) fixed32(f *field, v uint32) (err error) {
-	switch f.kind {
+	switch f.kind { //nolint:exhaustive // The others are alike.
 	case protoreflect.FloatKind:
 		r.buf, err = appendAnyFloat(r.buf, float64(math.Float32frombits(v)), 32, r.dialect)
 	case protoreflect.Sfixed32Kind:

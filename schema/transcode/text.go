@@ -51,7 +51,7 @@ func appendFloat(dst []byte, v float64, size int) []byte {
 
 // appendAnyFloat appends a number that may be infinite or none; only ProtoJSON has a form for those.
 func appendAnyFloat(dst []byte, v float64, size int, d Dialect) ([]byte, error) {
-	word := ""
+	var word string
 	switch {
 	case math.IsNaN(v):
 		word = `"NaN"`
@@ -81,7 +81,7 @@ func (e *enum) append(dst []byte, n int32) []byte {
 
 // is64 reports whether ProtoJSON writes the kind as a string.
 func is64(k protoreflect.Kind) bool {
-	switch k {
+	switch k { //nolint:exhaustive // The others are alike.
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind, protoreflect.Uint64Kind,
 		protoreflect.Fixed64Kind:
 		return true

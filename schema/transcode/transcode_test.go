@@ -22,7 +22,7 @@ import (
 func build(t testing.TB, messages ...*descriptorpb.DescriptorProto) protoreflect.FileDescriptor {
 	t.Helper()
 	fd, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-		Name: proto.String("t.proto"), Package: proto.String("t"), Syntax: proto.String("proto3"),
+		Name: new("t.proto"), Package: new("t"), Syntax: new("proto3"),
 		Dependency:  []string{"google/protobuf/struct.proto"},
 		MessageType: messages,
 	}, resolver(t))
@@ -69,18 +69,18 @@ const (
 // TestToolJSON is the dialect of messages that were made from a JSON Schema.
 func TestToolJSON(t *testing.T) {
 	fd := build(t,
-		&descriptorpb.DescriptorProto{Name: proto.String("Open"), Field: []*descriptorpb.FieldDescriptorProto{
+		&descriptorpb.DescriptorProto{Name: new("Open"), Field: []*descriptorpb.FieldDescriptorProto{
 			field("big", 1, integer), field("tags", 2, text, repeated), field("note", 3, text),
 			field("any", 4, message, of(".google.protobuf.Value")),
 			field("rest", 5, message, of(".google.protobuf.Struct")),
 		}},
-		&descriptorpb.DescriptorProto{Name: proto.String("Rows"), Field: []*descriptorpb.FieldDescriptorProto{
+		&descriptorpb.DescriptorProto{Name: new("Rows"), Field: []*descriptorpb.FieldDescriptorProto{
 			field("rows", 1, message, repeated, of(".t.Open")),
 		}},
-		&descriptorpb.DescriptorProto{Name: proto.String("Free"), Field: []*descriptorpb.FieldDescriptorProto{
+		&descriptorpb.DescriptorProto{Name: new("Free"), Field: []*descriptorpb.FieldDescriptorProto{
 			field("free", 1, message, of(".google.protobuf.Struct")),
 		}},
-		&descriptorpb.DescriptorProto{Name: proto.String("Word"), Field: []*descriptorpb.FieldDescriptorProto{
+		&descriptorpb.DescriptorProto{Name: new("Word"), Field: []*descriptorpb.FieldDescriptorProto{
 			field("word", 1, text),
 		}},
 	)
@@ -204,7 +204,7 @@ func TestErrors(t *testing.T) {
 
 // TestWideMessage has a field with a low number at a position beyond one byte.
 func TestWideMessage(t *testing.T) {
-	wide := &descriptorpb.DescriptorProto{Name: proto.String("Wide")}
+	wide := &descriptorpb.DescriptorProto{Name: new("Wide")}
 	for i := range int32(300) {
 		wide.Field = append(wide.Field, field(fmt.Sprintf("f%d", i), 300-i, text))
 	}
@@ -288,7 +288,7 @@ func TestWire(t *testing.T) {
 func TestImpostor(t *testing.T) {
 	for _, name := range []string{"Any", "Timestamp", "Duration", "FieldMask", "Struct", "Value", "ListValue", "Empty", "StringValue"} {
 		fd, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
-			Name: proto.String("t.proto"), Package: proto.String("google.protobuf"), Syntax: proto.String("proto3"),
+			Name: new("t.proto"), Package: new("google.protobuf"), Syntax: new("proto3"),
 			MessageType: []*descriptorpb.DescriptorProto{{Name: &name, Field: []*descriptorpb.FieldDescriptorProto{
 				field("value", 2, integer), field("type_url", 1, integer),
 			}}},

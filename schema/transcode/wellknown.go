@@ -28,7 +28,7 @@ var (
 
 // wellKnown writes a message that has a form of its own.
 func (r *reader) wellKnown(p *Plan, b []byte, depth int) error {
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asTimestamp, asDuration:
 		seconds, nanos, err := p.time(b)
 		if err != nil {

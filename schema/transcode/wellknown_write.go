@@ -13,7 +13,7 @@ import (
 
 // wellKnown writes a message that has a form of its own.
 func (w *writer) wellKnown(p *Plan, depth int) error {
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asWrapper:
 		return w.field(&p.fields[0], depth)
 	case asAny:
@@ -26,7 +26,7 @@ func (w *writer) wellKnown(p *Plan, depth int) error {
 	if err != nil {
 		return err
 	}
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asTimestamp:
 		return w.timestamp(string(v))
 	case asDuration:

@@ -58,8 +58,7 @@ func (p *Plan) AppendWire(dst, text []byte) ([]byte, error) {
 		err = errSyntax
 	}
 	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
+		if _, ok := errors.AsType[*Error](err); !ok {
 			err = &Error{Reason: err.Error()}
 		}
 		return dst, err
@@ -85,7 +84,7 @@ func (w *writer) open() int {
 func (w *writer) shut(from int) {
 	n := len(w.buf) - from
 	if n < 0x80 {
-		w.buf[from-1] = byte(n)
+		w.buf[from-1] = byte(n) //nolint:gosec // below 128
 		return
 	}
 	size := protowire.SizeVarint(uint64(n))
@@ -100,7 +99,7 @@ func (w *writer) message(p *Plan, depth int) error {
 	if depth > maxDepth {
 		return ErrDepth
 	}
-	switch p.form {
+	switch p.form { //nolint:exhaustive // The others are alike.
 	case asObject:
 		return w.object(p, nil, depth)
 	case asWhole:
@@ -318,7 +317,7 @@ func (w *writer) entry(f *field, depth int) error {
 }
 
 func (w *writer) key(f *field, name []byte) error {
-	switch f.kind {
+	switch f.kind { //nolint:exhaustive // The others are alike.
 	case protoreflect.StringKind:
 		w.buf = protowire.AppendBytes(w.buf, name)
 		return nil
@@ -339,7 +338,7 @@ func (w *writer) key(f *field, name []byte) error {
 
 // value writes one value of a field, without the tag before it.
 func (w *writer) value(f *field, depth int) error {
-	switch f.kind {
+	switch f.kind { //nolint:exhaustive // The others are alike.
 	case protoreflect.StringKind:
 		v, err := w.string()
 		if err != nil {
@@ -402,11 +401,11 @@ func (w *writer) integer(k protoreflect.Kind, text []byte) error {
 	if negative {
 		v = -m // two's complement
 	}
-	switch k {
+	switch k { //nolint:exhaustive // The others are alike.
 	case protoreflect.Sint32Kind, protoreflect.Sint64Kind:
-		w.buf = protowire.AppendVarint(w.buf, protowire.EncodeZigZag(int64(v))) //nolint:gosec // two's complement
+		w.buf = protowire.AppendVarint(w.buf, protowire.EncodeZigZag(int64(v)))
 	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
-		w.buf = protowire.AppendFixed32(w.buf, uint32(v)) //nolint:gosec // the bounds are checked
+		w.buf = protowire.AppendFixed32(w.buf, uint32(v))
 	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
 		w.buf = protowire.AppendFixed64(w.buf, v)
 	default:
@@ -417,7 +416,7 @@ func (w *writer) integer(k protoreflect.Kind, text []byte) error {
 
 // bounds returns the magnitudes of the lowest and the highest value.
 func bounds(k protoreflect.Kind) (lowest, highest uint64) {
-	switch k {
+	switch k { //nolint:exhaustive // The others are alike.
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		return 1 << 31, 1<<31 - 1
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:

@@ -95,11 +95,11 @@ func lie(t *testing.T, l *liar) *upstream.Upstream {
 // one returns a file with a service of one method, whose request is the message.
 func one(name, message string, imports ...string) *descriptorpb.FileDescriptorProto {
 	return &descriptorpb.FileDescriptorProto{
-		Name: &name, Package: proto.String("a"), Syntax: proto.String("proto3"), Dependency: imports,
-		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("M")}},
-		Service: []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("S"), Method: []*descriptorpb.MethodDescriptorProto{
-			{Name: proto.String("Good"), InputType: proto.String(".a.M"), OutputType: proto.String(".a.M")},
-			{Name: proto.String("Other"), InputType: &message, OutputType: proto.String(".a.M")},
+		Name: &name, Package: new("a"), Syntax: new("proto3"), Dependency: imports,
+		MessageType: []*descriptorpb.DescriptorProto{{Name: new("M")}},
+		Service: []*descriptorpb.ServiceDescriptorProto{{Name: new("S"), Method: []*descriptorpb.MethodDescriptorProto{
+			{Name: new("Good"), InputType: new(".a.M"), OutputType: new(".a.M")},
+			{Name: new("Other"), InputType: &message, OutputType: new(".a.M")},
 		}}},
 	}
 }
@@ -107,7 +107,7 @@ func one(name, message string, imports ...string) *descriptorpb.FileDescriptorPr
 // TestReflectionAttacks has servers that describe themselves to do harm.
 func TestReflectionAttacks(t *testing.T) {
 	plain := func(name string, imports ...string) [][]byte {
-		return [][]byte{wire(&descriptorpb.FileDescriptorProto{Name: &name, Syntax: proto.String("proto3"), Dependency: imports})}
+		return [][]byte{wire(&descriptorpb.FileDescriptorProto{Name: &name, Syntax: new("proto3"), Dependency: imports})}
 	}
 	for _, tt := range []struct {
 		name  string
@@ -147,7 +147,7 @@ func TestReflectionAttacks(t *testing.T) {
 		{"a file that is not valid", &liar{
 			symbol: func(string) *descriptorpb.FileDescriptorProto {
 				f := one("top", ".a.M")
-				f.MessageType[0].Field = []*descriptorpb.FieldDescriptorProto{{Name: proto.String("x"), Number: proto.Int32(19_500)}}
+				f.MessageType[0].Field = []*descriptorpb.FieldDescriptorProto{{Name: new("x"), Number: proto.Int32(19_500)}}
 				f.MessageType = append(f.MessageType, f.GetMessageType()[0])
 				return f
 			},
@@ -377,7 +377,7 @@ func TestRudeConnections(t *testing.T) {
 					if err != nil {
 						return
 					}
-					conns.Go(func() { defer c.Close(); rude(c) }) //nolint:errcheck // It may be closed.
+					conns.Go(func() { rude(c); _ = c.Close() })
 				}
 			}()
 			u := upstreamTo(t, lis.Addr().String(), func(o *upstream.Options) { o.Timeout = 300 * time.Millisecond })

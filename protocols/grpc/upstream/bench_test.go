@@ -36,8 +36,8 @@ func orders(b *testing.B) (*descriptorpb.FileDescriptorSet, []byte) {
 		if f.GetName() != "wide/orders.proto" {
 			continue
 		}
-		f.Service = []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("Orders"), Method: []*descriptorpb.MethodDescriptorProto{{
-			Name: proto.String("Search"), InputType: proto.String(".wide.SearchRequest"), OutputType: proto.String(".wide.SearchResponse"),
+		f.Service = []*descriptorpb.ServiceDescriptorProto{{Name: new("Orders"), Method: []*descriptorpb.MethodDescriptorProto{{
+			Name: new("Search"), InputType: new(".wide.SearchRequest"), OutputType: new(".wide.SearchResponse"),
 		}}}}
 		set.File = []*descriptorpb.FileDescriptorProto{f}
 	}
@@ -133,7 +133,7 @@ func BenchmarkUpstream(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer conn.Close() //nolint:errcheck // The benchmark is over.
+		defer func() { _ = conn.Close() }()
 		request := []byte(searchRequest)[:58]
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {

@@ -24,7 +24,7 @@ const maxShown = 8 << 10
 
 // Do calls the method that the tool stands for. The caller's deadline goes to the server.
 func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
-	switch call.Op {
+	switch call.Op { //nolint:exhaustive // The others are alike.
 	case gateway.OpCall:
 	case gateway.OpComplete, gateway.OpSubscribe:
 		return nil, &gateway.Error{Code: gateway.Unimplemented, By: u.by, Msg: "a gRPC server cannot do that"}
@@ -33,7 +33,7 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	}
 	offer := u.now.Load()
 	if offer == nil || u.ctx.Err() != nil {
-		return nil, &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: "the upstream is not available now", Err: context.Cause(u.ctx)}
+		return nil, &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: "the upstream is not available now", Err: context.Cause(u.ctx)} //nolint:contextcheck // The upstream's own life.
 	}
 	m := offer.methods[call.Target.Origin]
 	if m == nil {

@@ -209,7 +209,7 @@ func hints(m protoreflect.MethodDescriptor) *behaviour {
 		return &behaviour{Idempotent: true}
 	case descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN:
 	}
-	switch httpMethod(options) {
+	switch httpMethod(options) { //nolint:exhaustive // The others are alike.
 	case httpGet:
 		return &behaviour{ReadOnly: true, Idempotent: true}
 	case httpPut, httpDelete:

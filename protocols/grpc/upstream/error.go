@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,7 +40,7 @@ func (u *Upstream) outcome(ctx context.Context, m *method, err error) (*gateway.
 		return nil, u.o.Client.Fault(ctx, err)
 	}
 	e := &gateway.Error{Code: gateway.Unavailable, By: u.by, Msg: "the upstream is not available now", Err: err, Retry: retryDelay(st)}
-	switch st.Code() {
+	switch st.Code() { //nolint:exhaustive // The others are alike.
 	case codes.Unavailable, codes.Canceled: // Canceled is a connection that Close has closed, or an upstream that gave up.
 	case codes.ResourceExhausted:
 		e.Code, e.Msg = gateway.ResourceExhausted, "the upstream takes no more calls now"
@@ -123,12 +122,4 @@ func codeName(c codes.Code) string {
 		return gateway.Code(c).String()
 	}
 	return fmt.Sprintf("code %d", c)
-}
-
-// refusal returns why a call could not be made.
-func (u *Upstream) refusal(ctx context.Context, err error) error {
-	if e, ok := errors.AsType[*gateway.Error](err); ok {
-		return e
-	}
-	return u.o.Client.Fault(ctx, err)
 }

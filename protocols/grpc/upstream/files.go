@@ -42,14 +42,14 @@ func (u *Upstream) fromSet() *described {
 func (d *described) digest() [sha256.Size]byte {
 	h := sha256.New()
 	for _, s := range d.services {
-		fmt.Fprintf(h, "%d %s", len(s), s)
+		h.Write(fmt.Appendf(nil, "%d %s", len(s), s))
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		b, err := proto.MarshalOptions{Deterministic: true, AllowPartial: true}.Marshal(d.files[name])
 		if err != nil {
 			continue // It came as bytes.
 		}
-		fmt.Fprintf(h, "%d ", len(b))
+		h.Write(fmt.Appendf(nil, "%d ", len(b)))
 		h.Write(b)
 	}
 	return [sha256.Size]byte(h.Sum(nil))

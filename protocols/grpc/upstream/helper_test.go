@@ -17,7 +17,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha" //nolint:staticcheck // Many servers serve nothing newer.
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -29,9 +29,8 @@ import (
 
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/gatewaytest"
-	"github.com/trilith-gateway/trilith/protocols/grpc/upstream"
-
 	"github.com/trilith-gateway/trilith/protocols/egress"
+	"github.com/trilith-gateway/trilith/protocols/grpc/upstream"
 )
 
 // fixtureSet returns the descriptors of the fixture; edit changes them, or is nil.
@@ -107,7 +106,7 @@ func serve(t testing.TB, o serverOptions) *fakeServer {
 	case "v1":
 		reflectionv1.RegisterServerReflectionServer(s.Server, reflection.NewServerV1(options))
 	case "v1alpha":
-		reflectionv1alpha.RegisterServerReflectionServer(s.Server, reflection.NewServer(options)) //nolint:staticcheck // see above.
+		reflectionv1alpha.RegisterServerReflectionServer(s.Server, reflection.NewServer(options))
 	}
 	if !o.noHealth {
 		healthv1.RegisterHealthServer(s.Server, s.health)
@@ -195,7 +194,6 @@ func (s *fakeServer) handle(_ any, stream grpc.ServerStream) error {
 	})
 }
 
-//nolint:gochecknoglobals // a constant list.
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 func mustClient(t testing.TB, addr string) *egress.Client {

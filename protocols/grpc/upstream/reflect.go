@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha" //nolint:staticcheck // Many servers serve nothing newer.
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
@@ -138,7 +138,7 @@ func (u *Upstream) askV1(ctx context.Context) (*asker, error) {
 }
 
 func (u *Upstream) askV1Alpha(ctx context.Context) (*asker, error) {
-	stream, err := reflectionv1alpha.NewServerReflectionClient(u.conn).ServerReflectionInfo(ctx, grpc.MaxCallRecvMsgSize(maxReflection)) //nolint:staticcheck // see above.
+	stream, err := reflectionv1alpha.NewServerReflectionClient(u.conn).ServerReflectionInfo(ctx, grpc.MaxCallRecvMsgSize(maxReflection))
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (u *Upstream) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] 
 	return func(yield func(gateway.Catalog, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		defer context.AfterFunc(u.ctx, stop)() // The upstream's own life.
+		defer context.AfterFunc(u.ctx, stop)() //nolint:contextcheck // The upstream's own life.
 		pause := minAway
 		for {
 			served, err := u.serve(ctx, yield)
@@ -131,7 +131,7 @@ func (u *Upstream) healthy(ctx context.Context) (says bool, err error) {
 		return false, err
 	}
 	res, err := healthv1.NewHealthClient(u.conn).Check(ctx, &healthv1.HealthCheckRequest{})
-	switch status.Code(err) {
+	switch status.Code(err) { //nolint:exhaustive // The others are alike.
 	case codes.OK:
 		if res.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING {
 			return true, errNotServing
