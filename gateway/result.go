@@ -96,11 +96,12 @@ func ErrorResult(text string) *Result {
 // value as a block of text for clients that read only content, as the
 // specification asks (tools, structured content).
 func StructuredResult(value json.RawMessage) *Result {
-	raw := appendText([]byte(`{"content":[`), string(value), `],"structuredContent":`)
+	raw := make([]byte, 0, 2*len(value)+len(value)/4+128) // A quarter more for what is escaped.
+	raw = appendText(append(raw, `{"content":[`...), value, `],"structuredContent":`)
 	return &Result{Raw: append(append(raw, value...), '}'), Bare: jsontext.Value(value).Kind() != '{'}
 }
 
-func appendText(b []byte, text, tail string) []byte {
+func appendText[T string | json.RawMessage](b []byte, text T, tail string) []byte {
 	b = append(b, `{"type":"text","text":`...)
 	b, _ = jsontext.AppendQuote(b, text) // The error reports invalid UTF-8, already replaced by U+FFFD.
 	b = append(b, '}')

@@ -13,6 +13,9 @@
 // The package neither stores locks nor reads messages: package transcode does
 // that, told by [Module.Absent], [Module.Inline] and [Module.Whole] what the
 // JSON of a message has that its descriptor does not say.
+//
+// The other way round, [From] makes JSON Schemas from the messages of foreign
+// services, with the rules and comments that they declare.
 package protoschema
 
 import (

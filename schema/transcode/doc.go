@@ -25,6 +25,7 @@
 //   - An Any of an unknown type is {"@type": …, "value": <its bytes in base64>} instead of an error.
 //   - A Value without a kind is null instead of an error, and an enum that is closed shows numbers that it does not
 //     name instead of hiding them.
+//   - What a later value of the same field replaces is not looked into, beyond its length.
 //   - Whether a required field of proto2 is there is not checked: that is the JSON Schema's work.
 //   - MessageSet is not known.
 //

@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
@@ -119,6 +121,7 @@ func BenchmarkUpstream(b *testing.B) {
 			Target: &gateway.Capability{Kind: gateway.KindTool, Origin: "Orders.Search"},
 		}
 		b.ReportAllocs()
+		defer reportCPU(b)()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				if _, err := u.Do(b.Context(), c); err != nil {
@@ -136,6 +139,7 @@ func BenchmarkUpstream(b *testing.B) {
 		defer func() { _ = conn.Close() }()
 		request := []byte(searchRequest)[:58]
 		b.ReportAllocs()
+		defer reportCPU(b)()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				var out []byte
@@ -151,4 +155,19 @@ func BenchmarkUpstream(b *testing.B) {
 	})
 }
 
-const bareTimeout = 30e9 // nanoseconds
+// reportCPU reports the processor time of the whole process for each operation, which other load on the machine does
+// not change.
+func reportCPU(b *testing.B) func() {
+	b.Helper()
+	used := func() time.Duration {
+		var r unix.Rusage
+		if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	}
+	before := used()
+	return func() { b.ReportMetric(float64(used()-before)/float64(b.N), "cpu-ns/op") }
+}
+
+const bareTimeout = 30 * time.Second
