@@ -112,7 +112,7 @@ func FuzzAppendWire(f *testing.F) {
 			f.Add(byte(i), string(text))
 		}
 	}
-	for _, text := range []string{`{"anInt32":1.0e1}`, `{"anInt64":"-0"}`, `{"aFloat":1e39}`, `{"time":"2026-01-01T00:00:00.5+01:00"}`, `{"duration":"-0.5s"}`, `{"someBytes":"_-8"}`, `{"cNull":null}`, `{"value":null}`, `{"rValue":[null]}`, `{"any":{}}`, `{"mBool":{"true":{}}}`, `{"a_bool":true}`, `{"aString":"\ud83d\ude00\/"}`} {
+	for _, text := range []string{`{"anInt32":1.0e1}`, `{"anInt64":"-0"}`, `{"aFloat":1e39}`, `{"time":"2026-01-01T00:00:00.5+01:00"}`, `{"duration":"-0.5s"}`, `{"duration":".s"}`, `{"someBytes":"_-8"}`, `{"cNull":null}`, `{"value":null}`, `{"rValue":[null]}`, `{"any":{}}`, `{"mBool":{"true":{}}}`, `{"a_bool":true}`, `{"aString":"\ud83d\ude00\/"}`} {
 		f.Add(byte(0), text)
 	}
 	c := x.plans()

@@ -54,11 +54,11 @@ func (w *writer) duration(s string) error {
 	body, ok := strings.CutSuffix(s, "s")
 	body, negative := strings.CutPrefix(body, "-")
 	whole, fraction, dot := strings.Cut(body, ".")
-	if !ok || whole == "" || digits([]byte(whole)) != len(whole) || dot && fraction == "" || len(fraction) > 9 ||
+	if !ok || whole == "" && !dot || digits([]byte(whole)) != len(whole) || len(fraction) > 9 ||
 		digits([]byte(fraction)) != len(fraction) {
 		return wrong
 	}
-	seconds, err := strconv.ParseInt(whole, 10, 64)
+	seconds, err := strconv.ParseInt("0"+whole, 10, 64) // ".5s" is what protojson takes, too.
 	if err != nil || seconds > maxDuration {
 		return errDuration
 	}
