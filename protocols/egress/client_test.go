@@ -107,6 +107,35 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// TestDoFraming has a request claim to end elsewhere, and to come with another
+// credential: neither arrives.
+func TestDoFraming(t *testing.T) {
+	var got atomic.Value
+	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got.Store(fmt.Sprint(r.Host, " ", string(body), " ", r.TransferEncoding, " ", r.Header["Connection"], r.Header["X"], r.Header["X-Set"], r.Header["Authorization"]))
+	})
+	c := open(t, egress.Options{URL: url, Headers: http.Header{"X-Set": {"s"}}, Authorizer: &rotating{}})
+	req, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader("0\r\n\r\nGET /admin HTTP/1.1\r\n\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "elsewhere.example"
+	req.Header = http.Header{
+		"Transfer-Encoding": {"chunked"}, "transfer-encoding": {"chunked"}, "Content-Length": {"5"}, "Host": {"elsewhere.example"}, "Connection": {"X"}, "Expect": {"100-continue"},
+		"X": {"kept"}, "x-set": {"other"}, "authorization": {"Bearer other"},
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	want := strings.TrimPrefix(url, "http://") + " 0\r\n\r\nGET /admin HTTP/1.1\r\n\r\n [] [] [kept] [s] [Bearer 0]"
+	if got.Load() != want {
+		t.Errorf("%q, want %q", got.Load(), want)
+	}
+}
+
 // TestDoBounds checks where requests do not go and what of answers is refused.
 func TestDoBounds(t *testing.T) {
 	elsewhere := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s has come", r.URL) })

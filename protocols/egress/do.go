@@ -25,6 +25,8 @@ var errElsewhere = errors.New("the request is not to the origin of the upstream"
 // cookie is kept. The error is an [*AuthError] where there is no credential;
 // [Client.Fault] tells it to the caller. The body of the response is to be closed.
 //
+// Fields that HTTP itself sets are not sent, whatever the request has of them.
+//
 // When the request's context ends, before or after Do has returned, so does the
 // reading of the response.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
@@ -34,6 +36,13 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	req = req.Clone(ctx)
 	req.Host = ""
+	for name := range req.Header {
+		// Whoever made the request, where it ends is not in its fields.
+		canonical := http.CanonicalHeaderKey(name)
+		if ofHTTP(canonical) || c.set[canonical] != nil || canonical == "Authorization" && c.auth != nil {
+			delete(req.Header, name)
+		}
+	}
 	maps.Copy(req.Header, c.set)
 	res, err := c.carry(ctx, req)
 	if err != nil {
@@ -89,9 +98,6 @@ func (c *Client) toWire(req *http.Request) (*http1.Request, error) {
 func head(req *http.Request) (b []byte, err error) {
 	b = http1.AppendRequestLine(make([]byte, 0, 512), req.Method, req.URL)
 	for name, values := range req.Header {
-		if name == "Content-Length" {
-			continue
-		}
 		for _, v := range values {
 			if b, err = http1.AppendField(b, name, v); err != nil {
 				return nil, err

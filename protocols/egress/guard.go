@@ -37,11 +37,7 @@ func checkURL(text string) (*url.URL, error) {
 func checkHeaders(h http.Header, reserved func(string) bool) error {
 	for name, values := range h {
 		canonical := http.CanonicalHeaderKey(name)
-		switch canonical {
-		case "Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-			return fmt.Errorf("header %q cannot be set", canonical)
-		}
-		if reserved != nil && reserved(canonical) {
+		if ofHTTP(canonical) || reserved != nil && reserved(canonical) {
 			return fmt.Errorf("header %q cannot be set", canonical)
 		}
 		if _, err := http1.AppendField(nil, name, ""); err != nil {
@@ -54,6 +50,16 @@ func checkHeaders(h http.Header, reserved func(string) bool) error {
 		}
 	}
 	return nil
+}
+
+// ofHTTP reports whether a header is one that HTTP itself sets: those that say
+// where a message ends or what becomes of the connection.
+func ofHTTP(canonical string) bool {
+	switch canonical {
+	case "Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
 }
 
 // A dialFunc opens connections.
