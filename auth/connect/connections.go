@@ -216,17 +216,42 @@ func (c *Connections) All(ctx context.Context) ([]Connection, error) {
 }
 
 // Forget ends a connection: the next call of the user has to connect anew. It
-// fails with ErrNotConnected where there is none.
-func (c *Connections) Forget(ctx context.Context, owner Owner) error {
+// fails with ErrNotConnected where there is none. It reports whether the
+// upstream's authorization server was told; where it could not be, the gateway has
+// forgotten the tokens all the same.
+func (c *Connections) Forget(ctx context.Context, owner Owner) (told bool, err error) {
 	e, err := c.records.Get(ctx, owner.key())
 	if err == nil {
 		err = c.records.Delete(ctx, owner.key(), e.Revision)
 	}
 	if errors.Is(err, state.ErrNotFound) {
-		return ErrNotConnected
+		return false, ErrNotConnected
 	}
-	if err == nil {
-		c.o.Event(ctx, "disconnect", owner.User, owner.Upstream+": forgotten")
+	if err != nil {
+		return false, err
 	}
-	return err
+	err = c.revoke(ctx, owner, e.Value)
+	detail := owner.Upstream + ": forgotten, and the authorization server told"
+	if err != nil {
+		detail = owner.Upstream + ": forgotten"
+		c.o.Logger.InfoContext(ctx, "an authorization server was not told of the end of a connection", slog.String("source", owner.Upstream), slog.Any("cause", err))
+	}
+	c.o.Event(ctx, "disconnect", owner.User, detail)
+	return err == nil, nil
+}
+
+// revoke tells the authorization server that what a record holds is not used any
+// more.
+func (c *Connections) revoke(ctx context.Context, owner Owner, r record) error {
+	t, err := open(c.o.Key, owner, r)
+	if err != nil {
+		return err
+	}
+	provider := c.o.Provider(owner.Upstream)
+	if provider == nil {
+		return errors.New("connect: the upstream is not configured any more")
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	return provider.Revoke(ctx, t)
 }

@@ -26,6 +26,10 @@ var ErrNotConnected = errors.New("connect: the user is not connected to the upst
 // grant has ended.
 var ErrRefused = errors.New("connect: the authorization server refused")
 
+// ErrNoRevocation says that an authorization server cannot be told that a token is
+// not used any more.
+var ErrNoRevocation = errors.New("connect: the authorization server has no revocation endpoint")
+
 // A Token is what an authorization server issued for a user.
 type Token struct {
 	Access  string    `json:"access"`            // the value of the Authorization header
@@ -49,6 +53,9 @@ type Provider interface {
 	// is ErrRefused where the server will not have it.
 	Redeem(context.Context, Grant) (Token, error)
 	Refresh(ctx context.Context, refresh string) (Token, error)
+	// Revoke tells the server that a token is not used any more (RFC 7009), or
+	// fails with ErrNoRevocation.
+	Revoke(context.Context, Token) error
 }
 
 // An Owner is whose connection it is, to which upstream. All three are bound to

@@ -17,6 +17,7 @@ import (
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/auth"
+	"github.com/trilith-gateway/trilith/auth/connect"
 	"github.com/trilith-gateway/trilith/auth/login"
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -39,7 +40,9 @@ type Options struct {
 	Status   func(*adminv1.Source) // fills in how the guards of a source and its sessions do; may be nil
 	Sessions *gateway.Sessions
 	Logins   *login.Sessions // nil where nobody can sign in with a browser
-	Pins     *pin.Store
+
+	Connections *connect.Connections // of users to sources; nil where no user can have any
+	Pins        *pin.Store
 
 	Policies *policy.Store
 	Enforcer *policy.Enforcer // required
@@ -68,7 +71,7 @@ func New(o Options) (*gateway.Funcs, error) {
 		methods = append(methods, s.pinMethods()...)
 	}
 	if o.Sessions != nil {
-		methods = append(methods, s.sessionMethods()...)
+		methods = append(append(methods, s.sessionMethods()...), s.connectionMethods()...)
 	}
 	if o.Revocations != nil {
 		methods = append(methods, change("SessionService", "RevokeCredentials", s.revokeCredentials))

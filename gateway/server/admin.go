@@ -15,7 +15,7 @@ import (
 func (s *Server) administration(ctx context.Context, cfg *config.Config) (*gateway.Gateway, error) {
 	o := admin.Options{
 		Node: s.state.Name(), Registry: s.registry, Status: func(into *adminv1.Source) { s.sources.describe(into) }, Pins: s.pins, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
-		Keys: s.keys, Revocations: s.revocations, Logins: s.logins, Limits: s.limits, Overrides: s.overrides, Traffic: s.traffic, Audit: s.audit, AuditDir: cfg.AuditDir(),
+		Keys: s.keys, Revocations: s.revocations, Logins: s.logins, Connections: s.connections, Limits: s.limits, Overrides: s.overrides, Traffic: s.traffic, Audit: s.audit, AuditDir: cfg.AuditDir(),
 	}
 	var err error
 	if s.peers, err = s.openPeers(ctx); err != nil {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/trilith-gateway/trilith/auth/connect"
 	"github.com/trilith-gateway/trilith/gateway/config"
@@ -194,7 +195,7 @@ var formToken = regexp.MustCompile(`name="token" value="([^"]+)"`)
 // try to do that in their place.
 func TestConnect(t *testing.T) {
 	idp, e, log := newPeople(t), newExchange(t), &lockedBuffer{}
-	edit := withPolicy(t, "p, authenticated, *, **, *, allow\n")
+	edit := withPolicy(t, "p, authenticated, *, **, *, allow\np, authenticated, *, admin/sessions, *, allow\n")
 	r := startWith(t, server.Options{
 		LookEnv: func(name string) (string, bool) { return "s3cr3t", name == "SECRET" },
 		Logger:  slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -303,10 +304,17 @@ func TestConnect(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Upstream != "who" || all[0].User != idp.URL+"|user|alice" {
 		t.Fatalf("%+v, %v", all, err)
 	}
-	if err := kept.Forget(t.Context(), all[0].Owner); err != nil {
-		t.Fatal(err)
+	const one = `principal:\"%s\",source:\"who\"`
+	mine := fmt.Sprintf(one, all[0].User)
+	if _, got := r.with(t, alice, "/graphql", `{"query":"{admin{connections(`+mine+`){nodes{source principal} totalCount}}}"}`); !strings.Contains(got, `"totalCount":1`) || !strings.Contains(got, `"source":"who"`) {
+		t.Errorf("listed: %s", got)
 	}
-	if err := kept.Forget(t.Context(), all[0].Owner); !errors.Is(err, connect.ErrNotConnected) {
+	for _, want := range []string{`{"revoked":true}`, `"NOT_FOUND"`} {
+		if _, got := r.with(t, alice, "/graphql", `{"query":"mutation{endConnection(`+mine+`){revoked}}"}`); !strings.Contains(got, want) {
+			t.Errorf("ended: %s, want %s", got, want)
+		}
+	}
+	if _, err := kept.Forget(t.Context(), all[0].Owner); !errors.Is(err, connect.ErrNotConnected) {
 		t.Errorf("forgotten twice: %v", err)
 	}
 	if got := call(alice, `{}`, ""); !strings.Contains(got, "connect the upstream first") {
@@ -314,6 +322,9 @@ func TestConnect(t *testing.T) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if diff := cmp.Diff([]string{"refresh-alice"}, e.revoked); diff != "" {
+		t.Errorf("the authorization server was told of (-want +got):\n%s", diff)
+	}
 	for name, secret := range map[string]string{"token": alice, "upstream token": "for-alice", "refresh token": "refresh-alice", "cookie": b.cookie, "code": codeFor("alice", to)} {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log shows the %s", name)

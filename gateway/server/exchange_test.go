@@ -34,6 +34,7 @@ type exchange struct {
 
 	mu        sync.Mutex
 	seen      []string // Authorization headers at the MCP server
+	revoked   []string // tokens that are not used any more
 	exchanged int      // tokens that were issued for callers' tokens
 }
 
@@ -62,10 +63,19 @@ func newExchange(t *testing.T) *exchange {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]any{
 			"resource": self + "/mcp", "authorization_servers": []string{self}, "issuer": self, "token_endpoint": self + "/token",
-			"authorization_endpoint": self + "/authorize", "code_challenge_methods_supported": []string{"S256"},
+			"authorization_endpoint": self + "/authorize", "revocation_endpoint": self + "/revoke", "code_challenge_methods_supported": []string{"S256"},
 		})
 	})
 	mux.HandleFunc("POST /token", e.token)
+	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
+		if id, secret, ok := r.BasicAuth(); !ok || id != "gateway" || secret != "s3cr3t" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.revoked = append(e.revoked, r.FormValue("token"))
+	})
 	mux.HandleFunc("/mcp", func(w http.ResponseWriter, r *http.Request) {
 		header := r.Header.Get("Authorization")
 		e.mu.Lock()

@@ -78,6 +78,7 @@ type authServer struct {
 	Issuer     string   `json:"issuer"`
 	TokenURL   string   `json:"token_endpoint"`
 	UserURL    string   `json:"authorization_endpoint"`
+	RevokeURL  string   `json:"revocation_endpoint"` // RFC 8414, section 2; "" for none
 	PKCE       []string `json:"code_challenge_methods_supported"`
 	Methods    []string `json:"token_endpoint_auth_methods_supported"`
 	Algorithms []string `json:"token_endpoint_auth_signing_alg_values_supported"`

@@ -90,11 +90,16 @@ func (s *tokens) grant(ctx context.Context, p *protection, scopes []string) (*ac
 // post sends a token request as a client, with a proof of possession where the
 // token is to be bound to the key, and returns the answer.
 func (s *tokens) post(ctx context.Context, as *oauthClient, server *authServer, form url.Values, prove bool) ([]byte, error) {
+	return s.postTo(ctx, as, server, server.TokenURL, form, prove)
+}
+
+// postTo is post for another endpoint of the server.
+func (s *tokens) postTo(ctx context.Context, as *oauthClient, server *authServer, place string, form url.Values, prove bool) ([]byte, error) {
 	h := http.Header{"Content-Type": {typeForm}, "Accept": {typeJSON}}
 	if err := as.authenticate(server, form, h); err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.TokenURL, strings.NewReader(form.Encode())) //nolint:gosec // The dialer is guarded.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, place, strings.NewReader(form.Encode())) //nolint:gosec // The dialer is guarded.
 	if err != nil {
 		return nil, errors.New("the URL is not valid")
 	}

@@ -134,6 +134,29 @@ func (s *userTokens) Refresh(ctx context.Context, refresh string) (connect.Token
 	return s.grant(ctx, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
 }
 
+// Revoke implements [connect.Provider].
+func (s *userTokens) Revoke(ctx context.Context, t connect.Token) error {
+	p, err := s.protection(ctx)
+	if err != nil {
+		return err
+	}
+	if p.server.RevokeURL == "" {
+		return connect.ErrNoRevocation
+	}
+	if err := checkSecure(p.server.RevokeURL); err != nil {
+		return fmt.Errorf("revocation endpoint: %w", err)
+	}
+	form := url.Values{"token": {t.Refresh}, "token_type_hint": {"refresh_token"}}
+	if t.Refresh == "" {
+		_, value, _ := strings.Cut(t.Access, " ")
+		form = url.Values{"token": {value}, "token_type_hint": {"access_token"}}
+	}
+	if _, err := s.own.postTo(ctx, &s.own.client, &p.server, p.server.RevokeURL, form, false); err != nil {
+		return fmt.Errorf("revocation endpoint: %w", err)
+	}
+	return nil
+}
+
 func (s *userTokens) grant(ctx context.Context, form url.Values) (connect.Token, error) {
 	p, err := s.protection(ctx)
 	if err != nil {

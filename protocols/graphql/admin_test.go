@@ -99,6 +99,7 @@ const (
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount missingNodes}
  traffic(seconds:5){time seconds total{name calls toolErrors refused failed canceled p50Ms p99Ms} doors{name} sources{name}}
  importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
+ connections(principal:"p",source:"s"){nodes{principal tenant source since} totalCount}
  limits(first:5,key:"k"){rules{name per roles tools sources actions rate burst admitted refused} overrides{per key rate burst unlimited expires created createdBy reason} revision buckets{rule per key tokens burst retryMs} totalCount}
  pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
  pin(id:"i"){id changes{path old new} definition approvedDefinition}
@@ -116,6 +117,7 @@ const (
  createKey(subject:"s",ttlSeconds:3600,label:"l",groups:["g"],roles:["r"],scopes:["x"],tenant:"t"){key{id} secret}
  revokeKey(id:"k")
  endSession(id:"s")
+ endConnection(principal:"p",source:"s",tenant:"t"){revoked}
  setLimitOverride(per:"role",key:"k",rate:"5/m",burst:7,ttlSeconds:60,reason:"r",revision:3){override{per} revision}
  removeLimitOverride(per:"role",key:"k",revision:4)
  approvePin(id:"i",hash:"h",allowHidden:true)
@@ -230,6 +232,8 @@ func TestAdministration(t *testing.T) {
 		"policy.ExplainPolicy":       `{"who":{"subjects":["role:dev"],"tenant":"t"},"object":"tool/a/b","action":"call","argumentsJson":"{\"n\":12345678901234567890}","via":"mcp"}`,
 		"policy.ListPermissions":     `{"who":{"principal":"i|user|a"}}`,
 		"policy.ListGrantees":        `{"object":"tool/a/b","action":"call"}`,
+		"sessions.ListConnections":   `{"principal":"p","source":"s"}`,
+		"sessions.EndConnection":     `{"principal":"p","source":"s","tenant":"t"}`,
 		"limits.ListLimits":          `{"key":"k","pageSize":5}`,
 		"limits.SetLimitOverride":    `{"per":"role","key":"k","rate":"5/m","burst":"7","ttlSeconds":"60","reason":"r","revision":"3"}`,
 		"limits.RemoveLimitOverride": `{"per":"role","key":"k","revision":"4"}`,

@@ -204,9 +204,9 @@ func (m *meter) field(f *ast.Field) size {
 	case "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
 		"createPolicyDraft", "savePolicyDraft", "discardPolicyDraft", "activatePolicy", "rollbackPolicy",
 		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "pin", "approvePin", "rejectPin",
-		"setLimitOverride", "removeLimitOverride", "traffic":
+		"setLimitOverride", "removeLimitOverride", "endConnection", "traffic":
 		own = costCall
-	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "sources":
+	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "connections", "sources":
 		own, below.cost = costCall, min(below.cost*maxPage, maxCost)
 	case "policyVersions", "auditRecords", "pins", "limits", "importNotes":
 		own, below.cost = costCall, min(below.cost*pageLength(f), maxCost)

@@ -435,6 +435,299 @@ func (x *RevokeCredentialsResponse) GetEnded() int64 {
 	return 0
 }
 
+// A Connection lets the gateway call a source for a user.
+type Connection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of a principal.
+	Principal string `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"`
+	// The user's; empty where there is only one.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The name of the source.
+	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	// When the user agreed.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Connection) Reset() {
+	*x = Connection{}
+	mi := &file_admin_v1_sessions_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Connection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Connection) ProtoMessage() {}
+
+func (x *Connection) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sessions_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Connection.ProtoReflect.Descriptor instead.
+func (*Connection) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sessions_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Connection) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *Connection) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Connection) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Connection) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// ListConnectionsRequest may name a principal and a source.
+type ListConnectionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of a principal; empty is everybody.
+	Principal string `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"`
+	// The name of a source; empty is all.
+	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectionsRequest) Reset() {
+	*x = ListConnectionsRequest{}
+	mi := &file_admin_v1_sessions_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectionsRequest) ProtoMessage() {}
+
+func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sessions_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
+func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sessions_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListConnectionsRequest) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *ListConnectionsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// ListConnectionsResponse is who has connected what.
+type ListConnectionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The oldest first, at most 10,000.
+	Connections []*Connection `protobuf:"bytes,1,rep,name=connections,proto3" json:"connections,omitempty"`
+	// How many there are.
+	Total         int64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConnectionsResponse) Reset() {
+	*x = ListConnectionsResponse{}
+	mi := &file_admin_v1_sessions_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConnectionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConnectionsResponse) ProtoMessage() {}
+
+func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sessions_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
+func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sessions_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListConnectionsResponse) GetConnections() []*Connection {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+func (x *ListConnectionsResponse) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+// EndConnectionRequest names a connection.
+type EndConnectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of a principal.
+	Principal string `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"`
+	// The name of the source.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// The user's; empty where there is only one.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndConnectionRequest) Reset() {
+	*x = EndConnectionRequest{}
+	mi := &file_admin_v1_sessions_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndConnectionRequest) ProtoMessage() {}
+
+func (x *EndConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sessions_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndConnectionRequest.ProtoReflect.Descriptor instead.
+func (*EndConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sessions_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EndConnectionRequest) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *EndConnectionRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *EndConnectionRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// EndConnectionResponse says that the connection is forgotten.
+type EndConnectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether the source's authorization server was told, and has ended the tokens.
+	Revoked       bool `protobuf:"varint,1,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndConnectionResponse) Reset() {
+	*x = EndConnectionResponse{}
+	mi := &file_admin_v1_sessions_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndConnectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndConnectionResponse) ProtoMessage() {}
+
+func (x *EndConnectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sessions_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndConnectionResponse.ProtoReflect.Descriptor instead.
+func (*EndConnectionResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sessions_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *EndConnectionResponse) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
 var File_admin_v1_sessions_proto protoreflect.FileDescriptor
 
 const file_admin_v1_sessions_proto_rawDesc = "" +
@@ -463,12 +756,32 @@ const file_admin_v1_sessions_proto_rawDesc = "" +
 	"\x06issuer\x18\x03 \x01(\tR\x06issuer\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\"1\n" +
 	"\x19RevokeCredentialsResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\x03R\x05ended2\xea\x02\n" +
+	"\x05ended\x18\x01 \x01(\x03R\x05ended\"\x8c\x01\n" +
+	"\n" +
+	"Connection\x12\x1c\n" +
+	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"N\n" +
+	"\x16ListConnectionsRequest\x12\x1c\n" +
+	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\"g\n" +
+	"\x17ListConnectionsResponse\x126\n" +
+	"\vconnections\x18\x01 \x03(\v2\x14.admin.v1.ConnectionR\vconnections\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\"d\n" +
+	"\x14EndConnectionRequest\x12\x1c\n" +
+	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"1\n" +
+	"\x15EndConnectionResponse\x12\x18\n" +
+	"\arevoked\x18\x01 \x01(\bR\arevoked2\xd2\x04\n" +
 	"\x0eSessionService\x12i\n" +
 	"\fListSessions\x12\x1d.admin.v1.ListSessionsRequest\x1a\x1e.admin.v1.ListSessionsResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/admin/v1/sessions\x12h\n" +
 	"\n" +
 	"EndSession\x12\x1b.admin.v1.EndSessionRequest\x1a\x1c.admin.v1.EndSessionResponse\"\x1f\x82\xd3\xe4\x93\x02\x19*\x17/admin/v1/sessions/{id}\x12\x82\x01\n" +
-	"\x11RevokeCredentials\x12\".admin.v1.RevokeCredentialsRequest\x1a#.admin.v1.RevokeCredentialsResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/admin/v1/sessions:revokeB9Z7github.com/trilith-gateway/trilith/api/admin/v1;adminv1b\x06proto3"
+	"\x11RevokeCredentials\x12\".admin.v1.RevokeCredentialsRequest\x1a#.admin.v1.RevokeCredentialsResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/admin/v1/sessions:revoke\x12u\n" +
+	"\x0fListConnections\x12 .admin.v1.ListConnectionsRequest\x1a!.admin.v1.ListConnectionsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/admin/v1/connections\x12o\n" +
+	"\rEndConnection\x12\x1e.admin.v1.EndConnectionRequest\x1a\x1f.admin.v1.EndConnectionResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/admin/v1/connectionsB9Z7github.com/trilith-gateway/trilith/api/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_admin_v1_sessions_proto_rawDescOnce sync.Once
@@ -482,7 +795,7 @@ func file_admin_v1_sessions_proto_rawDescGZIP() []byte {
 	return file_admin_v1_sessions_proto_rawDescData
 }
 
-var file_admin_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_admin_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_admin_v1_sessions_proto_goTypes = []any{
 	(*Session)(nil),                   // 0: admin.v1.Session
 	(*ListSessionsRequest)(nil),       // 1: admin.v1.ListSessionsRequest
@@ -491,22 +804,33 @@ var file_admin_v1_sessions_proto_goTypes = []any{
 	(*EndSessionResponse)(nil),        // 4: admin.v1.EndSessionResponse
 	(*RevokeCredentialsRequest)(nil),  // 5: admin.v1.RevokeCredentialsRequest
 	(*RevokeCredentialsResponse)(nil), // 6: admin.v1.RevokeCredentialsResponse
-	(*timestamppb.Timestamp)(nil),     // 7: google.protobuf.Timestamp
+	(*Connection)(nil),                // 7: admin.v1.Connection
+	(*ListConnectionsRequest)(nil),    // 8: admin.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),   // 9: admin.v1.ListConnectionsResponse
+	(*EndConnectionRequest)(nil),      // 10: admin.v1.EndConnectionRequest
+	(*EndConnectionResponse)(nil),     // 11: admin.v1.EndConnectionResponse
+	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
 }
 var file_admin_v1_sessions_proto_depIdxs = []int32{
-	7, // 0: admin.v1.Session.opened:type_name -> google.protobuf.Timestamp
-	0, // 1: admin.v1.ListSessionsResponse.sessions:type_name -> admin.v1.Session
-	1, // 2: admin.v1.SessionService.ListSessions:input_type -> admin.v1.ListSessionsRequest
-	3, // 3: admin.v1.SessionService.EndSession:input_type -> admin.v1.EndSessionRequest
-	5, // 4: admin.v1.SessionService.RevokeCredentials:input_type -> admin.v1.RevokeCredentialsRequest
-	2, // 5: admin.v1.SessionService.ListSessions:output_type -> admin.v1.ListSessionsResponse
-	4, // 6: admin.v1.SessionService.EndSession:output_type -> admin.v1.EndSessionResponse
-	6, // 7: admin.v1.SessionService.RevokeCredentials:output_type -> admin.v1.RevokeCredentialsResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	12, // 0: admin.v1.Session.opened:type_name -> google.protobuf.Timestamp
+	0,  // 1: admin.v1.ListSessionsResponse.sessions:type_name -> admin.v1.Session
+	12, // 2: admin.v1.Connection.since:type_name -> google.protobuf.Timestamp
+	7,  // 3: admin.v1.ListConnectionsResponse.connections:type_name -> admin.v1.Connection
+	1,  // 4: admin.v1.SessionService.ListSessions:input_type -> admin.v1.ListSessionsRequest
+	3,  // 5: admin.v1.SessionService.EndSession:input_type -> admin.v1.EndSessionRequest
+	5,  // 6: admin.v1.SessionService.RevokeCredentials:input_type -> admin.v1.RevokeCredentialsRequest
+	8,  // 7: admin.v1.SessionService.ListConnections:input_type -> admin.v1.ListConnectionsRequest
+	10, // 8: admin.v1.SessionService.EndConnection:input_type -> admin.v1.EndConnectionRequest
+	2,  // 9: admin.v1.SessionService.ListSessions:output_type -> admin.v1.ListSessionsResponse
+	4,  // 10: admin.v1.SessionService.EndSession:output_type -> admin.v1.EndSessionResponse
+	6,  // 11: admin.v1.SessionService.RevokeCredentials:output_type -> admin.v1.RevokeCredentialsResponse
+	9,  // 12: admin.v1.SessionService.ListConnections:output_type -> admin.v1.ListConnectionsResponse
+	11, // 13: admin.v1.SessionService.EndConnection:output_type -> admin.v1.EndConnectionResponse
+	9,  // [9:14] is the sub-list for method output_type
+	4,  // [4:9] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_sessions_proto_init() }
@@ -520,7 +844,7 @@ func file_admin_v1_sessions_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_sessions_proto_rawDesc), len(file_admin_v1_sessions_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

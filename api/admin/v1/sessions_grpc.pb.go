@@ -22,6 +22,8 @@ const (
 	SessionService_ListSessions_FullMethodName      = "/admin.v1.SessionService/ListSessions"
 	SessionService_EndSession_FullMethodName        = "/admin.v1.SessionService/EndSession"
 	SessionService_RevokeCredentials_FullMethodName = "/admin.v1.SessionService/RevokeCredentials"
+	SessionService_ListConnections_FullMethodName   = "/admin.v1.SessionService/ListConnections"
+	SessionService_EndConnection_FullMethodName     = "/admin.v1.SessionService/EndConnection"
 )
 
 // SessionServiceClient is the client API for SessionService service.
@@ -37,6 +39,12 @@ type SessionServiceClient interface {
 	// RevokeCredentials makes the gateway refuse the credentials of a principal that were issued until now, or one
 	// token, on every node, and ends what was opened with them.
 	RevokeCredentials(ctx context.Context, in *RevokeCredentialsRequest, opts ...grpc.CallOption) (*RevokeCredentialsResponse, error)
+	// ListConnections lists the sources that users have connected, so that the gateway calls them with tokens of the
+	// users' own.
+	ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error)
+	// EndConnection ends one: the gateway forgets the tokens and tells the source's authorization server, where that can be
+	// told. The user's next call asks to connect anew.
+	EndConnection(ctx context.Context, in *EndConnectionRequest, opts ...grpc.CallOption) (*EndConnectionResponse, error)
 }
 
 type sessionServiceClient struct {
@@ -77,6 +85,26 @@ func (c *sessionServiceClient) RevokeCredentials(ctx context.Context, in *Revoke
 	return out, nil
 }
 
+func (c *sessionServiceClient) ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListConnectionsResponse)
+	err := c.cc.Invoke(ctx, SessionService_ListConnections_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sessionServiceClient) EndConnection(ctx context.Context, in *EndConnectionRequest, opts ...grpc.CallOption) (*EndConnectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndConnectionResponse)
+	err := c.cc.Invoke(ctx, SessionService_EndConnection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SessionServiceServer is the server API for SessionService service.
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
@@ -90,6 +118,12 @@ type SessionServiceServer interface {
 	// RevokeCredentials makes the gateway refuse the credentials of a principal that were issued until now, or one
 	// token, on every node, and ends what was opened with them.
 	RevokeCredentials(context.Context, *RevokeCredentialsRequest) (*RevokeCredentialsResponse, error)
+	// ListConnections lists the sources that users have connected, so that the gateway calls them with tokens of the
+	// users' own.
+	ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error)
+	// EndConnection ends one: the gateway forgets the tokens and tells the source's authorization server, where that can be
+	// told. The user's next call asks to connect anew.
+	EndConnection(context.Context, *EndConnectionRequest) (*EndConnectionResponse, error)
 	mustEmbedUnimplementedSessionServiceServer()
 }
 
@@ -108,6 +142,12 @@ func (UnimplementedSessionServiceServer) EndSession(context.Context, *EndSession
 }
 func (UnimplementedSessionServiceServer) RevokeCredentials(context.Context, *RevokeCredentialsRequest) (*RevokeCredentialsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeCredentials not implemented")
+}
+func (UnimplementedSessionServiceServer) ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListConnections not implemented")
+}
+func (UnimplementedSessionServiceServer) EndConnection(context.Context, *EndConnectionRequest) (*EndConnectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndConnection not implemented")
 }
 func (UnimplementedSessionServiceServer) mustEmbedUnimplementedSessionServiceServer() {}
 func (UnimplementedSessionServiceServer) testEmbeddedByValue()                        {}
@@ -184,6 +224,42 @@ func _SessionService_RevokeCredentials_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SessionService_ListConnections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListConnectionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).ListConnections(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_ListConnections_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).ListConnections(ctx, req.(*ListConnectionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SessionService_EndConnection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndConnectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).EndConnection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_EndConnection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).EndConnection(ctx, req.(*EndConnectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SessionService_ServiceDesc is the grpc.ServiceDesc for SessionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -202,6 +278,14 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevokeCredentials",
 			Handler:    _SessionService_RevokeCredentials_Handler,
+		},
+		{
+			MethodName: "ListConnections",
+			Handler:    _SessionService_ListConnections_Handler,
+		},
+		{
+			MethodName: "EndConnection",
+			Handler:    _SessionService_EndConnection_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -36,6 +36,7 @@ type ComplexityRoot struct {
 	Administration struct {
 		AuditProof     func(childComplexity int, seq int64) int
 		AuditRecords   func(childComplexity int, first *int32, after *string, filter *AuditFilter, oldestFirst bool) int
+		Connections    func(childComplexity int, principal *string, source *string) int
 		DiffPolicy     func(childComplexity int, from *int64, to *int64, draft *string) int
 		ExplainPolicy  func(childComplexity int, who PolicySubject, object string, action *string, arguments json.RawMessage, via *string) int
 		Grantees       func(childComplexity int, object string, action *string) int
@@ -117,6 +118,18 @@ type ComplexityRoot struct {
 		Values  func(childComplexity int) int
 	}
 
+	Connection struct {
+		Principal func(childComplexity int) int
+		Since     func(childComplexity int) int
+		Source    func(childComplexity int) int
+		Tenant    func(childComplexity int) int
+	}
+
+	ConnectionList struct {
+		Connections func(childComplexity int) int
+		Total       func(childComplexity int) int
+	}
+
 	ContentBlock struct {
 		Data     func(childComplexity int) int
 		MimeType func(childComplexity int) int
@@ -129,6 +142,10 @@ type ComplexityRoot struct {
 	CreatedKey struct {
 		Key    func(childComplexity int) int
 		Secret func(childComplexity int) int
+	}
+
+	EndedConnection struct {
+		Revoked func(childComplexity int) int
 	}
 
 	Grantee struct {
@@ -207,6 +224,7 @@ type ComplexityRoot struct {
 		CreateKey           func(childComplexity int, subject string, ttlSeconds int64, label *string, groups []string, roles []string, scopes []string, tenant *string) int
 		CreatePolicyDraft   func(childComplexity int, comment *string) int
 		DiscardPolicyDraft  func(childComplexity int, id string, revision int64) int
+		EndConnection       func(childComplexity int, principal string, source string, tenant *string) int
 		EndSession          func(childComplexity int, id string) int
 		RejectPin           func(childComplexity int, id string, hash string) int
 		RemoveLimitOverride func(childComplexity int, per string, key *string, revision *int64) int
@@ -673,6 +691,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Administration.AuditRecords(childComplexity, args["first"].(*int32), args["after"].(*string), args["filter"].(*AuditFilter), args["oldestFirst"].(bool)), true
+	case "Administration.connections":
+		if e.ComplexityRoot.Administration.Connections == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_connections_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Connections(childComplexity, args["principal"].(*string), args["source"].(*string)), true
 	case "Administration.diffPolicy":
 		if e.ComplexityRoot.Administration.DiffPolicy == nil {
 			break
@@ -1092,6 +1121,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Completion.Values(childComplexity), true
 
+	case "Connection.principal":
+		if e.ComplexityRoot.Connection.Principal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Connection.Principal(childComplexity), true
+	case "Connection.since":
+		if e.ComplexityRoot.Connection.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Connection.Since(childComplexity), true
+	case "Connection.source":
+		if e.ComplexityRoot.Connection.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Connection.Source(childComplexity), true
+	case "Connection.tenant":
+		if e.ComplexityRoot.Connection.Tenant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Connection.Tenant(childComplexity), true
+
+	case "ConnectionList.nodes":
+		if e.ComplexityRoot.ConnectionList.Connections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectionList.Connections(childComplexity), true
+	case "ConnectionList.totalCount":
+		if e.ComplexityRoot.ConnectionList.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConnectionList.Total(childComplexity), true
+
 	case "ContentBlock.data":
 		if e.ComplexityRoot.ContentBlock.Data == nil {
 			break
@@ -1141,6 +1208,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreatedKey.Secret(childComplexity), true
+
+	case "EndedConnection.revoked":
+		if e.ComplexityRoot.EndedConnection.Revoked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndedConnection.Revoked(childComplexity), true
 
 	case "Grantee.conditional":
 		if e.ComplexityRoot.Grantee.Conditional == nil {
@@ -1486,6 +1560,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DiscardPolicyDraft(childComplexity, args["id"].(string), args["revision"].(int64)), true
+	case "Mutation.endConnection":
+		if e.ComplexityRoot.Mutation.EndConnection == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_endConnection_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndConnection(childComplexity, args["principal"].(string), args["source"].(string), args["tenant"].(*string)), true
 	case "Mutation.endSession":
 		if e.ComplexityRoot.Mutation.EndSession == nil {
 			break
@@ -3526,6 +3611,14 @@ type Administration {
     principal: String
   ): SessionList
 
+  "The sources that users have connected, so that the gateway calls them with tokens of the users' own; the oldest first."
+  connections(
+    "The id of a principal; leaving it out is everybody."
+    principal: String
+    "The name of a source; leaving it out is all."
+    source: String
+  ): ConnectionList
+
   "The sources of capabilities, by name."
   sources: [SourceStatus!]
 
@@ -3688,6 +3781,19 @@ extend type Mutation {
   its credentials. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sessions` + "`" + `.
   """
   endSession(id: ID!): ID
+
+  """
+  Ends a user's connection to a source: the gateway forgets the tokens and tells the source's authorization server, where
+  that can be told. The user's next call asks to connect anew. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sessions` + "`" + `.
+  """
+  endConnection(
+    "The id of a principal."
+    principal: String!
+    "The name of the source."
+    source: String!
+    "The user's; leave it out where there is only one."
+    tenant: String
+  ): EndedConnection
 
   """
   Puts an override of the rate limits in force on every node, in place of an earlier one of the same key. It fails with
@@ -4430,6 +4536,32 @@ type SetLimitOverride {
   "Of the overrides together."
   revision: SafeInt!
 }
+
+"Who has connected what."
+type ConnectionList {
+  "The oldest first, at most 10,000."
+  nodes: [Connection!]!
+  "How many there are."
+  totalCount: SafeInt!
+}
+
+"It lets the gateway call a source for a user."
+type Connection {
+  "The id of a principal."
+  principal: String!
+  "The user's; empty where there is only one."
+  tenant: String!
+  "The name of the source."
+  source: String!
+  "When the user agreed."
+  since: Time
+}
+
+"A connection that was ended."
+type EndedConnection {
+  "Whether the source's authorization server was told, and has ended the tokens."
+  revoked: Boolean!
+}
 `, BuiltIn: false},
 	{Name: "../../../schema/mutation.graphqls", Input: `"What acts. Fields of one mutation run one after the other, in the order in which you wrote them."
 type Mutation {
@@ -5022,6 +5154,8 @@ func (ec *executionContext) childFields_Administration(ctx context.Context, fiel
 		return ec.fieldContext_Administration_keys(ctx, field)
 	case "sessions":
 		return ec.fieldContext_Administration_sessions(ctx, field)
+	case "connections":
+		return ec.fieldContext_Administration_connections(ctx, field)
 	case "sources":
 		return ec.fieldContext_Administration_sources(ctx, field)
 	case "traffic":
@@ -5160,6 +5294,30 @@ func (ec *executionContext) childFields_Completion(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type Completion", field.Name)
 }
 
+func (ec *executionContext) childFields_Connection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "principal":
+		return ec.fieldContext_Connection_principal(ctx, field)
+	case "tenant":
+		return ec.fieldContext_Connection_tenant(ctx, field)
+	case "source":
+		return ec.fieldContext_Connection_source(ctx, field)
+	case "since":
+		return ec.fieldContext_Connection_since(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Connection", field.Name)
+}
+
+func (ec *executionContext) childFields_ConnectionList(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodes":
+		return ec.fieldContext_ConnectionList_nodes(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ConnectionList_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConnectionList", field.Name)
+}
+
 func (ec *executionContext) childFields_ContentBlock(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "type":
@@ -5186,6 +5344,14 @@ func (ec *executionContext) childFields_CreatedKey(ctx context.Context, field gr
 		return ec.fieldContext_CreatedKey_secret(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreatedKey", field.Name)
+}
+
+func (ec *executionContext) childFields_EndedConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "revoked":
+		return ec.fieldContext_EndedConnection_revoked(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EndedConnection", field.Name)
 }
 
 func (ec *executionContext) childFields_Grantee(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
