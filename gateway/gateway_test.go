@@ -199,3 +199,20 @@ func TestDoAllocations(t *testing.T) {
 		t.Errorf("%v allocations for each call, want at most 1", n)
 	}
 }
+
+func TestStructured(t *testing.T) {
+	r := gateway.StructuredResult(json.RawMessage(`{"a":1}`))
+	if got := r.Structured(); string(got) != `{"a":1}` {
+		t.Errorf("%s", got)
+	}
+	for _, raw := range []string{``, `{}`, `{"structuredContent":{"a":1}}`, string(r.Raw)} {
+		other := *r
+		other.Raw = json.RawMessage(raw)
+		if got := other.Structured(); got != nil {
+			t.Errorf("known of another result: %s", got)
+		}
+	}
+	if got := gateway.TextResult("x").Structured(); got != nil {
+		t.Errorf("%s", got)
+	}
+}

@@ -33,6 +33,8 @@ type Result struct {
 	// Endpoint is which of the source's endpoints has answered, and Mirrored which
 	// one got a copy of the call; "" where there is only one, and none.
 	Endpoint, Mirrored string
+
+	structured json.RawMessage // the end of Raw but for its bracket, where that is known
 }
 
 // What can answer in place of an upstream.
@@ -98,7 +100,19 @@ func ErrorResult(text string) *Result {
 func StructuredResult(value json.RawMessage) *Result {
 	raw := make([]byte, 0, 2*len(value)+len(value)/4+128) // A quarter more for what is escaped.
 	raw = appendText(append(raw, `{"content":[`...), value, `],"structuredContent":`)
-	return &Result{Raw: append(append(raw, value...), '}'), Bare: jsontext.Value(value).Kind() != '{'}
+	raw = append(append(raw, value...), '}')
+	end := len(raw) - 1
+	return &Result{Raw: raw, Bare: jsontext.Value(value).Kind() != '{', structured: raw[end-len(value) : end : end]}
+}
+
+// Structured returns the structured content of a result that [StructuredResult]
+// has made, and nil for any other: what is known without a look at Raw.
+func (r *Result) Structured() json.RawMessage {
+	n, m := len(r.Raw), len(r.structured)
+	if m == 0 || n <= m || &r.Raw[n-1-m] != &r.structured[0] { // Raw is another one by now.
+		return nil
+	}
+	return r.structured
 }
 
 func appendText[T string | json.RawMessage](b []byte, text T, tail string) []byte {

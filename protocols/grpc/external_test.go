@@ -24,7 +24,12 @@ import (
 // serve serves the frontend of a world on loopback and returns its address.
 func serve(t *testing.T) string {
 	t.Helper()
-	f := frontend(t, newWorld(t), Options{Reflection: true})
+	return onLoopback(t, frontend(t, newWorld(t), Options{Reflection: true}))
+}
+
+// onLoopback serves a frontend on loopback and returns its address.
+func onLoopback(t *testing.T, f *Frontend) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,17 @@ package grpc
 import (
 	"bytes"
 	"encoding/json"
+
+	"github.com/trilith-gateway/trilith/gateway"
 )
+
+// structuredContent returns the structured content of a tool's result, or nil.
+func structuredContent(res *gateway.Result) json.RawMessage {
+	if known := res.Structured(); known != nil {
+		return known
+	}
+	return member(res.Raw, "structuredContent")
+}
 
 // member returns the value of an object's member, or nil. The object is known to
 // be valid JSON, so it only looks for where things end; the name is written

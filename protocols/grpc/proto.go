@@ -83,7 +83,7 @@ func (f *Frontend) protoText(view *gateway.Snapshot, source string) []byte {
 	text := view.Memo(protoKey{s}, func(view *gateway.Snapshot) any {
 		text, err := s.module.Text(s.visible(view))
 		if err != nil { // It was linked when the module was made.
-			f.options.Logger.Error("the protobuf of a source cannot be printed", slog.String("source", source), slog.Any("cause", err)) //nolint:sloglint // Not about one request.
+			f.options.Logger.Error("the protobuf of a source cannot be printed", slog.String("source", source), slog.Any("cause", err))
 		}
 		return text
 	})

@@ -201,7 +201,7 @@ func typedAnswer(ctx context.Context, call *gateway.Call, res *gateway.Result) (
 	if call.Tool == nil || call.Tool.Output == nil {
 		return res.Raw, nil
 	}
-	if value := member(res.Raw, "structuredContent"); value != nil {
+	if value := structuredContent(res); value != nil {
 		return value, nil
 	}
 	return nil, failed(ctx, call, mismatch(errors.New("the result has no structured content")))

@@ -1,6 +1,7 @@
 package grpc
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,6 +99,10 @@ func (c *typedCall) read(stream grpc.ServerStream) error {
 			return &callError{call: c.call, err: &gateway.Error{Code: gateway.InvalidArgument, Msg: "the request is malformed: " + err.Error(), Err: err}}
 		}
 	}
+	if b := c.options.Bounds; !c.json && len(text) <= min(b.Bytes, b.Tokens) && bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= b.Depth {
+		c.call.Args = text // The plan has written it well, and it is too short to break a bound.
+		return nil
+	}
 	return setArguments(c.call, text, c.options.Bounds)
 }
 
@@ -135,7 +140,7 @@ func (c *typedCall) shown(res *gateway.Result) (json.RawMessage, error) {
 	case !c.structured:
 		return res.Raw, nil
 	}
-	text := member(res.Raw, "structuredContent")
+	text := structuredContent(res)
 	if text == nil {
 		return nil, mismatch(errors.New("the result has no structured content"))
 	}

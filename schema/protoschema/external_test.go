@@ -65,7 +65,7 @@ func configure(t *testing.T, dir, breaking string) {
 // keywords are words that mean something in the text of protobuf.
 func keywords() string {
 	var props []string
-	for _, w := range strings.Fields("syntax import weak public package option optional repeated required oneof map reserved extensions message enum service rpc returns stream " +
+	for w := range strings.FieldsSeq("syntax import weak public package option optional repeated required oneof map reserved extensions message enum service rpc returns stream " +
 		"to max inf nan true false group extend double float int32 int64 bool string bytes google trilith class func type") {
 		props = append(props, fmt.Sprintf(`"%s":{"type":"string"},"%s_object":{"type":"object","properties":{"%s":{"type":"integer"}}}`, w, w, w))
 	}

@@ -41,12 +41,14 @@ func appendString(dst, s []byte) ([]byte, error) {
 	return append(append(dst, s[from:]...), '"'), nil
 }
 
-// appendFloat appends a finite number in the shortest form that reads back as the same number.
+// appendFloat appends a finite number in the shortest form that reads back as the same number, and without an
+// exponent where it is not far from 1 (as ECMA-262 has it), so that who wants an integer can read one.
 func appendFloat(dst []byte, v float64, size int) []byte {
-	if v == math.Trunc(v) && math.Abs(v) < 1<<24 && (v != 0 || !math.Signbit(v)) {
-		return strconv.AppendInt(dst, int64(v), 10)
+	format := byte('f')
+	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
+		format = 'e'
 	}
-	return strconv.AppendFloat(dst, v, 'g', -1, size)
+	return strconv.AppendFloat(dst, v, format, -1, size)
 }
 
 // appendAnyFloat appends a number that may be infinite or none; only ProtoJSON has a form for those.
