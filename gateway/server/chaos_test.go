@@ -14,6 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/metadata"
+
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/guard"
@@ -329,5 +332,29 @@ func TestCacheWhileAway(t *testing.T) {
 	}
 	if code, body := r.send(t, "dev", http.MethodPost, "/v1/tools/bad.demo.add:call", http.Header{"Content-Type": {"application/json"}}, `{"a":1,"b":3}`); code != http.StatusServiceUnavailable {
 		t.Errorf("what was not asked before: %d %s", code, body)
+	}
+}
+
+// TestSourcePool shows administrators what the connections to a source do.
+func TestSourcePool(t *testing.T) {
+	r, _ := startBadDay(t, "p, role:dev, *, tool/**, call, allow\np, role:admin, *, admin/sources, read, allow\n", func(*config.Source) {})
+	for range 3 {
+		if code, body := r.add(t, "bad.demo.add"); code != http.StatusOK {
+			t.Fatalf("%d %s", code, body)
+		}
+	}
+	res, err := adminv1.NewSourceServiceClient(r.grpc).ListSources(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+r.token(t, "admin")), &adminv1.ListSourcesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pools := map[string]*adminv1.SourcePool{}
+	for _, s := range res.GetSources() {
+		pools[s.GetName()] = s.GetPool()
+		if s.GetGuard().GetBreaker() != "closed" || s.GetGuard().GetLimit() != 1024 {
+			t.Errorf("%s: %v", s.GetName(), s.GetGuard())
+		}
+	}
+	if p := pools["bad"]; p.GetConnectionsOpened() == 0 || p.GetConnectionsReused() == 0 || p.GetOpen() != 1 || pools["good"] != nil {
+		t.Errorf("%v", pools)
 	}
 }

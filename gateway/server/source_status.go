@@ -62,6 +62,13 @@ func (m *sources) describe(into *adminv1.Source) {
 	if r.stats != nil {
 		into.Pool = poolStatus(r.stats())
 	}
+	if r.wire != nil {
+		if into.GetPool() == nil {
+			into.Pool = &adminv1.SourcePool{}
+		}
+		w := r.wire()
+		into.Pool.ConnectionsIdle, into.Pool.ConnectionsOpened, into.Pool.ConnectionsReused = count(w.Idle), total(w.Opened), total(w.Reused)
+	}
 }
 
 func guardStatus(g guard.Stats) *adminv1.SourceGuard {

@@ -19,6 +19,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/toolset"
+	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/graphql/upstream"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
@@ -40,11 +41,12 @@ type running struct {
 	config    config.Source     // the zero Source for one that the embedding program gave
 	secrets   [sha256.Size]byte // of what its secrets were when it was made
 	up        gateway.Upstream
-	guard     *guard.Source            // what is around it; nil for fixtures
-	stats     func() mcp.UpstreamStats // nil for what has no sessions
-	endpoints *guard.Endpoints         // nil where it has one
-	provider  connect.Provider         // where its users connect; nil where they do not
-	away      atomic.Pointer[error]    // as in SourceStatus
+	guard     *guard.Source             // what is around it; nil for fixtures
+	stats     func() mcp.UpstreamStats  // nil for what has no sessions
+	wire      func() egress.Connections // nil for what is not behind HTTP/1.1
+	endpoints *guard.Endpoints          // nil where it has one
+	provider  connect.Provider          // where its users connect; nil where they do not
+	away      atomic.Pointer[error]     // as in SourceStatus
 	options   gateway.Options
 	cancel    context.CancelFunc
 	done      chan struct{} // closed when its loop has ended
@@ -115,6 +117,9 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		r.secrets = have.digest()
 		if u, ok := up.(*mcp.Upstream); ok {
 			r.stats = u.Stats
+		}
+		if u, ok := up.(interface{ Connections() egress.Connections }); ok {
+			r.wire = u.Connections
 		}
 		if u, ok := up.(interface{ Provider() connect.Provider }); ok {
 			r.provider = u.Provider()

@@ -157,6 +157,12 @@ func (c *Client) Provider() connect.Provider {
 	return nil
 }
 
+// Connections count those to the upstream.
+type Connections = http1.Stats
+
+// Connections returns the counts of now.
+func (c *Client) Connections() Connections { return c.wire.Stats() }
+
 // Close ends what obtains tokens, waits for it, and closes idle connections.
 func (c *Client) Close() error {
 	c.mu.Lock()

@@ -107,7 +107,7 @@ const (
  auditProof(seq:4294967296){record checkpoint index size hashes}
  verifyAuditLog{ok records problem}
 }}`
-	adminSources  = `{admin{sources{name available problem tools resources prompts quarantined hidden guard{breaker opened refused running queued limit rejected retries hedges fallbacks cacheHits cacheMisses cacheStale cacheJoined cacheEntries cacheBytes} pool{open busy idle spare opened lost failed expired evicted refused}}}}` // By itself, as all of it costs too much.
+	adminSources  = `{admin{sources{name available problem tools resources prompts quarantined hidden guard{breaker opened refused running queued limit rejected retries hedges fallbacks cacheHits cacheMisses cacheStale cacheJoined cacheEntries cacheBytes} pool{open busy idle spare opened lost failed expired evicted refused connectionsIdle connectionsOpened connectionsReused}}}}` // By itself, as all of it costs too much.
 	adminMutation = `mutation{
  createPolicyDraft(comment:"c"){id revision}
  savePolicyDraft(id:"d",revision:7,csv:"p",comment:"",rebase:true){draft{id revision} problems{message} failures{text}}

@@ -47,6 +47,8 @@ type Client struct {
 	tls     *tls.Config
 	other   atomic.Bool // the origin does not speak HTTP/1.1
 
+	opened, reused atomic.Uint64 // as in Stats
+
 	mu     sync.Mutex
 	idle   []*conn // the one used last at the end
 	sweep  *time.Timer
@@ -139,9 +141,28 @@ func (c *Client) attempt(ctx context.Context, r *Request, fresh bool) (res *Resp
 			}
 			return nil, isOther(err), err
 		}
+		c.opened.Add(1)
+	} else {
+		c.reused.Add(1)
 	}
 	res, err = cn.exchange(ctx, r)
 	return res, reused && !cn.heard && (!cn.wrote || r.Idempotent), err
+}
+
+// Stats count the connections of a [Client]. There are as many as requests under
+// way, and those that were busy a moment ago.
+type Stats struct {
+	Idle   int    // connections that wait for a request now
+	Opened uint64 // connections that were ever opened
+	Reused uint64 // requests that found one open
+}
+
+// Stats returns the counts of now. Requests that net/http carries are not in
+// them.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Stats{Idle: len(c.idle), Opened: c.opened.Load(), Reused: c.reused.Load()}
 }
 
 // ended returns why nobody waits for a response any more, or nil.

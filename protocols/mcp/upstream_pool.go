@@ -81,6 +81,15 @@ func (u *Upstream) Stats() UpstreamStats {
 	return s
 }
 
+// Connections returns the counts of connections to a server behind HTTP, over
+// which its sessions go; none for a program.
+func (u *Upstream) Connections() egress.Connections {
+	if u.http == nil {
+		return egress.Connections{}
+	}
+	return u.http.Connections()
+}
+
 // isOpen reports whether the link is connected. u.mu is held.
 func (l *link) isOpen() bool { return l.conn != nil && l.conn.ctx.Err() == nil }
 

@@ -111,6 +111,16 @@ func (u *Upstream) Provider() connect.Provider {
 	return u.service.Provider()
 }
 
+// Connections returns the counts of connections to the service.
+func (u *Upstream) Connections() egress.Connections {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.service == nil {
+		return egress.Connections{}
+	}
+	return u.service.Connections()
+}
+
 // Close ends what runs and waits for it. Calls that are running fail, sequences
 // of Watch end.
 func (u *Upstream) Close() error {

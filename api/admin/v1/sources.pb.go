@@ -45,7 +45,7 @@ type Source struct {
 	Hidden []string `protobuf:"bytes,8,rep,name=hidden,proto3" json:"hidden,omitempty"`
 	// How its guards do on the node that answers; absent where it has none.
 	Guard *SourceGuard `protobuf:"bytes,9,opt,name=guard,proto3" json:"guard,omitempty"`
-	// How sessions with it do on the node that answers; absent where it is no MCP server.
+	// How sessions and connections with it do on the node that answers; absent where it has none.
 	Pool          *SourcePool `protobuf:"bytes,10,opt,name=pool,proto3" json:"pool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -332,7 +332,7 @@ func (x *SourceGuard) GetCacheBytes() int64 {
 	return 0
 }
 
-// A SourcePool is the sessions with an MCP server.
+// A SourcePool is the sessions with an MCP server, and the connections to what is behind HTTP/1.1.
 type SourcePool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sessions that are up now, the shared one included.
@@ -354,9 +354,15 @@ type SourcePool struct {
 	// Sessions that gave way to those of other principals.
 	Evicted int64 `protobuf:"varint,9,opt,name=evicted,proto3" json:"evicted,omitempty"`
 	// Calls for which there was no session left.
-	Refused       int64 `protobuf:"varint,10,opt,name=refused,proto3" json:"refused,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Refused int64 `protobuf:"varint,10,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Connections that wait for a request.
+	ConnectionsIdle int32 `protobuf:"varint,11,opt,name=connections_idle,json=connectionsIdle,proto3" json:"connections_idle,omitempty"`
+	// Connections that were ever opened.
+	ConnectionsOpened int64 `protobuf:"varint,12,opt,name=connections_opened,json=connectionsOpened,proto3" json:"connections_opened,omitempty"`
+	// Requests that found one open.
+	ConnectionsReused int64 `protobuf:"varint,13,opt,name=connections_reused,json=connectionsReused,proto3" json:"connections_reused,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *SourcePool) Reset() {
@@ -455,6 +461,27 @@ func (x *SourcePool) GetEvicted() int64 {
 func (x *SourcePool) GetRefused() int64 {
 	if x != nil {
 		return x.Refused
+	}
+	return 0
+}
+
+func (x *SourcePool) GetConnectionsIdle() int32 {
+	if x != nil {
+		return x.ConnectionsIdle
+	}
+	return 0
+}
+
+func (x *SourcePool) GetConnectionsOpened() int64 {
+	if x != nil {
+		return x.ConnectionsOpened
+	}
+	return 0
+}
+
+func (x *SourcePool) GetConnectionsReused() int64 {
+	if x != nil {
+		return x.ConnectionsReused
 	}
 	return 0
 }
@@ -1441,7 +1468,7 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\fcache_joined\x18\x0e \x01(\x03R\vcacheJoined\x12#\n" +
 	"\rcache_entries\x18\x0f \x01(\x03R\fcacheEntries\x12\x1f\n" +
 	"\vcache_bytes\x18\x10 \x01(\x03R\n" +
-	"cacheBytes\"\xf0\x01\n" +
+	"cacheBytes\"\xf9\x02\n" +
 	"\n" +
 	"SourcePool\x12\x12\n" +
 	"\x04open\x18\x01 \x01(\x05R\x04open\x12\x12\n" +
@@ -1454,7 +1481,10 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\aexpired\x18\b \x01(\x03R\aexpired\x12\x18\n" +
 	"\aevicted\x18\t \x01(\x03R\aevicted\x12\x18\n" +
 	"\arefused\x18\n" +
-	" \x01(\x03R\arefused\"\x14\n" +
+	" \x01(\x03R\arefused\x12)\n" +
+	"\x10connections_idle\x18\v \x01(\x05R\x0fconnectionsIdle\x12-\n" +
+	"\x12connections_opened\x18\f \x01(\x03R\x11connectionsOpened\x12-\n" +
+	"\x12connections_reused\x18\r \x01(\x03R\x11connectionsReused\"\x14\n" +
 	"\x12ListSourcesRequest\"A\n" +
 	"\x13ListSourcesResponse\x12*\n" +
 	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources\"V\n" +

@@ -6369,6 +6369,75 @@ func (ec *executionContext) fieldContext_SourcePool_refused(_ context.Context, f
 	return graphql.NewScalarFieldContext("SourcePool", field, false, false, "SafeInt")
 }
 
+func (ec *executionContext) _SourcePool_connectionsIdle(ctx context.Context, field graphql.CollectedField, obj *adminv1.SourcePool) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SourcePool_connectionsIdle(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConnectionsIdle, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SourcePool_connectionsIdle(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SourcePool", field, false, false, "Int")
+}
+
+func (ec *executionContext) _SourcePool_connectionsOpened(ctx context.Context, field graphql.CollectedField, obj *adminv1.SourcePool) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SourcePool_connectionsOpened(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConnectionsOpened, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNSafeInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SourcePool_connectionsOpened(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SourcePool", field, false, false, "SafeInt")
+}
+
+func (ec *executionContext) _SourcePool_connectionsReused(ctx context.Context, field graphql.CollectedField, obj *adminv1.SourcePool) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SourcePool_connectionsReused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConnectionsReused, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNSafeInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SourcePool_connectionsReused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SourcePool", field, false, false, "SafeInt")
+}
+
 func (ec *executionContext) _SourceStatus_name(ctx context.Context, field graphql.CollectedField, obj *adminv1.Source) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9401,6 +9470,21 @@ func (ec *executionContext) _SourcePool(ctx context.Context, sel ast.SelectionSe
 			}
 		case "refused":
 			out.Values[i] = ec._SourcePool_refused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connectionsIdle":
+			out.Values[i] = ec._SourcePool_connectionsIdle(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connectionsOpened":
+			out.Values[i] = ec._SourcePool_connectionsOpened(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connectionsReused":
+			out.Values[i] = ec._SourcePool_connectionsReused(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -546,16 +546,19 @@ type ComplexityRoot struct {
 	}
 
 	SourcePool struct {
-		Busy    func(childComplexity int) int
-		Evicted func(childComplexity int) int
-		Expired func(childComplexity int) int
-		Failed  func(childComplexity int) int
-		Idle    func(childComplexity int) int
-		Lost    func(childComplexity int) int
-		Open    func(childComplexity int) int
-		Opened  func(childComplexity int) int
-		Refused func(childComplexity int) int
-		Spare   func(childComplexity int) int
+		Busy              func(childComplexity int) int
+		ConnectionsIdle   func(childComplexity int) int
+		ConnectionsOpened func(childComplexity int) int
+		ConnectionsReused func(childComplexity int) int
+		Evicted           func(childComplexity int) int
+		Expired           func(childComplexity int) int
+		Failed            func(childComplexity int) int
+		Idle              func(childComplexity int) int
+		Lost              func(childComplexity int) int
+		Open              func(childComplexity int) int
+		Opened            func(childComplexity int) int
+		Refused           func(childComplexity int) int
+		Spare             func(childComplexity int) int
 	}
 
 	SourceStatus struct {
@@ -2931,6 +2934,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SourcePool.Busy(childComplexity), true
+	case "SourcePool.connectionsIdle":
+		if e.ComplexityRoot.SourcePool.ConnectionsIdle == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.ConnectionsIdle(childComplexity), true
+	case "SourcePool.connectionsOpened":
+		if e.ComplexityRoot.SourcePool.ConnectionsOpened == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.ConnectionsOpened(childComplexity), true
+	case "SourcePool.connectionsReused":
+		if e.ComplexityRoot.SourcePool.ConnectionsReused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourcePool.ConnectionsReused(childComplexity), true
 	case "SourcePool.evicted":
 		if e.ComplexityRoot.SourcePool.Evicted == nil {
 			break
@@ -4208,7 +4229,7 @@ type SourceStatus {
   hidden: [String!]!
   "How its guards do on the node that answers; null where it has none."
   guard: SourceGuard
-  "How sessions with it do on the node that answers; null where it is no MCP server."
+  "How sessions and connections with it do on the node that answers; null where it has none."
   pool: SourcePool
 }
 
@@ -4248,7 +4269,7 @@ type SourceGuard {
   cacheBytes: SafeInt!
 }
 
-"The sessions with an MCP server."
+"The sessions with an MCP server, and the connections to what is behind HTTP/1.1."
 type SourcePool {
   "Sessions that are up now, the shared one included."
   open: Int!
@@ -4270,6 +4291,12 @@ type SourcePool {
   evicted: SafeInt!
   "Calls for which there was no session left."
   refused: SafeInt!
+  "Connections that wait for a request."
+  connectionsIdle: Int!
+  "Connections that were ever opened."
+  connectionsOpened: SafeInt!
+  "Requests that found one open."
+  connectionsReused: SafeInt!
 }
 
 "How many calls passed through the gateway, without those of administration."
@@ -6094,6 +6121,12 @@ func (ec *executionContext) childFields_SourcePool(ctx context.Context, field gr
 		return ec.fieldContext_SourcePool_evicted(ctx, field)
 	case "refused":
 		return ec.fieldContext_SourcePool_refused(ctx, field)
+	case "connectionsIdle":
+		return ec.fieldContext_SourcePool_connectionsIdle(ctx, field)
+	case "connectionsOpened":
+		return ec.fieldContext_SourcePool_connectionsOpened(ctx, field)
+	case "connectionsReused":
+		return ec.fieldContext_SourcePool_connectionsReused(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SourcePool", field.Name)
 }

@@ -134,6 +134,10 @@ func (u *Upstream) Provider() connect.Provider { return u.client.Provider() }
 
 var errClosed = errors.New("the upstream is closed")
 
+// Connections returns the counts of connections to the server, without those of
+// subscriptions.
+func (u *Upstream) Connections() egress.Connections { return u.client.Connections() }
+
 // Close ends the calls that run and frees what the upstream holds.
 func (u *Upstream) Close() error {
 	u.mu.Lock()
