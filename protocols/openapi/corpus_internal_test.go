@@ -81,9 +81,13 @@ func readReal(t *testing.T, name string, data []byte) (counted, offered int) {
 		t.Errorf("%s: %v", name, err)
 		return 0, 0
 	}
+	elsewhere := false // Some path items are, and are counted where they are used.
 	for path, raw := range doc.Paths {
 		var item map[string]json.RawMessage
-		if json.Unmarshal(raw, &item) == nil && strings.HasPrefix(path, "/") && item["$ref"] == nil { // Extensions may be anything.
+		if json.Unmarshal(raw, &item) != nil || !strings.HasPrefix(path, "/") {
+			continue // An extension, which may be anything.
+		}
+		if elsewhere = elsewhere || item["$ref"] != nil; item["$ref"] == nil {
 			for method := range item {
 				if strings.ToLower(method) == method && isMethod(strings.ToUpper(method)) {
 					counted++
@@ -105,7 +109,7 @@ func readReal(t *testing.T, name string, data []byte) (counted, offered int) {
 		}
 	}
 	offered = len(im.catalog.Tools)
-	if offered+skipped != counted && len(im.catalog.Notes) < maxNotes {
+	if found := offered + skipped; (found < counted || found > counted && !elsewhere) && len(im.catalog.Notes) < maxNotes {
 		t.Errorf("%s: %d offered and %d skipped of %d operations", name, offered, skipped, counted)
 	}
 	for _, p := range im.plans {
