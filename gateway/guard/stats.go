@@ -7,8 +7,8 @@ type counters struct {
 	refused, retries, hedges, fallbacks atomic.Uint64
 }
 
-// Stats are how the guards of a source do. Where rules have guards of their own,
-// they are sums.
+// Stats are how the guards of a source do. Where rules or endpoints have guards of
+// their own, they are sums.
 type Stats struct {
 	Breaker string // "closed", "half-open" or "open": the worst of its breakers; "" where it has none
 	Opened  uint64 // how often a breaker has opened
@@ -63,5 +63,24 @@ func (s *Source) Stats() Stats {
 	if guarded {
 		st.Breaker = worst.String()
 	}
+	if e, ok := s.up.(*Endpoints); ok {
+		for _, p := range e.all {
+			if inner, ok := p.Up.(*Source); ok {
+				st.add(inner.Stats())
+			}
+		}
+	}
 	return st
+}
+
+// add adds those of an endpoint, which has a breaker and a bulkhead.
+func (st *Stats) add(o Stats) {
+	for _, state := range []breakerState{open, halfOpen, closed} { // The worst comes first.
+		if name := state.String(); st.Breaker == name || o.Breaker == name {
+			st.Breaker = name
+			break
+		}
+	}
+	st.Opened, st.Refused = st.Opened+o.Opened, st.Refused+o.Refused
+	st.Running, st.Queued, st.Limit, st.Rejected = st.Running+o.Running, st.Queued+o.Queued, st.Limit+o.Limit, st.Rejected+o.Rejected
 }
