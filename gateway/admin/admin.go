@@ -37,7 +37,8 @@ type Options struct {
 	Node     string // the name of this node
 	Peers    Peers  // the other nodes; nil where there are none
 	Registry *gateway.Registry
-	Status   func(*adminv1.Source) // fills in how the guards of a source and its sessions do; may be nil
+	Notes    func(source string) []gateway.Note // what doors do not show as the registry has it; may be nil
+	Status   func(*adminv1.Source)              // fills in how the guards of a source and its sessions do; may be nil
 	Sessions *gateway.Sessions
 	Logins   *login.Sessions // nil where nobody can sign in with a browser
 

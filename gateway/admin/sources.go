@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,7 +81,11 @@ func (s *service) listImportNotes(_ context.Context, _ *gateway.Call, req *admin
 	}
 	res := &adminv1.ListImportNotesResponse{}
 	size := pageSize(req.GetPageSize(), 100, 1000)
-	for _, n := range s.Registry.Notes(req.GetSource()) {
+	notes := s.Registry.Notes(req.GetSource())
+	if s.Notes != nil {
+		notes = slices.Concat(notes, s.Notes(req.GetSource()))
+	}
+	for _, n := range notes {
 		if change != "" && n.Change != change {
 			continue
 		}

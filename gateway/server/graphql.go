@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/toolset"
 	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
@@ -80,4 +81,12 @@ func trustedDocuments(c config.GraphQLDocuments) (*graphqldoor.Documents, error)
 		return nil, fmt.Errorf("graphql.documents: %s: %w", c.File, err)
 	}
 	return d, nil
+}
+
+// doorNotes returns what doors do not show as the registry has it.
+func (s *Server) doorNotes(source string) []gateway.Note {
+	if s.graphql == nil {
+		return nil
+	}
+	return s.graphql.Notes(source)
 }

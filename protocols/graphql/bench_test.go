@@ -36,6 +36,7 @@ func BenchmarkHTTP(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer f.Close()
 	for _, c := range []struct{ name, body string }{
 		{"viewer", `{"query":"{viewer{name}}"}`},
 		{"call", `{"query":"mutation($a:JSON){callTool(name:\"demo.small\",arguments:$a){isError content{text}}}","variables":{"a":{"n":1}}}`},

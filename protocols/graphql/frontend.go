@@ -83,6 +83,9 @@ type Frontend struct {
 	conns     connections
 	measured  measured
 	work      sync.WaitGroup // what subscriptions do besides being read
+	following sync.WaitGroup
+	done      chan struct{} // closed by Close
+	closing   sync.Once
 }
 
 // documentCache and maxCachedDocument bound what prepared documents hold of memory. Parsed, a document takes up to
@@ -122,7 +125,7 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 		o.Roles = func(p *gateway.Principal) []string { return p.Roles }
 	}
 
-	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache)}
+	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache), done: make(chan struct{})}
 	f.measured.log = o.Logger
 	f.conns.limit, f.conns.total, f.conns.sessions = o.Connections, o.TotalConnections, o.Sessions
 	// Incremental delivery needs a transport of its own, so @defer is not offered. The parsed schema belongs to
@@ -134,6 +137,7 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	f.executor = executor.New(generated.NewExecutableSchema(generated.Config{Schema: &static, Resolvers: resolvers{f}}))
 	f.executor.SetErrorPresenter(f.present)
 	f.executor.SetRecoverFunc(recovered)
+	f.following.Go(f.follow)
 	return f, nil
 }
 
@@ -153,8 +157,10 @@ func (f *Frontend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Close ends all WebSockets (1001) and event streams and waits until they have ended. Later connections are
 // refused; plain requests are still answered.
 func (f *Frontend) Close() error {
+	f.closing.Do(func() { close(f.done) })
 	f.conns.close()
 	f.work.Wait()
+	f.following.Wait()
 	return nil
 }
 

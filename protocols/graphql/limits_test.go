@@ -224,6 +224,7 @@ func newFuzzFrontend(f *testing.F) *Frontend {
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.Cleanup(func() { _ = fe.Close() })
 	return fe
 }
 

@@ -230,6 +230,31 @@ func TestTypedView(t *testing.T) {
 	}
 }
 
+// TestNotes: what GraphQL does not show as it is, is told to the operator.
+func TestNotes(t *testing.T) {
+	f := newFixture(t, Options{})
+	f.offer(t, `{"name":"odd","inputSchema":{"type":"object","properties":{"a-b":{"type":"string"},"v":{"type":["string","integer"]}}}}`, nil)
+	f.offer(t, `{"name":"ec-ho","inputSchema":{"type":"object","properties":{}}}`, nil)
+	f.offer(t, `{"name":"ec.ho","inputSchema":{"type":"object","properties":{}}}`, nil)
+	var got []string
+	for _, n := range f.Notes("demo") {
+		got = append(got, string(n.Change)+" "+n.Subject+": "+n.Reason)
+	}
+	want := []string{
+		"renamed graphql: tool ec-ho: the field is demo_ec_ho_", "renamed graphql: tool ec.ho: the field is demo_ec_ho_",
+		"approximated graphql: tool echo: input.n: values of several types: JSON",
+		"renamed graphql: tool odd: input.a-b: is called a_b", "approximated graphql: tool odd: input.v: values of several types: JSON",
+	}
+	for i := range got {
+		if i >= len(want) || !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("note %q", got[i])
+		}
+	}
+	if len(got) != len(want) || len(f.Notes("other")) != 0 {
+		t.Errorf("%d notes, want %d", len(got), len(want))
+	}
+}
+
 // TestTypedSwap: a socket that is open gets new tools with its next operation.
 func TestTypedSwap(t *testing.T) {
 	f := newFixture(t, Options{})

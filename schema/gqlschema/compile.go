@@ -40,6 +40,9 @@ type Note struct {
 	Reason string
 }
 
+// Renamed is how the reasons of notes begin that only tell of another name.
+const Renamed = "is called "
+
 // The types of the static schema that plans refer to.
 const (
 	callResult    = "CallResult"

@@ -67,7 +67,7 @@ func (b *builder) field(key, name string, p *node, hint string, required bool) *
 		}
 	}
 	if name != key {
-		b.note("is called " + name)
+		b.note(Renamed + name)
 	}
 	f.use.nonNull = required && !nullable
 	if !b.input() {
