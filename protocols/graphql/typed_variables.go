@@ -20,7 +20,7 @@ func (f *Frontend) typedVariables(p *preparation, op *ast.OperationDefinition, g
 	p.variables = make(map[string]json.RawMessage, len(op.VariableDefinitions))
 	budget := f.o.Bounds.Bytes
 	for _, def := range op.VariableDefinitions {
-		own := p.view.table.set.Input(def.Type.Name())
+		own := p.document.input(def.Type.Name())
 		if own == nil && f.views.static(def.Type.Name()) {
 			static.VariableDefinitions = append(static.VariableDefinitions, def)
 		}
@@ -56,4 +56,14 @@ func typedVariable(t *gqlschema.Type, def *ast.VariableDefinition, given map[str
 		return nil, &gqlschema.InputError{Message: "is required"}
 	}
 	return nil, nil
+}
+
+// input returns the input type of that name of a tool that the document asks for, or nil.
+func (d *document) input(name string) *gqlschema.Type {
+	for _, to := range d.targets {
+		if t := to.plan.Input(name); t != nil {
+			return t
+		}
+	}
+	return nil
 }

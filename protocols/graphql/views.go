@@ -32,12 +32,12 @@ type target struct {
 	plan   *gqlschema.Plan
 	tool   *gateway.Tool // nil for a prompt
 	prompt *gateway.Prompt
+	entry  gqlschema.Entry
 }
 
 // A table is the plans of one generation of the registry.
 type table struct {
 	generation uint64
-	set        *gqlschema.Set
 	fields     map[string]*target // by the name of the field
 	targets    map[any]*target    // by *gateway.Tool or *gateway.Prompt
 }
@@ -91,31 +91,43 @@ func (v *views) update(generation uint64) *table {
 		return v.current
 	}
 	all := v.gw.Whole()
-	entries := make([]gqlschema.Entry, 0, len(all.Tools)+len(all.Prompts))
+	targets := make([]*target, 0, len(all.Tools)+len(all.Prompts))
 	for _, t := range all.Tools {
-		entries = append(entries, gqlschema.Entry{Key: t, Tool: &gqlschema.Tool{
-			Name: t.Name, Title: t.Title, Description: t.Description, Input: t.Input.JSON(), Output: t.Output.JSON(),
-		}})
+		targets = append(targets, v.target(t, func() *target { return &target{tool: t, entry: gqlschema.Entry{Key: t, Tool: toPlannedTool(t)}} }))
 	}
 	for _, p := range all.Prompts {
-		entries = append(entries, gqlschema.Entry{Key: p, Prompt: toPlannedPrompt(p)})
+		targets = append(targets, v.target(p, func() *target { return &target{prompt: p, entry: gqlschema.Entry{Key: p, Prompt: toPlannedPrompt(p)}} }))
 	}
-	next := &table{
-		generation: all.Generation, set: v.library.Update(entries),
-		fields: make(map[string]*target, len(entries)), targets: make(map[any]*target, len(entries)),
+	entries := make([]gqlschema.Entry, len(targets))
+	for i, to := range targets {
+		entries[i] = to.entry
 	}
-	add := func(to *target, key any) {
-		to.plan = next.set.Plan(key)
-		next.fields[to.plan.Names.Field], next.targets[key] = to, to
-	}
-	for _, t := range all.Tools {
-		add(&target{tool: t}, t)
-	}
-	for _, p := range all.Prompts {
-		add(&target{prompt: p}, p)
+	set := v.library.Update(entries)
+	next := &table{generation: all.Generation, fields: make(map[string]*target, len(targets)), targets: make(map[any]*target, len(targets))}
+	for _, to := range targets {
+		if plan := set.Plan(to.entry.Key); to.plan != plan {
+			changed := *to // The one of the last table stays as it is.
+			to = &changed
+			to.plan = plan
+		}
+		next.fields[to.plan.Names.Field], next.targets[to.entry.Key] = to, to
 	}
 	v.current = next
 	return next
+}
+
+// target returns what the last table has for a tool or a prompt, or a new one.
+func (v *views) target(key any, make func() *target) *target {
+	if v.current != nil {
+		if to := v.current.targets[key]; to != nil {
+			return to
+		}
+	}
+	return make()
+}
+
+func toPlannedTool(t *gateway.Tool) *gqlschema.Tool {
+	return &gqlschema.Tool{Name: t.Name, Title: t.Title, Description: t.Description, Input: t.Input.JSON(), Output: t.Output.JSON()}
 }
 
 func toPlannedPrompt(p *gateway.Prompt) *gqlschema.Prompt {
@@ -131,14 +143,18 @@ type viewKey struct{ v *views }
 
 // of returns the view of whoever sees the snapshot. Views of the same tools and prompts are one.
 func (v *views) of(s *gateway.Snapshot) *view {
+	var t *table
+	var parts []gqlschema.Part
 	key, _ := s.Memo(viewKey{v}, func(s *gateway.Snapshot) any {
-		_, parts := v.parts(s)
+		t, parts = v.parts(s)
 		return keyOf(parts)
 	}).([32]byte)
 	if found := v.find(key); found != nil {
 		return found
 	}
-	t, parts := v.parts(s)
+	if t == nil { // The key was known, but its view has been dropped since.
+		t, parts = v.parts(s)
+	}
 	made := &view{schema: gqlschema.View(v.base, parts), table: t}
 	for _, p := range parts {
 		made.weight += len(p.Plan.Types) + 2

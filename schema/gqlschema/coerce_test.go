@@ -29,7 +29,7 @@ func arguments(t *testing.T, schema, query, variables string) string {
 	for _, d := range op.context.Operation.VariableDefinitions {
 		named := Scalar(d.Type.Name())
 		if named == nil {
-			named = set.Input(d.Type.Name())
+			named = set.Plan("t").Input(d.Type.Name())
 		}
 		var text json.RawMessage
 		var err error
@@ -239,7 +239,7 @@ func FuzzVariable(f *testing.F) {
 	_, set := viewOf(f, entries("t", inputSchema, ""))
 	f.Fuzz(func(t *testing.T, value string) {
 		for _, name := range []string{"TOInput", "TWhoOneOfInput", "TOpenInput", "TEInput"} {
-			out, err := set.Input(name).Variable(ast.ListType(ast.NamedType(name, nil), nil), json.RawMessage(value), 10_000)
+			out, err := set.Plan("t").Input(name).Variable(ast.ListType(ast.NamedType(name, nil), nil), json.RawMessage(value), 10_000)
 			if err == nil && json.Valid([]byte(value)) && !json.Valid(out) {
 				t.Errorf("%s gives %s", value, out)
 			}

@@ -39,17 +39,20 @@ type Library struct {
 	reserved map[string]bool // fields of the static root types
 	last     map[any]kept
 	texts    map[[32]byte]*Plan
+	owned    map[string]int32 // how many plans have a type of that name
+	total    int              // types of all plans
+	settled  bool             // whether the last update had no clash, and was within bounds
 }
 
-// kept is a plan with the names it was compiled for.
+// kept is a plan with the names it was compiled for, and those that its entry wants.
 type kept struct {
-	plan  *Plan
-	names Names
+	plan          *Plan
+	names, wanted Names
 }
 
 // NewLibrary returns a library for tools beside a static schema, whose names they must leave alone.
 func NewLibrary(static *ast.Schema) *Library {
-	l := &Library{static: static, reserved: map[string]bool{}}
+	l := &Library{static: static, reserved: map[string]bool{}, owned: map[string]int32{}}
 	for _, root := range []*ast.Definition{static.Query, static.Mutation, static.Subscription} {
 		for _, f := range root.Fields {
 			l.reserved[f.Name] = true
@@ -60,40 +63,94 @@ func NewLibrary(static *ast.Schema) *Library {
 
 // A Set is the plans of all entries of one moment. It is immutable.
 type Set struct {
-	plans  map[any]*Plan
-	owners map[string]*Plan // of types
+	plans map[any]kept
 }
 
 // Plan returns the plan of the entry with that key, or nil.
-func (s *Set) Plan(key any) *Plan { return s.plans[key] }
-
-// Input returns the input type of that name, of whichever tool, or nil.
-func (s *Set) Input(name string) *Type {
-	if p := s.owners[name]; p != nil {
-		return p.Input(name)
-	}
-	return nil
-}
+func (s *Set) Plan(key any) *Plan { return s.plans[key].plan }
 
 // Update returns the plans of entries that are now. Names depend on all of them, in no order, and on nothing that was.
 func (l *Library) Update(entries []Entry) *Set {
-	names := l.assign(entries)
-	next := &Set{plans: make(map[any]*Plan, len(entries))}
-	last, texts := make(map[any]kept, len(entries)), make(map[[32]byte]*Plan, len(entries))
+	wanted, names := l.assign(entries)
 	plans := make([]*Plan, len(entries))
+	texts := make(map[[32]byte]*Plan, len(entries))
+	last := make(map[any]kept, len(entries))
 	compile := func(i int) {
-		e, n := entries[i], names[i]
+		e := entries[i]
 		k, ok := l.last[e.Key]
-		if !ok || k.names != n {
-			k = l.compile(e, n, texts)
+		if !ok || k.names != names[i] {
+			k = l.compile(e, names[i], texts)
 		}
+		k.wanted = wanted[i]
 		plans[i], last[e.Key], texts[k.plan.Sum] = k.plan, k, k.plan
 	}
 	for i := range entries {
 		compile(i)
 	}
+	if !l.settled || !l.settle(last) {
+		l.untangle(entries, names, plans, compile)
+		l.bound(entries, names, plans)
+		for i, e := range entries {
+			k := last[e.Key]
+			k.plan = plans[i]
+			last[e.Key] = k
+		}
+		l.count(plans)
+	}
+	l.last, l.texts = last, texts
+	return &Set{plans: last}
+}
+
+// settle takes account of what has changed since the last update. It reports false where a name clashes now or there are
+// too many types: then everything is looked at anew.
+func (l *Library) settle(now map[any]kept) bool {
+	fine := true
+	account := func(p *Plan, n int32) {
+		l.total += len(p.Types) * int(n)
+		for _, t := range p.Types {
+			l.owned[t.Name] += n
+			switch {
+			case l.owned[t.Name] == 0:
+				delete(l.owned, t.Name)
+			case n > 0 && (l.owned[t.Name] > 1 || l.static.Types[t.Name] != nil):
+				fine = false
+			}
+		}
+	}
+	for key, old := range l.last {
+		if now[key].plan != old.plan {
+			account(old.plan, -1)
+		}
+	}
+	for key, k := range now {
+		if l.last[key].plan != k.plan {
+			account(k.plan, 1)
+		}
+	}
+	return fine && l.total <= maxTotal
+}
+
+// count counts all types.
+func (l *Library) count(plans []*Plan) {
+	l.total = 0
+	l.owned = make(map[string]int32, len(l.owned))
+	for _, p := range plans {
+		l.total += len(p.Types)
+		for _, t := range p.Types {
+			l.owned[t.Name]++
+		}
+	}
+}
+
+// untangle gives other names to types that clash.
+func (l *Library) untangle(entries []Entry, names []Names, plans []*Plan, compile func(i int)) {
+	l.settled = true
 	for range 3 { // Twice is enough unless somebody has looked for hashes that clash.
-		clashing := l.clashes(next, plans)
+		clashing := l.clashes(plans)
+		if len(clashing) == 0 {
+			return
+		}
+		l.settled = false
 		for i := range clashing {
 			n := names[i]
 			n.Prefix = Pascal(n.Field) + "_" + hash(entries[i].name(), 8)
@@ -103,16 +160,7 @@ func (l *Library) Update(entries []Entry) *Set {
 			names[i] = n
 			compile(i)
 		}
-		if len(clashing) == 0 {
-			break
-		}
 	}
-	l.bound(entries, names, plans, next)
-	l.last, l.texts = last, texts
-	for i, e := range entries {
-		next.plans[e.Key] = plans[i]
-	}
-	return next
 }
 
 // compile returns the plan of an entry that the last update did not have under this key and these names.
@@ -120,7 +168,7 @@ func (l *Library) compile(e Entry, n Names, texts map[[32]byte]*Plan) kept {
 	if e.Tool == nil {
 		p := CompilePrompt(*e.Prompt, n)
 		p.Sum = e.Prompt.sum(n)
-		return kept{p, n}
+		return kept{plan: p, names: n}
 	}
 	sum := e.Tool.sum(n)
 	p := l.texts[sum]
@@ -131,7 +179,7 @@ func (l *Library) compile(e Entry, n Names, texts map[[32]byte]*Plan) kept {
 		p = l.plan(*e.Tool, n)
 		p.Sum = sum
 	}
-	return kept{p, n}
+	return kept{plan: p, names: n}
 }
 
 // plan compiles a tool and looks at the outcome as somebody would who does not trust this package.
@@ -182,77 +230,85 @@ func sum(parts ...string) (out [32]byte) {
 	return out
 }
 
-// assign gives all entries their names. A valid name that nobody else has, or that is the entry's own, is kept; the
-// others of the same name get a hash. The fields of the static schema come first.
-func (l *Library) assign(entries []Entry) []Names {
-	keys := make([]string, len(entries))
-	for i, e := range entries {
-		keys[i] = e.name()
+// wants returns the names that an entry would have if it were alone.
+func (l *Library) wants(e Entry) Names {
+	if k, ok := l.last[e.Key]; ok {
+		return k.wanted
 	}
-	fields := unique(keys, func(k string) string {
-		if prompt, ok := strings.CutPrefix(k, promptKey); ok {
-			return Name(prompt) + "_prompt"
-		}
-		n := Name(k)
-		if l.reserved[n] {
-			n += "_tool"
-		}
-		return n
-	})
-	prefixes := unique(keys, func(k string) string { return Pascal(strings.TrimPrefix(k, promptKey)) })
-	out := make([]Names, len(entries))
-	for i, k := range keys {
-		out[i] = Names{Field: fields[k], Prefix: prefixes[k]}
+	if e.Prompt != nil {
+		return Names{Field: Name(e.Prompt.Name) + "_prompt", Prefix: Pascal(e.Prompt.Name)}
 	}
-	return out
+	n := Names{Field: Name(e.Tool.Name), Prefix: Pascal(e.Tool.Name)}
+	if l.reserved[n.Field] {
+		n.Field += "_tool"
+	}
+	return n
 }
 
-// clashes notes who has which type, and returns those entries of which one has a name that another or the static schema
-// has: all of them, so that none is renamed by the order.
-func (l *Library) clashes(next *Set, plans []*Plan) map[int]bool {
-	total := 0
-	for _, p := range plans {
-		total += len(p.Types)
+// assign gives all entries their names. A valid name that nobody else has, or that is the entry's own, is kept; the
+// others of the same name get a hash. The fields of the static schema come first.
+func (l *Library) assign(entries []Entry) (wanted, names []Names) {
+	wanted = make([]Names, len(entries))
+	fields, prefixes := make(map[string]bool, len(entries)), make(map[string]bool, len(entries))
+	clash := false
+	for i, e := range entries {
+		n := l.wants(e)
+		wanted[i] = n
+		clash = clash || fields[n.Field] || prefixes[n.Prefix]
+		fields[n.Field], prefixes[n.Prefix] = true, true
 	}
-	next.owners = make(map[string]*Plan, total)
+	if !clash {
+		return wanted, slices.Clone(wanted)
+	}
+	keys, byKey := make([]string, len(entries)), make(map[string]Names, len(entries))
+	for i, e := range entries {
+		keys[i] = e.name()
+		byKey[keys[i]] = wanted[i]
+	}
+	f := unique(keys, func(k string) string { return byKey[k].Field })
+	p := unique(keys, func(k string) string { return byKey[k].Prefix })
+	names = make([]Names, len(entries))
+	for i, k := range keys {
+		names[i] = Names{Field: f[k], Prefix: p[k]}
+	}
+	return wanted, names
+}
+
+// clashes returns the entries of which a type has the name that one of another, or of the static schema, has: all of
+// them, so that none is renamed by the order.
+func (l *Library) clashes(plans []*Plan) map[int]bool {
+	l.count(plans)
 	var clashing map[int]bool
-	names := map[string]bool{}
 	for i, p := range plans {
-		for _, t := range p.Types {
-			if other := next.owners[t.Name]; other != nil || l.static.Types[t.Name] != nil {
-				names[t.Name] = true
-				if clashing == nil {
-					clashing = map[int]bool{}
-				}
-				clashing[i] = true
-				continue
-			}
-			next.owners[t.Name] = p
+		if !slices.ContainsFunc(p.Types, func(t *ast.Definition) bool { return l.owned[t.Name] > 1 || l.static.Types[t.Name] != nil }) {
+			continue
 		}
-	}
-	if clashing == nil {
-		return nil
-	}
-	for i, p := range plans {
-		if slices.ContainsFunc(p.Types, func(t *ast.Definition) bool { return names[t.Name] }) {
-			clashing[i] = true
+		if clashing == nil {
+			clashing = map[int]bool{}
 		}
+		clashing[i] = true
 	}
 	return clashing
 }
 
 // bound takes the types from what is too much, and from tools whose names still clash.
-func (l *Library) bound(entries []Entry, names []Names, plans []*Plan, next *Set) {
-	clashing := l.clashes(next, plans)
+func (l *Library) bound(entries []Entry, names []Names, plans []*Plan) {
+	clashing := l.clashes(plans)
+	if len(clashing) == 0 && l.total <= maxTotal {
+		return
+	}
+	l.settled = false
 	order := make([]int, len(entries))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return strings.Compare(entries[a].name(), entries[b].name()) })
-	total, changed := 0, false
+	total := 0
 	for _, i := range order {
-		total += len(plans[i].Types)
-		if entries[i].Tool == nil || total <= maxTotal && !clashing[i] {
+		if entries[i].Tool == nil {
+			continue
+		}
+		if total += len(plans[i].Types); total <= maxTotal && !clashing[i] {
 			continue
 		}
 		why := "all tools together would have too many types"
@@ -261,10 +317,7 @@ func (l *Library) bound(entries []Entry, names []Names, plans []*Plan, next *Set
 		}
 		total -= len(plans[i].Types)
 		sum := plans[i].Sum
-		plans[i], changed = untyped(*entries[i].Tool, names[i], why), true
+		plans[i] = untyped(*entries[i].Tool, names[i], why)
 		plans[i].Sum = sha256.Sum256(append(sum[:], why...))
-	}
-	if changed {
-		l.clashes(next, plans)
 	}
 }
