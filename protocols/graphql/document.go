@@ -24,6 +24,7 @@ type document struct {
 	targets    map[*ast.FieldDefinition]*target
 	costs      map[*ast.OperationDefinition]int
 	introspect bool // whether it asks for the schema
+	steps      int  // selections that were looked at to find its measures
 }
 
 // prepare makes an operation ready to run, or says what is wrong with the request.

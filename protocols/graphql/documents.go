@@ -3,7 +3,6 @@ package graphql
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -89,17 +88,10 @@ func (r *request) identify(extensions jsontext.Value) error {
 		if r.OperationID = id; !ok || len(id) != sha256.Size*2 {
 			return &refusal{http.StatusBadRequest, "documentId must be sha256: and 64 hexadecimal digits"}
 		}
-	} else if len(extensions) > 0 {
-		var e struct {
-			Persisted struct {
-				Hash json.RawMessage `json:"sha256Hash"`
-			} `json:"persistedQuery"`
-		}
-		if jsonv2.Unmarshal(extensions, &e) == nil && len(e.Persisted.Hash) > 0 {
-			if err := jsonv2.Unmarshal(e.Persisted.Hash, &r.OperationID); err != nil || len(r.OperationID) != sha256.Size*2 {
-				return &refusal{http.StatusBadRequest, "sha256Hash must be 64 hexadecimal digits"}
-			}
-		}
+	} else if hash, ok := persistedHash(extensions); !ok {
+		return &refusal{http.StatusBadRequest, "sha256Hash must be 64 hexadecimal digits"}
+	} else if hash != "" {
+		r.OperationID = hash
 	}
 	switch {
 	case r.Query == "" && r.OperationID == "":
@@ -108,6 +100,20 @@ func (r *request) identify(extensions jsontext.Value) error {
 		return &refusal{http.StatusBadRequest, "the id is not that of the query"}
 	}
 	return nil
+}
+
+// persistedHash returns the hash in the extension persistedQuery, or "". It returns false for one that cannot be a hash.
+func persistedHash(extensions jsontext.Value) (hash string, ok bool) {
+	var e struct {
+		Persisted struct {
+			Hash jsontext.Value `json:"sha256Hash"`
+		} `json:"persistedQuery"`
+	}
+	if len(extensions) == 0 || jsonv2.Unmarshal(extensions, &e) != nil || len(e.Persisted.Hash) == 0 {
+		return "", true
+	}
+	err := jsonv2.Unmarshal(e.Persisted.Hash, &hash)
+	return hash, err == nil && len(hash) == sha256.Size*2
 }
 
 // admit puts the text of a trusted document into a request, and refuses one that is not trusted. Nil trusts all texts and

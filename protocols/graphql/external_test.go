@@ -5,12 +5,15 @@ package graphql
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/tools/txtar"
 
 	"github.com/trilith-gateway/trilith/gateway"
 )
@@ -19,10 +22,41 @@ import (
 // versions that its package-lock.json pins. It needs Node and npm.
 func TestExternalClients(t *testing.T) {
 	dir := install(t)
-	f := newFixture(t, Options{Introspection: true, Authenticate: tokens})
+	f := typedFixture(t, Options{Introspection: true, Authenticate: tokens})
+	f.awkward(t)
 	s := f.serve(t)
 	for script, arg := range map[string]string{"audit.mjs": s.URL + "/graphql", "clients.mjs": s.URL} {
 		t.Run(script, func(t *testing.T) { node(t, dir, script, arg) })
+	}
+}
+
+// awkward adds a tool for every mapping that package gqlschema is tested with.
+func (f *fixture) awkward(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob("../../schema/gqlschema/testdata/mapping/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no mappings", err)
+	}
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		definition := map[string]any{"name": "awk-" + strings.TrimSuffix(filepath.Base(file), ".txtar")}
+		for _, s := range a.Files {
+			if s.Name == "input" || s.Name == "output" {
+				definition[s.Name+"Schema"] = json.RawMessage(s.Data)
+			}
+		}
+		text, err := json.Marshal(definition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := gateway.ParseTool(text); err != nil {
+			t.Logf("%s is no tool: %v", file, err)
+			continue
+		}
+		f.offer(t, string(text), func(context.Context, *gateway.Call) (*gateway.Result, error) { return gateway.TextResult("a"), nil })
 	}
 }
 

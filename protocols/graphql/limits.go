@@ -75,6 +75,7 @@ type meter struct {
 	fragments  map[string]*ast.FragmentDefinition
 	sizes      map[string]size // of fragments; one that is being measured has size zero, so that a circle ends
 	introspect bool            // whether __schema or __type occurs
+	steps      int             // selections that were looked at
 	enough     int             // comparisons, after which there is no need to count
 
 	fields, aliases, directives, inline, nesting, deepest, comparisons int
@@ -129,7 +130,7 @@ func (f *Frontend) check(d *document, t *table) *gqlerror.Error {
 	for _, fragment := range doc.Fragments {
 		m.compare(fragment.SelectionSet)
 	}
-	d.introspect = m.introspect
+	d.introspect, d.steps = m.introspect, m.steps
 	return f.excess("comparisons", m.comparisons, l.Comparisons, "comparisons between fields of one response key")
 }
 
@@ -171,6 +172,7 @@ func (m *meter) set(set ast.SelectionSet) (s size) {
 	m.deepest = max(m.deepest, m.nesting)
 	defer func() { m.nesting-- }()
 	for _, selection := range set {
+		m.steps++
 		var c size
 		switch n := selection.(type) {
 		case *ast.Field:
@@ -271,6 +273,7 @@ func (m *meter) compare(set ast.SelectionSet) {
 
 func (m *meter) flatten(set ast.SelectionSet, keys map[string]int, seen map[string]bool) {
 	for _, selection := range set {
+		m.steps++
 		switch n := selection.(type) {
 		case *ast.Field:
 			keys[n.Alias]++

@@ -155,6 +155,57 @@ func TestTrustedDocuments(t *testing.T) {
 	}
 }
 
+// TestTypedAttacks: documents on typed fields that would cost more than they should are refused.
+func TestTypedAttacks(t *testing.T) {
+	f := typedFixture(t, Options{Introspection: true})
+	for _, c := range []struct{ name, query, message string }{
+		{"many calls", "{" + many(31, func(i int) string { return fmt.Sprintf(`a%d:demo_weather(city:"x"){city} `, i) }) + "}", "root fields"},
+		{"calls through fragments", "{...F0}" + many(20, func(i int) string {
+			return fmt.Sprintf(` fragment F%d on Query{a%d:demo_weather(city:"x"){city} ...F%d ...F%d}`, i, i, i+1, i+1)
+		}) + ` fragment F20 on Query{__typename}`, "fields with fragments in place"},
+		{"equal fields below", `{demo_weather(city:"x"){` + strings.Repeat("city ", 300) + "}}", "comparisons"},
+		{"deep introspection", `{__type(name:"Query"){fields{type{fields{type{fields{type{fields{name}}}}}}}}}`, "introspection depth"},
+		{"a long list of arguments", `mutation{demo_create_issue(title:"` + strings.Repeat("x", 70_000) + `"){number}}`, "bytes"},
+		{"deep arguments", `{demo_echo(n:` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `){isError}}`, "nested deeper"},
+	} {
+		if got := f.run(t, c.query); !strings.Contains(got, c.message) || strings.Contains(got, `"city":`) {
+			t.Errorf("%s: %.300s", c.name, got)
+		}
+	}
+	if got := f.run(t, `query($v:JSON){demo_echo(n:[`+strings.Repeat("$v ", 2000)+`]){isError}}`, `{"v":"`+strings.Repeat("y", 10_000)+`"}`); !strings.Contains(got, codeInput) {
+		t.Errorf("a repeated variable: %.200s", got)
+	}
+}
+
+// TestWork: measuring a document takes work in proportion to its length, whatever it says.
+func TestWork(t *testing.T) {
+	f := typedFixture(t, Options{})
+	for name, q := range map[string]string{
+		"fragments": "{...F0}" + many(45, func(i int) string {
+			return fmt.Sprintf(" fragment F%d on Query{viewer{id} ...F%d ...F%d}", i, i+1, i+1)
+		}) + " fragment F45 on Query{viewer{id}}",
+		"nested inline fragments": "{viewer{" + strings.Repeat("...{name ", 28) + strings.Repeat("}", 28) + "}}",
+		"equal parents":           "{" + strings.Repeat(`demo_weather(city:"x"){city temperature wind{speed}} `, 30) + "}",
+	} {
+		doc, err := f.parseDocument(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &document{doc: doc}
+		f.o.Limits = Limits{}.withDefaults()
+		f.o.Limits.Measure = map[string]bool{}
+		for _, limit := range LimitNames() {
+			f.o.Limits.Measure[limit] = true // So that nothing stops it early.
+		}
+		if err := f.check(d, f.views.update(0)); err != nil {
+			t.Fatal(err)
+		}
+		if most := 100 * len(q); d.steps == 0 || d.steps > most {
+			t.Errorf("%s: %d steps for %d bytes", name, d.steps, len(q))
+		}
+	}
+}
+
 // TestTimeout: an operation ends when it takes too long, and says so.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,5 +1,6 @@
 // Real clients on the frontend of external_test.go: node clients.mjs ORIGIN
 import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
+import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client';
 import { buildClientSchema, getIntrospectionQuery, validateSchema } from 'graphql';
 import { createClient as createStreamClient } from 'graphql-sse';
 import { createClient as createSocketClient } from 'graphql-ws';
@@ -95,6 +96,41 @@ await check('graphql-sse: mutation', async () => {
 await check('graphql-sse: validation error', async () => {
   const { results } = await collect(stream, { query: 'subscription{nope}' });
   equal(results[0].errors[0].extensions.code, 'GRAPHQL_VALIDATION_FAILED');
+});
+
+const weather = 'query($c:String!,$u:DemoWeatherUnitsInput){demo_weather(city:$c,units:$u){city units wind{speed}}}';
+const wantWeather = { city: 'Oslo', units: 'us_imperial', wind: { speed: 3.5 } };
+const follow = 'subscription{w:demo_weather(city:"Oslo"){__typename ...on ToolProgress{progress total} ...on DemoWeatherFinished{result{city}}}}';
+const wantFollowed = [{ __typename: 'ToolProgress', progress: 1, total: 2 }, { __typename: 'ToolLog' }, { __typename: 'DemoWeatherFinished', result: { city: 'Oslo' } }];
+const bare = (value) => JSON.parse(JSON.stringify(value, (key, v) => (v && v.__typename && !v.__typename.startsWith('Tool') && !v.__typename.endsWith('Finished') ? { ...v, __typename: undefined } : v)));
+await check('urql: typed query', async () => {
+  const { data, error } = await urql.query(weather, { c: 'Oslo', u: 'us_imperial' }).toPromise();
+  equal([bare(data?.demo_weather), error?.message], [wantWeather, undefined]);
+});
+await check('urql: typed mutation with @oneOf', async () => {
+  const { data } = await urql.mutation('mutation($w:DemoCreateIssueWhoOneOfInput){demo_create_issue(title:"x",who:$w){number args}}', { w: { team: { slug: 's' } } }).toPromise();
+  equal(bare(data.demo_create_issue), { number: 7, args: { title: 'x', who: { slug: 's' } } });
+});
+await check('urql: error of a typed field', async () => {
+  const { error } = await urql.query(weather, { c: 'windbroken' }).toPromise();
+  equal([error.graphQLErrors[0].extensions.code, error.graphQLErrors[0].path], ['INVALID_TOOL_OUTPUT', ['demo_weather', 'wind', 'speed']]);
+});
+await check('Apollo: typed query', async () => {
+  const client = new ApolloClient({ link: new HttpLink({ uri: url }), cache: new InMemoryCache() });
+  const { data } = await client.query({ query: gql(weather), variables: { c: 'Oslo', u: 'us_imperial' } });
+  equal(bare(data.demo_weather), wantWeather);
+});
+await check('graphql-ws: typed subscription', async () => {
+  const { results, error } = await collect(socket, { query: follow });
+  equal([results.map(({ data }) => data.w), error], [wantFollowed, undefined]);
+});
+await check('graphql-sse: typed subscription', async () => {
+  const { results, error } = await collect(stream, { query: follow });
+  equal([results.map(({ data }) => data.w), error], [wantFollowed, undefined]);
+});
+await check('graphql-js: partial introspection', async () => {
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query: '{__type(name:"DemoWeatherUnitsInput"){kind enumValues{name description}} __schema{queryType{name}}}' }) });
+  equal((await response.json()).data, { __type: { kind: 'ENUM', enumValues: [{ name: 'metric', description: null }, { name: 'us_imperial', description: '"us-imperial"' }] }, __schema: { queryType: { name: 'Query' } } });
 });
 
 await check('graphql-js: introspection makes a valid schema', async () => {
