@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -169,6 +170,24 @@ func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 // split sets the fields of the line, without the space around them, and their
 // columns.
 func (p *parser) split() error {
+	if strings.ContainsAny(p.line, "\"\r\n") {
+		return p.splitQuoted()
+	}
+	// Nearly all lines are plain, and a policy may have very many of them.
+	n := strings.Count(p.line, ",") + 1
+	p.fields, p.columns = make([]string, 0, n), make([]int, 0, n)
+	at := 0
+	for field := range strings.SplitSeq(p.line, ",") {
+		text := strings.TrimLeftFunc(field, unicode.IsSpace)
+		p.columns = append(p.columns, at+len(field)-len(text))
+		p.fields = append(p.fields, strings.TrimSpace(text))
+		at += len(field) + 1
+	}
+	return nil
+}
+
+// splitQuoted is split for a line in which something may be quoted.
+func (p *parser) splitQuoted() error {
 	r := csv.NewReader(strings.NewReader(p.line))
 	r.TrimLeadingSpace = true
 	fields, err := r.Read()

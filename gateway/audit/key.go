@@ -18,8 +18,18 @@ import (
 // makes the HMACs meaningless.
 const keyName = "arguments.key"
 
-// macs compute HMACs under one key.
-type macs struct{ pool sync.Pool }
+// macs compute HMACs under one key and, for each tenant, under one that is derived
+// from it: what two tenants sent cannot be compared.
+type macs struct {
+	key  []byte
+	pool sync.Pool // of *mac under key
+
+	mu      sync.RWMutex
+	tenants map[string]*macs // their pools; at most maxTenants
+}
+
+// maxTenants bounds the tenants whose keys are kept. They can be derived again.
+const maxTenants = 1024
 
 type mac struct {
 	hash hash.Hash
@@ -42,9 +52,36 @@ func openKey(dir string) (*macs, error) {
 	if len(key) != sha256.Size {
 		return nil, fmt.Errorf("audit key: %s is not %d bytes long", path, sha256.Size)
 	}
-	m := &macs{}
+	return newMacs(key), nil
+}
+
+func newMacs(key []byte) *macs {
+	m := &macs{key: key, tenants: map[string]*macs{}}
 	m.pool.New = func() any { return &mac{hash: hmac.New(sha256.New, key)} }
-	return m, nil
+	return m
+}
+
+// of returns what computes the HMACs of a tenant; "" has the key itself.
+func (m *macs) of(tenant string) *macs {
+	if tenant == "" {
+		return m
+	}
+	m.mu.RLock()
+	own := m.tenants[tenant]
+	m.mu.RUnlock()
+	if own != nil {
+		return own
+	}
+	h := hmac.New(sha256.New, m.key)
+	h.Write([]byte("tenant/" + tenant))
+	own = newMacs(h.Sum(nil))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.tenants) >= maxTenants {
+		clear(m.tenants)
+	}
+	m.tenants[tenant] = own
+	return own
 }
 
 func makeKey(dir, path string) ([]byte, error) {

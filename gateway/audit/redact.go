@@ -112,7 +112,7 @@ func (l *Log) payload(r *Record, call *gateway.Call, res *gateway.Result) {
 	if len(args) == 0 {
 		args = json.RawMessage(`{}`)
 	}
-	r.ArgsHMAC = l.macs.sum(args)
+	r.ArgsHMAC = l.macs.of(r.Principal.Tenant).sum(args)
 	if rule.level == LevelMetadata {
 		return
 	}
