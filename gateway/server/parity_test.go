@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -36,7 +37,7 @@ var update = flag.Bool("update", false, "rewrite the wanted answers of the parit
 
 // TestParity puts each situation of testdata/parity to every door. A case is a
 // txtar archive: prose, who asks (as), one request for each door (mcp.req,
-// graphql.req, grpc.req, rest.req, rest-typed.req) with its answer (….want), and the audit
+// graphql.req, grpc.req, grpc-typed.req, rest.req, rest-typed.req) with its answer (….want), and the audit
 // records (audit.want), which may differ in nothing but the door.
 func TestParity(t *testing.T) {
 	files, err := filepath.Glob("testdata/parity/*.txtar")
@@ -89,7 +90,7 @@ func TestParity(t *testing.T) {
 func (r *rig) play(t *testing.T, a *txtar.Archive) map[string]string {
 	t.Helper()
 	doors := map[string]func(*testing.T, string, string) string{
-		"mcp.req": r.playMCP, "graphql.req": r.playGraphQL, "grpc.req": r.playGRPC, "rest.req": r.playREST, "rest-typed.req": r.playREST,
+		"mcp.req": r.playMCP, "graphql.req": r.playGraphQL, "grpc.req": r.playGRPC, "grpc-typed.req": r.playTypedGRPC, "rest.req": r.playREST, "rest-typed.req": r.playREST,
 	}
 	as, got := "dev", map[string]string{}
 	for _, f := range a.Files {
@@ -169,17 +170,52 @@ func (r *rig) playGRPC(t *testing.T, as, req string) string {
 	if token := r.token(t, as); token != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 	}
-	err = r.grpc.Invoke(ctx, "/gateway.v1.GatewayService/"+name, in, out, grpc.WaitForReady(true))
-	if err != nil {
-		s := status.Convert(err)
-		var b strings.Builder
-		fmt.Fprintf(&b, "%s\n%s", s.Code(), s.Message())
-		for _, d := range s.Proto().GetDetails() {
-			fmt.Fprintf(&b, "\n%s", compact(t, d))
-		}
-		return b.String()
+	if err = r.grpc.Invoke(ctx, "/gateway.v1.GatewayService/"+name, in, out, grpc.WaitForReady(true)); err != nil {
+		return shownStatus(t, err)
 	}
 	return "OK\n" + compact(t, out)
+}
+
+// shownStatus returns a failure as its code, its message and its details, a line
+// each.
+func shownStatus(t *testing.T, err error) string {
+	t.Helper()
+	s := status.Convert(err)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s", s.Code(), s.Message())
+	for _, d := range s.Proto().GetDetails() {
+		fmt.Fprintf(&b, "\n%s", compact(t, d))
+	}
+	return b.String()
+}
+
+// playTypedGRPC calls a typed method by its full name, with JSON for messages.
+func (r *rig) playTypedGRPC(t *testing.T, as, req string) string {
+	t.Helper()
+	name, body, _ := strings.Cut(req, "\n")
+	ctx := t.Context()
+	if token := r.token(t, as); token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	}
+	in, out := json.RawMessage(body), json.RawMessage(nil)
+	if err := r.grpc.Invoke(ctx, "/"+name, &in, &out, grpc.WaitForReady(true), grpc.ForceCodecV2(jsonFrames{}), grpc.CallContentSubtype("json")); err != nil {
+		return shownStatus(t, err)
+	}
+	return "OK\n" + string(out)
+}
+
+// jsonFrames is the codec of messages that are JSON.
+type jsonFrames struct{}
+
+func (jsonFrames) Name() string { return "json" }
+
+func (jsonFrames) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(*v.(*json.RawMessage))}, nil //nolint:forcetypeassert // No other is sent.
+}
+
+func (jsonFrames) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*json.RawMessage) = data.Materialize() //nolint:forcetypeassert // No other is received.
+	return nil
 }
 
 func message(t *testing.T, d protoreflect.MessageDescriptor) proto.Message {

@@ -100,7 +100,7 @@ func (e *callError) details() []protoadapt.MessageV1 {
 		info.Reason, info.Metadata["scopes"] = "INSUFFICIENT_SCOPE", clip(strings.Join(e.err.Scopes, " "), maxDetail)
 	}
 	if errors.Is(e.err.Err, errTool) {
-		info.Reason = "TOOL_FAILED"
+		info.Reason = codeToolError
 	}
 	if vs := e.violations(); len(vs) > 0 {
 		info.Reason = "INVALID_ARGUMENTS"

@@ -28,7 +28,7 @@ func TestExternalTypedGrpcurl(t *testing.T) {
 		{"describe message", []string{"-H", "who: alice", address, "describe", "trilith.demo.v1.AddRequest"}, "optional int64 a = 1;", false},
 		{"call", []string{"-H", "who: alice", "-d", `{"a":40,"b":2}`, address, demoService + "/Add"}, `"sum": "42"`, false},
 		{"stream", []string{"-H", "who: alice", "-d", `{}`, address, demoService + "/StepsStream"}, `"message": "half"`, false},
-		{"tool error", []string{"-H", "who: alice", "-d", `{}`, address, demoService + "/Fail"}, `"reason": "TOOL_FAILED"`, true},
+		{"tool error", []string{"-H", "who: alice", "-d", `{}`, address, demoService + "/Fail"}, `"reason": "TOOL_ERROR"`, true},
 		{"hidden from bob", []string{"-H", "who: bob", address, "describe", demoService + ".Secret"}, "not found", true},
 		{"call hidden from bob", []string{"-H", "who: bob", "-d", `{}`, address, demoService + "/Secret"}, "does not include a method named", true},
 	} {

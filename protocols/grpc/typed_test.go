@@ -241,7 +241,7 @@ func TestTypedErrors(t *testing.T) {
 		code                    codes.Code
 		message, reason         string
 	}{
-		{"tool error", "alice", "Fail", `{}`, codes.Unknown, "it broke", "TOOL_FAILED"},
+		{"tool error", "alice", "Fail", `{}`, codes.Unknown, "it broke", "TOOL_ERROR"},
 		{"schema", "alice", "Add", `{"a":"1"}`, codes.InvalidArgument, "invalid arguments: the member \"b\" is missing", "INVALID_ARGUMENTS"},
 		{"limit", "alice", "Limited", `{}`, codes.ResourceExhausted, "slow down", "RESOURCE_EXHAUSTED"},
 		{"hidden cause", "alice", "Broken", `{}`, codes.Internal, "internal error", "INTERNAL"},
