@@ -38,9 +38,9 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// BenchmarkActivate judges and puts in force a policy of nearly as many rules as
+// BenchmarkActivateVersion judges and puts in force a policy of nearly as many rules as
 // there may be: parse, lint, checks, lock-out check and the writes.
-func BenchmarkActivate(b *testing.B) {
+func BenchmarkActivateVersion(b *testing.B) {
 	st, err := state.Open(b.Context(), state.Options{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
