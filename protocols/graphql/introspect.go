@@ -14,8 +14,9 @@ import (
 	"github.com/trilith-gateway/trilith/schema/gqlschema"
 )
 
-// maxIntrospection bounds what one field of introspection writes, in bytes. A schema of ten thousand tools has half of it.
-const maxIntrospection = 64 << 20
+// maxIntrospection bounds what one field of introspection writes, in bytes. A schema of ten thousand tools has a third of
+// it.
+const maxIntrospection = 128 << 20
 
 // introspect answers __schema or __type from the view of the operation. One view is written by one caller at a time.
 func (f *Frontend) introspect(ctx context.Context) (*generated.Typed, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -300,4 +301,45 @@ func TestIntrospectionCache(t *testing.T) {
 	if want := `{"data":{"viewer":{"name":"Alice"},"__schema":{"queryType":{"name":"Query"}},"__type":{"kind":"SCALAR","name":"JSON","specifiedByURL":"https://www.rfc-editor.org/rfc/rfc8259","fields":null}}}`; mixed != want {
 		t.Errorf("got %s", mixed)
 	}
+}
+
+// TestSwapUnderLoad: calls run while tools come and go, and each finishes on the schema it began with.
+func TestSwapUnderLoad(t *testing.T) {
+	f := typedFixture(t, Options{Introspection: true})
+	definition := json.RawMessage(strings.Replace(weatherDefinition, `"weather"`, `"extra"`, 1))
+	tool, err := gateway.ParseTool(definition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := gateway.Func(func(context.Context, *gateway.Call) (*gateway.Result, error) {
+		return gateway.StructuredResult(json.RawMessage(weatherValue)), nil
+	})
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			for range 40 {
+				if got := f.run(t, `{demo_weather(city:"Oslo"){city wind{speed}}}`); got != `{"data":{"demo_weather":{"city":"Oslo","wind":{"speed":3.5}}}}` {
+					t.Error(got)
+				}
+				if got := f.run(t, `{extra(city:"Oslo"){city}}`); got != `{"data":{"extra":{"city":"Oslo"}}}` && !strings.Contains(got, codeValidation) && !strings.Contains(got, "NOT_FOUND") {
+					t.Error(got)
+				}
+				if got := f.run(t, `{__schema{queryType{fields{name}}}}`); !strings.Contains(got, "demo_weather") {
+					t.Error(got)
+				}
+			}
+		})
+	}
+	work.Go(func() {
+		for i := range 60 {
+			var c gateway.Catalog
+			if i%2 == 0 {
+				c.Tools = []*gateway.Tool{tool}
+			}
+			if err := f.registry.Attach("other", up, c, gateway.Options{}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	work.Wait()
 }
