@@ -61,7 +61,7 @@ Start with "gateway dev". Commands that call a gateway take its address from --a
 	root.AddCommand(
 		newDev(a), newServe(a), newStdio(a), newConfig(a),
 		newTools(a), newResources(a), newPrompts(a), newCall(a),
-		newPolicy(a), newKey(a), newSessions(a), newConnections(a), newSources(a), newPins(a), newLimits(a), newTraffic(a), newProto(a),
+		newPolicy(a), newKey(a), newSessions(a), newConnections(a), newSources(a), newCanary(a), newPins(a), newLimits(a), newTraffic(a), newProto(a),
 		newAudit(a), newToken(a), newVersion(a),
 	)
 	root.InitDefaultCompletionCmd()

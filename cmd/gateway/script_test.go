@@ -51,6 +51,11 @@ func TestMain(m *testing.M) {
 //	              wait until the gateway's log, the stream, or the output of the command, matches
 //	books         start the REST service of examples/openapi; sets BOOKS
 //	library       start the GraphQL server of examples/graphql-upstream; sets LIBRARY
+//	shops         start the servers of examples/canary; sets MAIN and NEXT
+//	tell ADDRESS PATH
+//	              send one of them a request
+//	times N http …
+//	              send a request so many times
 //	full, free    let every write of the gateway fail, as on a full disk, and succeed again
 func TestScripts(t *testing.T) {
 	testscript.Run(t, params(testscript.Params{Dir: "testdata/script"}))
@@ -86,7 +91,7 @@ func params(p testscript.Params) testscript.Params {
 		return nil
 	}
 	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
-		"stream": stream, "socket": socket, "capture": capture, "library": library, "greeter": greeter, "books": books,
+		"stream": stream, "socket": socket, "capture": capture, "library": library, "shops": shops, "times": times, "tell": tell, "greeter": greeter, "books": books,
 		"crash": crash, "up": up, "down": down, "hurry": hurry, "exits": exits, "as": as, "http": send, "until": until,
 		"full": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, 0) },
 		"free": func(ts *testscript.TestScript, _ bool, _ []string) { limitFiles(ts, unix.RLIM_INFINITY) },

@@ -22,6 +22,7 @@ import (
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
+	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/gateway/limits"
 	"github.com/trilith-gateway/trilith/gateway/pin"
 	"github.com/trilith-gateway/trilith/gateway/state"
@@ -40,6 +41,10 @@ type Options struct {
 	Notes    func(source string) []gateway.Note // what doors do not show as the registry has it; may be nil
 	Status   func(*adminv1.Source)              // fills in how the guards of a source and its sessions do; may be nil
 	Sessions *gateway.Sessions
+
+	// Endpoints returns those of a source, or nil where it has one; may be nil.
+	Endpoints func(source string) *guard.Endpoints
+
 	Logins   *login.Sessions // nil where nobody can sign in with a browser
 
 	Connections *connect.Connections // of users to sources; nil where no user can have any

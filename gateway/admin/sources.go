@@ -16,6 +16,10 @@ func (s *service) sourceMethods() []method {
 	return []method{
 		inspect(service, "ListSources", s.listSources),
 		inspect(service, "ListImportNotes", s.listImportNotes),
+		inspect(service, "GetCanary", s.getCanary),
+		change(service, "ShiftCanary", s.shiftCanary),
+		change(service, "PromoteCanary", s.promoteCanary),
+		change(service, "AbortCanary", s.abortCanary),
 	}
 }
 

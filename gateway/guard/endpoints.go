@@ -39,6 +39,9 @@ const (
 	Mirror             // it gets copies of calls, and nobody its answers
 )
 
+// String returns "stable", "canary" or "mirror".
+func (r Role) String() string { return [...]string{"stable", "canary", "mirror"}[r] }
+
 // EndpointsOptions say how calls are divided between endpoints. Zero values
 // take the defaults named with each field.
 type EndpointsOptions struct {

@@ -8,13 +8,15 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/admin"
 	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/guard"
 )
 
 // administration returns the gateway of administration: a registry of its own,
 // which no list shows, behind the observers and gates of every call.
 func (s *Server) administration(ctx context.Context, cfg *config.Config) (*gateway.Gateway, error) {
 	o := admin.Options{
-		Node: s.state.Name(), Registry: s.registry, Notes: s.doorNotes, Status: func(into *adminv1.Source) { s.sources.describe(into) }, Pins: s.pins, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
+		Node: s.state.Name(), Registry: s.registry, Notes: s.doorNotes, Status: func(into *adminv1.Source) { s.sources.describe(into) },
+		Endpoints: func(source string) *guard.Endpoints { return s.sources.endpoints(source) }, Pins: s.pins, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
 		Keys: s.keys, Revocations: s.revocations, Logins: s.logins, Connections: s.connections, Limits: s.limits, Overrides: s.overrides, Traffic: s.traffic, Audit: s.audit, AuditDir: cfg.AuditDir(),
 	}
 	var err error

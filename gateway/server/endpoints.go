@@ -107,3 +107,13 @@ func (s *Server) probe(c config.Source, remote *config.Remote, at string) (func(
 		return conn.Close()
 	}, nil
 }
+
+// endpoints returns those of a source, or nil where it has one.
+func (m *sources) endpoints(name string) *guard.Endpoints {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.current[name]; r != nil {
+		return r.endpoints
+	}
+	return nil
+}

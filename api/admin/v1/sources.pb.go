@@ -771,6 +771,674 @@ func (x *ListImportNotesResponse) GetTotal() int32 {
 	return 0
 }
 
+// A SourceEndpoint is one of the places at which a source can be reached.
+type SourceEndpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is configured; "main" is the url of the source.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// stable, canary or mirror.
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// How many calls it gets, compared with others of its role.
+	Weight int32 `protobuf:"varint,3,opt,name=weight,proto3" json:"weight,omitempty"`
+	// Whether it is there, as far as is known.
+	Present bool `protobuf:"varint,4,opt,name=present,proto3" json:"present,omitempty"`
+	// When it gets calls again, where it gets none because it failed.
+	EjectedUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=ejected_until,json=ejectedUntil,proto3" json:"ejected_until,omitempty"`
+	// Calls at it now.
+	Running int64 `protobuf:"varint,6,opt,name=running,proto3" json:"running,omitempty"`
+	// Calls that it has got.
+	Calls int64 `protobuf:"varint,7,opt,name=calls,proto3" json:"calls,omitempty"`
+	// Those that it failed.
+	Failed int64 `protobuf:"varint,8,opt,name=failed,proto3" json:"failed,omitempty"`
+	// About how long a call takes lately, in milliseconds; 0 before the first.
+	LatencyMs     float64 `protobuf:"fixed64,9,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceEndpoint) Reset() {
+	*x = SourceEndpoint{}
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceEndpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceEndpoint) ProtoMessage() {}
+
+func (x *SourceEndpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceEndpoint.ProtoReflect.Descriptor instead.
+func (*SourceEndpoint) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SourceEndpoint) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SourceEndpoint) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *SourceEndpoint) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *SourceEndpoint) GetPresent() bool {
+	if x != nil {
+		return x.Present
+	}
+	return false
+}
+
+func (x *SourceEndpoint) GetEjectedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EjectedUntil
+	}
+	return nil
+}
+
+func (x *SourceEndpoint) GetRunning() int64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *SourceEndpoint) GetCalls() int64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *SourceEndpoint) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *SourceEndpoint) GetLatencyMs() float64 {
+	if x != nil {
+		return x.LatencyMs
+	}
+	return 0
+}
+
+// A CanaryShare is how the endpoints on one side of a comparison have done.
+type CanaryShare struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls within the window.
+	Calls int64 `protobuf:"varint,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// Those that failed.
+	Failed int64 `protobuf:"varint,2,opt,name=failed,proto3" json:"failed,omitempty"`
+	// How long they took on average, in milliseconds.
+	LatencyMs     float64 `protobuf:"fixed64,3,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CanaryShare) Reset() {
+	*x = CanaryShare{}
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CanaryShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CanaryShare) ProtoMessage() {}
+
+func (x *CanaryShare) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CanaryShare.ProtoReflect.Descriptor instead.
+func (*CanaryShare) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CanaryShare) GetCalls() int64 {
+	if x != nil {
+		return x.Calls
+	}
+	return 0
+}
+
+func (x *CanaryShare) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *CanaryShare) GetLatencyMs() float64 {
+	if x != nil {
+		return x.LatencyMs
+	}
+	return 0
+}
+
+// A SourceCanary is how new endpoints of a source do, compared with the others.
+type SourceCanary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// running: it is compared. promoted: it gets every call. aborted: it gets none.
+	Phase string `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
+	// How many of a hundred calls it gets.
+	Percent int32 `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"`
+	// Why it was aborted; empty otherwise.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Since when.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// How the other endpoints have done since then, within the window.
+	Stable *CanaryShare `protobuf:"bytes,5,opt,name=stable,proto3" json:"stable,omitempty"`
+	// How it has.
+	Canary        *CanaryShare `protobuf:"bytes,6,opt,name=canary,proto3" json:"canary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourceCanary) Reset() {
+	*x = SourceCanary{}
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourceCanary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourceCanary) ProtoMessage() {}
+
+func (x *SourceCanary) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourceCanary.ProtoReflect.Descriptor instead.
+func (*SourceCanary) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SourceCanary) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *SourceCanary) GetPercent() int32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *SourceCanary) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SourceCanary) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *SourceCanary) GetStable() *CanaryShare {
+	if x != nil {
+		return x.Stable
+	}
+	return nil
+}
+
+func (x *SourceCanary) GetCanary() *CanaryShare {
+	if x != nil {
+		return x.Canary
+	}
+	return nil
+}
+
+// GetCanaryRequest names a source.
+type GetCanaryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Source        string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCanaryRequest) Reset() {
+	*x = GetCanaryRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCanaryRequest) ProtoMessage() {}
+
+func (x *GetCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCanaryRequest.ProtoReflect.Descriptor instead.
+func (*GetCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetCanaryRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// GetCanaryResponse is how its endpoints do.
+type GetCanaryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent where the source has none.
+	Canary *SourceCanary `protobuf:"bytes,1,opt,name=canary,proto3" json:"canary,omitempty"`
+	// In the order of the configuration; empty where there is only one.
+	Endpoints     []*SourceEndpoint `protobuf:"bytes,2,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCanaryResponse) Reset() {
+	*x = GetCanaryResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCanaryResponse) ProtoMessage() {}
+
+func (x *GetCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCanaryResponse.ProtoReflect.Descriptor instead.
+func (*GetCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetCanaryResponse) GetCanary() *SourceCanary {
+	if x != nil {
+		return x.Canary
+	}
+	return nil
+}
+
+func (x *GetCanaryResponse) GetEndpoints() []*SourceEndpoint {
+	if x != nil {
+		return x.Endpoints
+	}
+	return nil
+}
+
+// ShiftCanaryRequest says which share a canary is to get.
+type ShiftCanaryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the source.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// How many of a hundred calls, 0 to 100.
+	Percent       int32 `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShiftCanaryRequest) Reset() {
+	*x = ShiftCanaryRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShiftCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShiftCanaryRequest) ProtoMessage() {}
+
+func (x *ShiftCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShiftCanaryRequest.ProtoReflect.Descriptor instead.
+func (*ShiftCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ShiftCanaryRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ShiftCanaryRequest) GetPercent() int32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+// ShiftCanaryResponse is how things stand.
+type ShiftCanaryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With nothing counted yet.
+	Canary        *SourceCanary `protobuf:"bytes,1,opt,name=canary,proto3" json:"canary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShiftCanaryResponse) Reset() {
+	*x = ShiftCanaryResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShiftCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShiftCanaryResponse) ProtoMessage() {}
+
+func (x *ShiftCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShiftCanaryResponse.ProtoReflect.Descriptor instead.
+func (*ShiftCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ShiftCanaryResponse) GetCanary() *SourceCanary {
+	if x != nil {
+		return x.Canary
+	}
+	return nil
+}
+
+// PromoteCanaryRequest names a source.
+type PromoteCanaryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Source        string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromoteCanaryRequest) Reset() {
+	*x = PromoteCanaryRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteCanaryRequest) ProtoMessage() {}
+
+func (x *PromoteCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteCanaryRequest.ProtoReflect.Descriptor instead.
+func (*PromoteCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PromoteCanaryRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// PromoteCanaryResponse is how things stand.
+type PromoteCanaryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With nothing counted yet.
+	Canary        *SourceCanary `protobuf:"bytes,1,opt,name=canary,proto3" json:"canary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PromoteCanaryResponse) Reset() {
+	*x = PromoteCanaryResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PromoteCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PromoteCanaryResponse) ProtoMessage() {}
+
+func (x *PromoteCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PromoteCanaryResponse.ProtoReflect.Descriptor instead.
+func (*PromoteCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PromoteCanaryResponse) GetCanary() *SourceCanary {
+	if x != nil {
+		return x.Canary
+	}
+	return nil
+}
+
+// AbortCanaryRequest names a source.
+type AbortCanaryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// Why, for who looks later.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCanaryRequest) Reset() {
+	*x = AbortCanaryRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCanaryRequest) ProtoMessage() {}
+
+func (x *AbortCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCanaryRequest.ProtoReflect.Descriptor instead.
+func (*AbortCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *AbortCanaryRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *AbortCanaryRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// AbortCanaryResponse is how things stand.
+type AbortCanaryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With nothing counted yet.
+	Canary        *SourceCanary `protobuf:"bytes,1,opt,name=canary,proto3" json:"canary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCanaryResponse) Reset() {
+	*x = AbortCanaryResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCanaryResponse) ProtoMessage() {}
+
+func (x *AbortCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCanaryResponse.ProtoReflect.Descriptor instead.
+func (*AbortCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AbortCanaryResponse) GetCanary() *SourceCanary {
+	if x != nil {
+		return x.Canary
+	}
+	return nil
+}
+
 // A Pin is the definition of one capability of a source: what was approved and what is offered.
 type Pin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -811,7 +1479,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +1491,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +1504,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Pin) GetId() string {
@@ -960,7 +1628,7 @@ type PinChange struct {
 
 func (x *PinChange) Reset() {
 	*x = PinChange{}
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1640,7 @@ func (x *PinChange) String() string {
 func (*PinChange) ProtoMessage() {}
 
 func (x *PinChange) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1653,7 @@ func (x *PinChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinChange.ProtoReflect.Descriptor instead.
 func (*PinChange) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PinChange) GetPath() string {
@@ -1028,7 +1696,7 @@ type ListPinsRequest struct {
 
 func (x *ListPinsRequest) Reset() {
 	*x = ListPinsRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1708,7 @@ func (x *ListPinsRequest) String() string {
 func (*ListPinsRequest) ProtoMessage() {}
 
 func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1721,7 @@ func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsRequest.ProtoReflect.Descriptor instead.
 func (*ListPinsRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListPinsRequest) GetSource() string {
@@ -1104,7 +1772,7 @@ type ListPinsResponse struct {
 
 func (x *ListPinsResponse) Reset() {
 	*x = ListPinsResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1784,7 @@ func (x *ListPinsResponse) String() string {
 func (*ListPinsResponse) ProtoMessage() {}
 
 func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1797,7 @@ func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsResponse.ProtoReflect.Descriptor instead.
 func (*ListPinsResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListPinsResponse) GetPins() []*Pin {
@@ -1157,7 +1825,7 @@ type GetPinRequest struct {
 
 func (x *GetPinRequest) Reset() {
 	*x = GetPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1837,7 @@ func (x *GetPinRequest) String() string {
 func (*GetPinRequest) ProtoMessage() {}
 
 func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1850,7 @@ func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinRequest.ProtoReflect.Descriptor instead.
 func (*GetPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetPinRequest) GetId() string {
@@ -1203,7 +1871,7 @@ type GetPinResponse struct {
 
 func (x *GetPinResponse) Reset() {
 	*x = GetPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	mi := &file_admin_v1_sources_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1883,7 @@ func (x *GetPinResponse) String() string {
 func (*GetPinResponse) ProtoMessage() {}
 
 func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	mi := &file_admin_v1_sources_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1896,7 @@ func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinResponse.ProtoReflect.Descriptor instead.
 func (*GetPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{13}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetPinResponse) GetPin() *Pin {
@@ -1253,7 +1921,7 @@ type ApprovePinRequest struct {
 
 func (x *ApprovePinRequest) Reset() {
 	*x = ApprovePinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	mi := &file_admin_v1_sources_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1933,7 @@ func (x *ApprovePinRequest) String() string {
 func (*ApprovePinRequest) ProtoMessage() {}
 
 func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	mi := &file_admin_v1_sources_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1946,7 @@ func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinRequest.ProtoReflect.Descriptor instead.
 func (*ApprovePinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{14}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ApprovePinRequest) GetId() string {
@@ -1311,7 +1979,7 @@ type ApprovePinResponse struct {
 
 func (x *ApprovePinResponse) Reset() {
 	*x = ApprovePinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	mi := &file_admin_v1_sources_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1991,7 @@ func (x *ApprovePinResponse) String() string {
 func (*ApprovePinResponse) ProtoMessage() {}
 
 func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	mi := &file_admin_v1_sources_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +2004,7 @@ func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinResponse.ProtoReflect.Descriptor instead.
 func (*ApprovePinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{15}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{26}
 }
 
 // RejectPinRequest says what is rejected.
@@ -1352,7 +2020,7 @@ type RejectPinRequest struct {
 
 func (x *RejectPinRequest) Reset() {
 	*x = RejectPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[16]
+	mi := &file_admin_v1_sources_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +2032,7 @@ func (x *RejectPinRequest) String() string {
 func (*RejectPinRequest) ProtoMessage() {}
 
 func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[16]
+	mi := &file_admin_v1_sources_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +2045,7 @@ func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinRequest.ProtoReflect.Descriptor instead.
 func (*RejectPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{16}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RejectPinRequest) GetId() string {
@@ -1403,7 +2071,7 @@ type RejectPinResponse struct {
 
 func (x *RejectPinResponse) Reset() {
 	*x = RejectPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[17]
+	mi := &file_admin_v1_sources_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +2083,7 @@ func (x *RejectPinResponse) String() string {
 func (*RejectPinResponse) ProtoMessage() {}
 
 func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[17]
+	mi := &file_admin_v1_sources_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +2096,7 @@ func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinResponse.ProtoReflect.Descriptor instead.
 func (*RejectPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{17}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{28}
 }
 
 var File_admin_v1_sources_proto protoreflect.FileDescriptor
@@ -1502,7 +2170,49 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x17ListImportNotesResponse\x12*\n" +
 	"\x05notes\x18\x01 \x03(\v2\x14.admin.v1.ImportNoteR\x05notes\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x05R\x05total\"\xd8\x03\n" +
+	"\x05total\x18\x03 \x01(\x05R\x05total\"\x92\x02\n" +
+	"\x0eSourceEndpoint\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
+	"\x06weight\x18\x03 \x01(\x05R\x06weight\x12\x18\n" +
+	"\apresent\x18\x04 \x01(\bR\apresent\x12?\n" +
+	"\rejected_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fejectedUntil\x12\x18\n" +
+	"\arunning\x18\x06 \x01(\x03R\arunning\x12\x14\n" +
+	"\x05calls\x18\a \x01(\x03R\x05calls\x12\x16\n" +
+	"\x06failed\x18\b \x01(\x03R\x06failed\x12\x1d\n" +
+	"\n" +
+	"latency_ms\x18\t \x01(\x01R\tlatencyMs\"Z\n" +
+	"\vCanaryShare\x12\x14\n" +
+	"\x05calls\x18\x01 \x01(\x03R\x05calls\x12\x16\n" +
+	"\x06failed\x18\x02 \x01(\x03R\x06failed\x12\x1d\n" +
+	"\n" +
+	"latency_ms\x18\x03 \x01(\x01R\tlatencyMs\"\xe6\x01\n" +
+	"\fSourceCanary\x12\x14\n" +
+	"\x05phase\x18\x01 \x01(\tR\x05phase\x12\x18\n" +
+	"\apercent\x18\x02 \x01(\x05R\apercent\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12-\n" +
+	"\x06stable\x18\x05 \x01(\v2\x15.admin.v1.CanaryShareR\x06stable\x12-\n" +
+	"\x06canary\x18\x06 \x01(\v2\x15.admin.v1.CanaryShareR\x06canary\"*\n" +
+	"\x10GetCanaryRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\"{\n" +
+	"\x11GetCanaryResponse\x12.\n" +
+	"\x06canary\x18\x01 \x01(\v2\x16.admin.v1.SourceCanaryR\x06canary\x126\n" +
+	"\tendpoints\x18\x02 \x03(\v2\x18.admin.v1.SourceEndpointR\tendpoints\"F\n" +
+	"\x12ShiftCanaryRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x18\n" +
+	"\apercent\x18\x02 \x01(\x05R\apercent\"E\n" +
+	"\x13ShiftCanaryResponse\x12.\n" +
+	"\x06canary\x18\x01 \x01(\v2\x16.admin.v1.SourceCanaryR\x06canary\".\n" +
+	"\x14PromoteCanaryRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\"G\n" +
+	"\x15PromoteCanaryResponse\x12.\n" +
+	"\x06canary\x18\x01 \x01(\v2\x16.admin.v1.SourceCanaryR\x06canary\"D\n" +
+	"\x12AbortCanaryRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"E\n" +
+	"\x13AbortCanaryResponse\x12.\n" +
+	"\x06canary\x18\x01 \x01(\v2\x16.admin.v1.SourceCanaryR\x06canary\"\xd8\x03\n" +
 	"\x03Pin\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x12\n" +
@@ -1547,10 +2257,14 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x10RejectPinRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\"\x13\n" +
-	"\x11RejectPinResponse2\x8c\x05\n" +
+	"\x11RejectPinResponse2\x86\t\n" +
 	"\rSourceService\x12e\n" +
 	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sources\x12\x80\x01\n" +
-	"\x0fListImportNotes\x12 .admin.v1.ListImportNotesRequest\x1a!.admin.v1.ListImportNotesResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /admin/v1/sources/{source}/notes\x12Y\n" +
+	"\x0fListImportNotes\x12 .admin.v1.ListImportNotesRequest\x1a!.admin.v1.ListImportNotesResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /admin/v1/sources/{source}/notes\x12o\n" +
+	"\tGetCanary\x12\x1a.admin.v1.GetCanaryRequest\x1a\x1b.admin.v1.GetCanaryResponse\")\x82\xd3\xe4\x93\x02#\x12!/admin/v1/sources/{source}/canary\x12~\n" +
+	"\vShiftCanary\x12\x1c.admin.v1.ShiftCanaryRequest\x1a\x1d.admin.v1.ShiftCanaryResponse\"2\x82\xd3\xe4\x93\x02,:\x01*\"'/admin/v1/sources/{source}/canary:shift\x12\x86\x01\n" +
+	"\rPromoteCanary\x12\x1e.admin.v1.PromoteCanaryRequest\x1a\x1f.admin.v1.PromoteCanaryResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/admin/v1/sources/{source}/canary:promote\x12~\n" +
+	"\vAbortCanary\x12\x1c.admin.v1.AbortCanaryRequest\x1a\x1d.admin.v1.AbortCanaryResponse\"2\x82\xd3\xe4\x93\x02,:\x01*\"'/admin/v1/sources/{source}/canary:abort\x12Y\n" +
 	"\bListPins\x12\x19.admin.v1.ListPinsRequest\x1a\x1a.admin.v1.ListPinsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/admin/v1/pins\x12X\n" +
 	"\x06GetPin\x12\x17.admin.v1.GetPinRequest\x1a\x18.admin.v1.GetPinResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/admin/v1/pins/{id}\x12o\n" +
 	"\n" +
@@ -1569,7 +2283,7 @@ func file_admin_v1_sources_proto_rawDescGZIP() []byte {
 	return file_admin_v1_sources_proto_rawDescData
 }
 
-var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_admin_v1_sources_proto_goTypes = []any{
 	(*Source)(nil),                  // 0: admin.v1.Source
 	(*SourceGuard)(nil),             // 1: admin.v1.SourceGuard
@@ -1579,45 +2293,73 @@ var file_admin_v1_sources_proto_goTypes = []any{
 	(*ImportNote)(nil),              // 5: admin.v1.ImportNote
 	(*ListImportNotesRequest)(nil),  // 6: admin.v1.ListImportNotesRequest
 	(*ListImportNotesResponse)(nil), // 7: admin.v1.ListImportNotesResponse
-	(*Pin)(nil),                     // 8: admin.v1.Pin
-	(*PinChange)(nil),               // 9: admin.v1.PinChange
-	(*ListPinsRequest)(nil),         // 10: admin.v1.ListPinsRequest
-	(*ListPinsResponse)(nil),        // 11: admin.v1.ListPinsResponse
-	(*GetPinRequest)(nil),           // 12: admin.v1.GetPinRequest
-	(*GetPinResponse)(nil),          // 13: admin.v1.GetPinResponse
-	(*ApprovePinRequest)(nil),       // 14: admin.v1.ApprovePinRequest
-	(*ApprovePinResponse)(nil),      // 15: admin.v1.ApprovePinResponse
-	(*RejectPinRequest)(nil),        // 16: admin.v1.RejectPinRequest
-	(*RejectPinResponse)(nil),       // 17: admin.v1.RejectPinResponse
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
+	(*SourceEndpoint)(nil),          // 8: admin.v1.SourceEndpoint
+	(*CanaryShare)(nil),             // 9: admin.v1.CanaryShare
+	(*SourceCanary)(nil),            // 10: admin.v1.SourceCanary
+	(*GetCanaryRequest)(nil),        // 11: admin.v1.GetCanaryRequest
+	(*GetCanaryResponse)(nil),       // 12: admin.v1.GetCanaryResponse
+	(*ShiftCanaryRequest)(nil),      // 13: admin.v1.ShiftCanaryRequest
+	(*ShiftCanaryResponse)(nil),     // 14: admin.v1.ShiftCanaryResponse
+	(*PromoteCanaryRequest)(nil),    // 15: admin.v1.PromoteCanaryRequest
+	(*PromoteCanaryResponse)(nil),   // 16: admin.v1.PromoteCanaryResponse
+	(*AbortCanaryRequest)(nil),      // 17: admin.v1.AbortCanaryRequest
+	(*AbortCanaryResponse)(nil),     // 18: admin.v1.AbortCanaryResponse
+	(*Pin)(nil),                     // 19: admin.v1.Pin
+	(*PinChange)(nil),               // 20: admin.v1.PinChange
+	(*ListPinsRequest)(nil),         // 21: admin.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),        // 22: admin.v1.ListPinsResponse
+	(*GetPinRequest)(nil),           // 23: admin.v1.GetPinRequest
+	(*GetPinResponse)(nil),          // 24: admin.v1.GetPinResponse
+	(*ApprovePinRequest)(nil),       // 25: admin.v1.ApprovePinRequest
+	(*ApprovePinResponse)(nil),      // 26: admin.v1.ApprovePinResponse
+	(*RejectPinRequest)(nil),        // 27: admin.v1.RejectPinRequest
+	(*RejectPinResponse)(nil),       // 28: admin.v1.RejectPinResponse
+	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
 }
 var file_admin_v1_sources_proto_depIdxs = []int32{
 	1,  // 0: admin.v1.Source.guard:type_name -> admin.v1.SourceGuard
 	2,  // 1: admin.v1.Source.pool:type_name -> admin.v1.SourcePool
 	0,  // 2: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
 	5,  // 3: admin.v1.ListImportNotesResponse.notes:type_name -> admin.v1.ImportNote
-	18, // 4: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
-	18, // 5: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
-	9,  // 6: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
-	8,  // 7: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
-	8,  // 8: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
-	3,  // 9: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
-	6,  // 10: admin.v1.SourceService.ListImportNotes:input_type -> admin.v1.ListImportNotesRequest
-	10, // 11: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
-	12, // 12: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
-	14, // 13: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
-	16, // 14: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
-	4,  // 15: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
-	7,  // 16: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
-	11, // 17: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
-	13, // 18: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
-	15, // 19: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
-	17, // 20: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	29, // 4: admin.v1.SourceEndpoint.ejected_until:type_name -> google.protobuf.Timestamp
+	29, // 5: admin.v1.SourceCanary.since:type_name -> google.protobuf.Timestamp
+	9,  // 6: admin.v1.SourceCanary.stable:type_name -> admin.v1.CanaryShare
+	9,  // 7: admin.v1.SourceCanary.canary:type_name -> admin.v1.CanaryShare
+	10, // 8: admin.v1.GetCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	8,  // 9: admin.v1.GetCanaryResponse.endpoints:type_name -> admin.v1.SourceEndpoint
+	10, // 10: admin.v1.ShiftCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	10, // 11: admin.v1.PromoteCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	10, // 12: admin.v1.AbortCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	29, // 13: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
+	29, // 14: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
+	20, // 15: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
+	19, // 16: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
+	19, // 17: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
+	3,  // 18: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
+	6,  // 19: admin.v1.SourceService.ListImportNotes:input_type -> admin.v1.ListImportNotesRequest
+	11, // 20: admin.v1.SourceService.GetCanary:input_type -> admin.v1.GetCanaryRequest
+	13, // 21: admin.v1.SourceService.ShiftCanary:input_type -> admin.v1.ShiftCanaryRequest
+	15, // 22: admin.v1.SourceService.PromoteCanary:input_type -> admin.v1.PromoteCanaryRequest
+	17, // 23: admin.v1.SourceService.AbortCanary:input_type -> admin.v1.AbortCanaryRequest
+	21, // 24: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
+	23, // 25: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
+	25, // 26: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
+	27, // 27: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
+	4,  // 28: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
+	7,  // 29: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
+	12, // 30: admin.v1.SourceService.GetCanary:output_type -> admin.v1.GetCanaryResponse
+	14, // 31: admin.v1.SourceService.ShiftCanary:output_type -> admin.v1.ShiftCanaryResponse
+	16, // 32: admin.v1.SourceService.PromoteCanary:output_type -> admin.v1.PromoteCanaryResponse
+	18, // 33: admin.v1.SourceService.AbortCanary:output_type -> admin.v1.AbortCanaryResponse
+	22, // 34: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
+	24, // 35: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
+	26, // 36: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
+	28, // 37: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_sources_proto_init() }
@@ -1631,7 +2373,7 @@ func file_admin_v1_sources_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_sources_proto_rawDesc), len(file_admin_v1_sources_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,10 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	SourceService_ListSources_FullMethodName     = "/admin.v1.SourceService/ListSources"
 	SourceService_ListImportNotes_FullMethodName = "/admin.v1.SourceService/ListImportNotes"
+	SourceService_GetCanary_FullMethodName       = "/admin.v1.SourceService/GetCanary"
+	SourceService_ShiftCanary_FullMethodName     = "/admin.v1.SourceService/ShiftCanary"
+	SourceService_PromoteCanary_FullMethodName   = "/admin.v1.SourceService/PromoteCanary"
+	SourceService_AbortCanary_FullMethodName     = "/admin.v1.SourceService/AbortCanary"
 	SourceService_ListPins_FullMethodName        = "/admin.v1.SourceService/ListPins"
 	SourceService_GetPin_FullMethodName          = "/admin.v1.SourceService/GetPin"
 	SourceService_ApprovePin_FullMethodName      = "/admin.v1.SourceService/ApprovePin"
@@ -39,6 +43,19 @@ type SourceServiceClient interface {
 	// ListImportNotes says what of a source is not offered, or not as the source has it: what was skipped, renamed or
 	// approximated, and why. Fails with NOT_FOUND where there is no such source.
 	ListImportNotes(ctx context.Context, in *ListImportNotesRequest, opts ...grpc.CallOption) (*ListImportNotesResponse, error)
+	// GetCanary returns how the endpoints of a source do on the node that answers, and its canary, if it has one. Fails
+	// with NOT_FOUND where there is no such source.
+	GetCanary(ctx context.Context, in *GetCanaryRequest, opts ...grpc.CallOption) (*GetCanaryResponse, error)
+	// ShiftCanary has the canary of a source get a share of the calls, on the node that answers, and compares it with the
+	// other endpoints from now on, also one that was promoted or aborted. Fails with FAILED_PRECONDITION where the source
+	// has no canary.
+	ShiftCanary(ctx context.Context, in *ShiftCanaryRequest, opts ...grpc.CallOption) (*ShiftCanaryResponse, error)
+	// PromoteCanary has the canary get every call, on the node that answers: it is not compared any more. Fails with
+	// FAILED_PRECONDITION where the source has no canary.
+	PromoteCanary(ctx context.Context, in *PromoteCanaryRequest, opts ...grpc.CallOption) (*PromoteCanaryResponse, error)
+	// AbortCanary has the canary get no calls any more, on the node that answers. Fails with FAILED_PRECONDITION where the
+	// source has no canary.
+	AbortCanary(ctx context.Context, in *AbortCanaryRequest, opts ...grpc.CallOption) (*AbortCanaryResponse, error)
 	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
 	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.
 	ListPins(ctx context.Context, in *ListPinsRequest, opts ...grpc.CallOption) (*ListPinsResponse, error)
@@ -75,6 +92,46 @@ func (c *sourceServiceClient) ListImportNotes(ctx context.Context, in *ListImpor
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListImportNotesResponse)
 	err := c.cc.Invoke(ctx, SourceService_ListImportNotes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) GetCanary(ctx context.Context, in *GetCanaryRequest, opts ...grpc.CallOption) (*GetCanaryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCanaryResponse)
+	err := c.cc.Invoke(ctx, SourceService_GetCanary_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) ShiftCanary(ctx context.Context, in *ShiftCanaryRequest, opts ...grpc.CallOption) (*ShiftCanaryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShiftCanaryResponse)
+	err := c.cc.Invoke(ctx, SourceService_ShiftCanary_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) PromoteCanary(ctx context.Context, in *PromoteCanaryRequest, opts ...grpc.CallOption) (*PromoteCanaryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PromoteCanaryResponse)
+	err := c.cc.Invoke(ctx, SourceService_PromoteCanary_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) AbortCanary(ctx context.Context, in *AbortCanaryRequest, opts ...grpc.CallOption) (*AbortCanaryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AbortCanaryResponse)
+	err := c.cc.Invoke(ctx, SourceService_AbortCanary_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +190,19 @@ type SourceServiceServer interface {
 	// ListImportNotes says what of a source is not offered, or not as the source has it: what was skipped, renamed or
 	// approximated, and why. Fails with NOT_FOUND where there is no such source.
 	ListImportNotes(context.Context, *ListImportNotesRequest) (*ListImportNotesResponse, error)
+	// GetCanary returns how the endpoints of a source do on the node that answers, and its canary, if it has one. Fails
+	// with NOT_FOUND where there is no such source.
+	GetCanary(context.Context, *GetCanaryRequest) (*GetCanaryResponse, error)
+	// ShiftCanary has the canary of a source get a share of the calls, on the node that answers, and compares it with the
+	// other endpoints from now on, also one that was promoted or aborted. Fails with FAILED_PRECONDITION where the source
+	// has no canary.
+	ShiftCanary(context.Context, *ShiftCanaryRequest) (*ShiftCanaryResponse, error)
+	// PromoteCanary has the canary get every call, on the node that answers: it is not compared any more. Fails with
+	// FAILED_PRECONDITION where the source has no canary.
+	PromoteCanary(context.Context, *PromoteCanaryRequest) (*PromoteCanaryResponse, error)
+	// AbortCanary has the canary get no calls any more, on the node that answers. Fails with FAILED_PRECONDITION where the
+	// source has no canary.
+	AbortCanary(context.Context, *AbortCanaryRequest) (*AbortCanaryResponse, error)
 	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
 	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.
 	ListPins(context.Context, *ListPinsRequest) (*ListPinsResponse, error)
@@ -160,6 +230,18 @@ func (UnimplementedSourceServiceServer) ListSources(context.Context, *ListSource
 }
 func (UnimplementedSourceServiceServer) ListImportNotes(context.Context, *ListImportNotesRequest) (*ListImportNotesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListImportNotes not implemented")
+}
+func (UnimplementedSourceServiceServer) GetCanary(context.Context, *GetCanaryRequest) (*GetCanaryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCanary not implemented")
+}
+func (UnimplementedSourceServiceServer) ShiftCanary(context.Context, *ShiftCanaryRequest) (*ShiftCanaryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShiftCanary not implemented")
+}
+func (UnimplementedSourceServiceServer) PromoteCanary(context.Context, *PromoteCanaryRequest) (*PromoteCanaryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PromoteCanary not implemented")
+}
+func (UnimplementedSourceServiceServer) AbortCanary(context.Context, *AbortCanaryRequest) (*AbortCanaryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AbortCanary not implemented")
 }
 func (UnimplementedSourceServiceServer) ListPins(context.Context, *ListPinsRequest) (*ListPinsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPins not implemented")
@@ -226,6 +308,78 @@ func _SourceService_ListImportNotes_Handler(srv interface{}, ctx context.Context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SourceServiceServer).ListImportNotes(ctx, req.(*ListImportNotesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_GetCanary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCanaryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).GetCanary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_GetCanary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).GetCanary(ctx, req.(*GetCanaryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_ShiftCanary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShiftCanaryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).ShiftCanary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_ShiftCanary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).ShiftCanary(ctx, req.(*ShiftCanaryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_PromoteCanary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PromoteCanaryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).PromoteCanary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_PromoteCanary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).PromoteCanary(ctx, req.(*PromoteCanaryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_AbortCanary_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AbortCanaryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).AbortCanary(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_AbortCanary_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).AbortCanary(ctx, req.(*AbortCanaryRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -316,6 +470,22 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListImportNotes",
 			Handler:    _SourceService_ListImportNotes_Handler,
+		},
+		{
+			MethodName: "GetCanary",
+			Handler:    _SourceService_GetCanary_Handler,
+		},
+		{
+			MethodName: "ShiftCanary",
+			Handler:    _SourceService_ShiftCanary_Handler,
+		},
+		{
+			MethodName: "PromoteCanary",
+			Handler:    _SourceService_PromoteCanary_Handler,
+		},
+		{
+			MethodName: "AbortCanary",
+			Handler:    _SourceService_AbortCanary_Handler,
 		},
 		{
 			MethodName: "ListPins",

@@ -134,6 +134,14 @@ type ContentBlock struct {
 	Raw json.RawMessage `json:"raw"`
 }
 
+// How the endpoints of a source do.
+type EndpointStatus struct {
+	// Null where the source has none.
+	Canary *adminv1.SourceCanary `json:"canary,omitempty"`
+	// In the order of the configuration; empty where there is only one.
+	Endpoints []*adminv1.SourceEndpoint `json:"endpoints"`
+}
+
 // A page of notes on a source.
 type ImportNotePage struct {
 	// The page's items.

@@ -36,6 +36,7 @@ type ComplexityRoot struct {
 	Administration struct {
 		AuditProof     func(childComplexity int, seq int64) int
 		AuditRecords   func(childComplexity int, first *int32, after *string, filter *AuditFilter, oldestFirst bool) int
+		Canary         func(childComplexity int, source string) int
 		Connections    func(childComplexity int, principal *string, source *string) int
 		DiffPolicy     func(childComplexity int, from *int64, to *int64, draft *string) int
 		ExplainPolicy  func(childComplexity int, who PolicySubject, object string, action *string, arguments json.RawMessage, via *string) int
@@ -106,6 +107,21 @@ type ComplexityRoot struct {
 		Structured func(childComplexity int) int
 	}
 
+	Canary struct {
+		Canary  func(childComplexity int) int
+		Percent func(childComplexity int) int
+		Phase   func(childComplexity int) int
+		Reason  func(childComplexity int) int
+		Since   func(childComplexity int) int
+		Stable  func(childComplexity int) int
+	}
+
+	CanaryShare struct {
+		Calls     func(childComplexity int) int
+		Failed    func(childComplexity int) int
+		LatencyMs func(childComplexity int) int
+	}
+
 	CapabilitiesChange struct {
 		Prompts   func(childComplexity int) int
 		Resources func(childComplexity int) int
@@ -146,6 +162,23 @@ type ComplexityRoot struct {
 
 	EndedConnection struct {
 		Revoked func(childComplexity int) int
+	}
+
+	Endpoint struct {
+		Calls        func(childComplexity int) int
+		EjectedUntil func(childComplexity int) int
+		Failed       func(childComplexity int) int
+		LatencyMs    func(childComplexity int) int
+		Name         func(childComplexity int) int
+		Present      func(childComplexity int) int
+		Role         func(childComplexity int) int
+		Running      func(childComplexity int) int
+		Weight       func(childComplexity int) int
+	}
+
+	EndpointStatus struct {
+		Canary    func(childComplexity int) int
+		Endpoints func(childComplexity int) int
 	}
 
 	Grantee struct {
@@ -217,6 +250,7 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		AbortCanary         func(childComplexity int, source string, reason string) int
 		ActivatePolicy      func(childComplexity int, id string, revision int64) int
 		ApprovePin          func(childComplexity int, id string, hash string, allowHidden bool) int
 		CallTool            func(childComplexity int, name string, arguments json.RawMessage) int
@@ -226,6 +260,7 @@ type ComplexityRoot struct {
 		DiscardPolicyDraft  func(childComplexity int, id string, revision int64) int
 		EndConnection       func(childComplexity int, principal string, source string, tenant *string) int
 		EndSession          func(childComplexity int, id string) int
+		PromoteCanary       func(childComplexity int, source string) int
 		RejectPin           func(childComplexity int, id string, hash string) int
 		RemoveLimitOverride func(childComplexity int, per string, key *string, revision *int64) int
 		RevokeCredentials   func(childComplexity int, principal *string, tokenID *string, issuer *string, reason *string) int
@@ -233,6 +268,7 @@ type ComplexityRoot struct {
 		RollbackPolicy      func(childComplexity int, to int64, active int64) int
 		SavePolicyDraft     func(childComplexity int, id string, revision int64, csv *string, checks *string, comment *string, rebase bool) int
 		SetLimitOverride    func(childComplexity int, per string, key *string, rate *string, burst *int64, ttlSeconds int64, reason *string, revision *int64) int
+		ShiftCanary         func(childComplexity int, source string, percent int32) int
 		Typed               func(childComplexity int) int
 	}
 
@@ -694,6 +730,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Administration.AuditRecords(childComplexity, args["first"].(*int32), args["after"].(*string), args["filter"].(*AuditFilter), args["oldestFirst"].(bool)), true
+	case "Administration.canary":
+		if e.ComplexityRoot.Administration.Canary == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_canary_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.Canary(childComplexity, args["source"].(string)), true
 	case "Administration.connections":
 		if e.ComplexityRoot.Administration.Connections == nil {
 			break
@@ -1086,6 +1133,62 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CallResult.Structured(childComplexity), true
 
+	case "Canary.canary":
+		if e.ComplexityRoot.Canary.Canary == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Canary.Canary(childComplexity), true
+	case "Canary.percent":
+		if e.ComplexityRoot.Canary.Percent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Canary.Percent(childComplexity), true
+	case "Canary.phase":
+		if e.ComplexityRoot.Canary.Phase == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Canary.Phase(childComplexity), true
+	case "Canary.reason":
+		if e.ComplexityRoot.Canary.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Canary.Reason(childComplexity), true
+	case "Canary.since":
+		if e.ComplexityRoot.Canary.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Canary.Since(childComplexity), true
+	case "Canary.stable":
+		if e.ComplexityRoot.Canary.Stable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Canary.Stable(childComplexity), true
+
+	case "CanaryShare.calls":
+		if e.ComplexityRoot.CanaryShare.Calls == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CanaryShare.Calls(childComplexity), true
+	case "CanaryShare.failed":
+		if e.ComplexityRoot.CanaryShare.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CanaryShare.Failed(childComplexity), true
+	case "CanaryShare.latencyMs":
+		if e.ComplexityRoot.CanaryShare.LatencyMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CanaryShare.LatencyMs(childComplexity), true
+
 	case "CapabilitiesChange.prompts":
 		if e.ComplexityRoot.CapabilitiesChange.Prompts == nil {
 			break
@@ -1218,6 +1321,74 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EndedConnection.Revoked(childComplexity), true
+
+	case "Endpoint.calls":
+		if e.ComplexityRoot.Endpoint.Calls == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Calls(childComplexity), true
+	case "Endpoint.ejectedUntil":
+		if e.ComplexityRoot.Endpoint.EjectedUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.EjectedUntil(childComplexity), true
+	case "Endpoint.failed":
+		if e.ComplexityRoot.Endpoint.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Failed(childComplexity), true
+	case "Endpoint.latencyMs":
+		if e.ComplexityRoot.Endpoint.LatencyMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.LatencyMs(childComplexity), true
+	case "Endpoint.name":
+		if e.ComplexityRoot.Endpoint.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Name(childComplexity), true
+	case "Endpoint.present":
+		if e.ComplexityRoot.Endpoint.Present == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Present(childComplexity), true
+	case "Endpoint.role":
+		if e.ComplexityRoot.Endpoint.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Role(childComplexity), true
+	case "Endpoint.running":
+		if e.ComplexityRoot.Endpoint.Running == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Running(childComplexity), true
+	case "Endpoint.weight":
+		if e.ComplexityRoot.Endpoint.Weight == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Weight(childComplexity), true
+
+	case "EndpointStatus.canary":
+		if e.ComplexityRoot.EndpointStatus.Canary == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndpointStatus.Canary(childComplexity), true
+	case "EndpointStatus.endpoints":
+		if e.ComplexityRoot.EndpointStatus.Endpoints == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndpointStatus.Endpoints(childComplexity), true
 
 	case "Grantee.conditional":
 		if e.ComplexityRoot.Grantee.Conditional == nil {
@@ -1491,6 +1662,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LimitStatus.Total(childComplexity), true
 
+	case "Mutation.abortCanary":
+		if e.ComplexityRoot.Mutation.AbortCanary == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_abortCanary_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AbortCanary(childComplexity, args["source"].(string), args["reason"].(string)), true
 	case "Mutation.activatePolicy":
 		if e.ComplexityRoot.Mutation.ActivatePolicy == nil {
 			break
@@ -1585,6 +1767,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.EndSession(childComplexity, args["id"].(string)), true
+	case "Mutation.promoteCanary":
+		if e.ComplexityRoot.Mutation.PromoteCanary == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_promoteCanary_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PromoteCanary(childComplexity, args["source"].(string)), true
 	case "Mutation.rejectPin":
 		if e.ComplexityRoot.Mutation.RejectPin == nil {
 			break
@@ -1662,6 +1855,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetLimitOverride(childComplexity, args["per"].(string), args["key"].(*string), args["rate"].(*string), args["burst"].(*int64), args["ttlSeconds"].(int64), args["reason"].(*string), args["revision"].(*int64)), true
+	case "Mutation.shiftCanary":
+		if e.ComplexityRoot.Mutation.ShiftCanary == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_shiftCanary_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ShiftCanary(childComplexity, args["source"].(string), args["percent"].(int32)), true
 	case "Mutation._typed":
 		if e.ComplexityRoot.Mutation.Typed == nil {
 			break
@@ -3665,6 +3869,12 @@ type Administration {
   ): ImportNotePage
 
   """
+  How the endpoints of a source do on the node that answers, and its canary, if it has one. It asks for the right to
+  ` + "`" + `read` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
+  """
+  canary("The name of the source." source: String!): EndpointStatus
+
+  """
   How many calls may come in a time: the rules of the configuration, the overrides, and the buckets of the node that
   answers which are not full. It asks for the right to ` + "`" + `read` + "`" + ` ` + "`" + `admin/limits` + "`" + `.
   """
@@ -3851,6 +4061,34 @@ extend type Mutation {
     "The revision of the overrides that you have seen."
     revision: SafeInt
   ): SafeInt
+
+  """
+  Has the canary of a source get a share of the calls, on the node that answers, and compares it with the other endpoints
+  from now on, also one that was promoted or aborted. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
+  """
+  shiftCanary(
+    "The name of the source."
+    source: String!
+    "How many of a hundred calls, 0 to 100."
+    percent: Int!
+  ): Canary
+
+  """
+  Has the canary of a source get every call, on the node that answers: it is not compared any more. It asks for the right
+  to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
+  """
+  promoteCanary("The name of the source." source: String!): Canary
+
+  """
+  Has the canary of a source get no calls any more, on the node that answers. It asks for the right to ` + "`" + `admin` + "`" + `
+  ` + "`" + `admin/sources` + "`" + `.
+  """
+  abortCanary(
+    "The name of the source."
+    source: String!
+    "Why, for who looks later."
+    reason: String! = ""
+  ): Canary
 
   """
   Approves the definition that a source offers now, in place of what was approved before, and returns the pin's id. It
@@ -4231,6 +4469,62 @@ type SourceStatus {
   guard: SourceGuard
   "How sessions and connections with it do on the node that answers; null where it has none."
   pool: SourcePool
+}
+
+"How the endpoints of a source do."
+type EndpointStatus {
+  "Null where the source has none."
+  canary: Canary
+  "In the order of the configuration; empty where there is only one."
+  endpoints: [Endpoint!]!
+}
+
+"One of the places at which a source can be reached."
+type Endpoint {
+  "As it is configured; ` + "`" + `main` + "`" + ` is the url of the source."
+  name: String!
+  "` + "`" + `stable` + "`" + `, ` + "`" + `canary` + "`" + ` or ` + "`" + `mirror` + "`" + `."
+  role: String!
+  "How many calls it gets, compared with others of its role."
+  weight: Int!
+  "Whether it is there, as far as is known."
+  present: Boolean!
+  "When it gets calls again, where it gets none because it failed."
+  ejectedUntil: Time
+  "Calls at it now."
+  running: SafeInt!
+  "Calls that it has got."
+  calls: SafeInt!
+  "Those that it failed."
+  failed: SafeInt!
+  "About how long a call takes lately, in milliseconds; 0 before the first."
+  latencyMs: Float!
+}
+
+"How new endpoints of a source do, compared with the others."
+type Canary {
+  "` + "`" + `running` + "`" + `: it is compared. ` + "`" + `promoted` + "`" + `: it gets every call. ` + "`" + `aborted` + "`" + `: it gets none."
+  phase: String!
+  "How many of a hundred calls it gets."
+  percent: Int!
+  "Why it was aborted; empty otherwise."
+  reason: String!
+  "Since when."
+  since: Time
+  "How the other endpoints have done since then, within the window."
+  stable: CanaryShare
+  "How it has."
+  canary: CanaryShare
+}
+
+"How the endpoints on one side of a comparison have done."
+type CanaryShare {
+  "Calls within the window."
+  calls: SafeInt!
+  "Those that failed."
+  failed: SafeInt!
+  "How long they took on average, in milliseconds."
+  latencyMs: Float!
 }
 
 "How the guards of a source do. Where some of its tools have guards of their own, numbers are sums."
@@ -5189,6 +5483,8 @@ func (ec *executionContext) childFields_Administration(ctx context.Context, fiel
 		return ec.fieldContext_Administration_traffic(ctx, field)
 	case "importNotes":
 		return ec.fieldContext_Administration_importNotes(ctx, field)
+	case "canary":
+		return ec.fieldContext_Administration_canary(ctx, field)
 	case "limits":
 		return ec.fieldContext_Administration_limits(ctx, field)
 	case "pins":
@@ -5297,6 +5593,36 @@ func (ec *executionContext) childFields_CallResult(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type CallResult", field.Name)
 }
 
+func (ec *executionContext) childFields_Canary(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "phase":
+		return ec.fieldContext_Canary_phase(ctx, field)
+	case "percent":
+		return ec.fieldContext_Canary_percent(ctx, field)
+	case "reason":
+		return ec.fieldContext_Canary_reason(ctx, field)
+	case "since":
+		return ec.fieldContext_Canary_since(ctx, field)
+	case "stable":
+		return ec.fieldContext_Canary_stable(ctx, field)
+	case "canary":
+		return ec.fieldContext_Canary_canary(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Canary", field.Name)
+}
+
+func (ec *executionContext) childFields_CanaryShare(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "calls":
+		return ec.fieldContext_CanaryShare_calls(ctx, field)
+	case "failed":
+		return ec.fieldContext_CanaryShare_failed(ctx, field)
+	case "latencyMs":
+		return ec.fieldContext_CanaryShare_latencyMs(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CanaryShare", field.Name)
+}
+
 func (ec *executionContext) childFields_CapabilitiesChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "tools":
@@ -5379,6 +5705,40 @@ func (ec *executionContext) childFields_EndedConnection(ctx context.Context, fie
 		return ec.fieldContext_EndedConnection_revoked(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EndedConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_Endpoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Endpoint_name(ctx, field)
+	case "role":
+		return ec.fieldContext_Endpoint_role(ctx, field)
+	case "weight":
+		return ec.fieldContext_Endpoint_weight(ctx, field)
+	case "present":
+		return ec.fieldContext_Endpoint_present(ctx, field)
+	case "ejectedUntil":
+		return ec.fieldContext_Endpoint_ejectedUntil(ctx, field)
+	case "running":
+		return ec.fieldContext_Endpoint_running(ctx, field)
+	case "calls":
+		return ec.fieldContext_Endpoint_calls(ctx, field)
+	case "failed":
+		return ec.fieldContext_Endpoint_failed(ctx, field)
+	case "latencyMs":
+		return ec.fieldContext_Endpoint_latencyMs(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Endpoint", field.Name)
+}
+
+func (ec *executionContext) childFields_EndpointStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "canary":
+		return ec.fieldContext_EndpointStatus_canary(ctx, field)
+	case "endpoints":
+		return ec.fieldContext_EndpointStatus_endpoints(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EndpointStatus", field.Name)
 }
 
 func (ec *executionContext) childFields_Grantee(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
