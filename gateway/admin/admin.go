@@ -45,7 +45,7 @@ type Options struct {
 	// Endpoints returns those of a source, or nil where it has one; may be nil.
 	Endpoints func(source string) *guard.Endpoints
 
-	Logins   *login.Sessions // nil where nobody can sign in with a browser
+	Logins *login.Sessions // nil where nobody can sign in with a browser
 
 	Connections *connect.Connections // of users to sources; nil where no user can have any
 	Pins        *pin.Store

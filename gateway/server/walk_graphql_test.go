@@ -74,7 +74,7 @@ func TestWalkGraphQL(t *testing.T) {
 				}
 			}
 			by := "policy"
-			if strings.HasPrefix(f.Name, "canary_") { // It is not in the schema of those who may not call it.
+			if strings.HasPrefix(f.Name, "sesame_") { // It is not in the schema of those who may not call it.
 				by = "graphql"
 			}
 			for part, selection := range parts {
@@ -121,7 +121,7 @@ func (w *walker) askGraphQL(operation, query string) func(*testing.T, string) an
 	}
 }
 
-// selectionOf is a field with what it needs, about the canary, and what it has.
+// selectionOf is a field with what it needs, about the sesame, and what it has.
 func selectionOf(types map[string]*schemaType, f schemaField, depth int) string {
 	var args []string
 	for _, a := range f.Args {
@@ -178,8 +178,8 @@ func valueOf(types map[string]*schemaType, name string, in *schemaType) string {
 	case in.Name == "Time":
 		return `"2030-01-31T12:00:00Z"`
 	case name == "uri":
-		return `"canary://thing"`
+		return `"sesame://thing"`
 	default:
-		return `"canary.thing"`
+		return `"sesame.thing"`
 	}
 }

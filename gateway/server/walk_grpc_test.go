@@ -105,11 +105,11 @@ func (w *walker) first(ctx context.Context, m protoreflect.MethodDescriptor, in,
 	return s.RecvMsg(out)
 }
 
-// typed returns the methods of the typed service of the canary, as reflection
+// typed returns the methods of the typed service of the sesame, as reflection
 // tells the owner of them.
 func (w *walker) typed(t *testing.T) (all []protoreflect.MethodDescriptor) {
 	t.Helper()
-	const name = "trilith.canary.v1.CanaryService"
+	const name = "trilith.sesame.v1.SesameService"
 	res := w.reflect(t, &reflectionv1.ServerReflectionRequest{
 		MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name},
 	})

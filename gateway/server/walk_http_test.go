@@ -52,7 +52,7 @@ func TestWalkRoutes(t *testing.T) {
 				if !one {
 					method, path = "", pattern
 				}
-				path = strings.NewReplacer("{$}", "", "{toolset}", canary).Replace(path)
+				path = strings.NewReplacer("{$}", "", "{toolset}", sesame).Replace(path)
 				methods := httpMethods()
 				if one {
 					methods = []string{method}
@@ -102,11 +102,11 @@ func TestWalkREST(t *testing.T) {
 		}
 	}
 	for _, s := range []struct{ method, path, body, by string }{
-		{http.MethodPost, "/v1/call/canary.thing", "{}", "policy"},
-		{http.MethodGet, "/v1/call/canary.thing", "", "policy"},
-		{http.MethodGet, "/v1/read?uri=canary%3A%2F%2Fthing", "", "policy"},
-		{http.MethodPost, "/v1/get/canary.thing", "{}", "policy"},
-		{http.MethodGet, "/v1/get/canary.thing?x=1", "", "policy"},
+		{http.MethodPost, "/v1/call/sesame.thing", "{}", "policy"},
+		{http.MethodGet, "/v1/call/sesame.thing", "", "policy"},
+		{http.MethodGet, "/v1/read?uri=sesame%3A%2F%2Fthing", "", "policy"},
+		{http.MethodPost, "/v1/get/sesame.thing", "{}", "policy"},
+		{http.MethodGet, "/v1/get/sesame.thing?x=1", "", "policy"},
 	} {
 		steps = append(steps,
 			step{name: s.method + " " + s.path, by: s.by, ask: w.ask(s.method, s.path, "", s.body)},
@@ -133,7 +133,7 @@ func openMethods() []string {
 	}
 }
 
-// restRequest returns the request of a method about the canary.
+// restRequest returns the request of a method about the sesame.
 func restRequest(t *testing.T, m protoreflect.MethodDescriptor, verb, path, body string) (string, string, string) {
 	t.Helper()
 	in := message(t, m.Input())
@@ -176,7 +176,7 @@ func restRequest(t *testing.T, m protoreflect.MethodDescriptor, verb, path, body
 	return verb, path, string(text)
 }
 
-// fill sets the fields of a request to what is about the canary.
+// fill sets the fields of a request to what is about the sesame.
 func fill(m protoreflect.Message, depth int) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -189,9 +189,9 @@ func fill(m protoreflect.Message, depth int) {
 		case f.Kind() == protoreflect.StringKind && strings.HasSuffix(name, "_json"):
 			m.Set(f, protoreflect.ValueOfString("{}"))
 		case f.Kind() == protoreflect.StringKind && name == "uri":
-			m.Set(f, protoreflect.ValueOfString("canary://thing"))
+			m.Set(f, protoreflect.ValueOfString("sesame://thing"))
 		case f.Kind() == protoreflect.StringKind:
-			m.Set(f, protoreflect.ValueOfString("canary.thing"))
+			m.Set(f, protoreflect.ValueOfString("sesame.thing"))
 		case f.Kind() == protoreflect.Int64Kind:
 			m.Set(f, protoreflect.ValueOfInt64(1))
 		}

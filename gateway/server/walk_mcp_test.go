@@ -16,9 +16,9 @@ import (
 	"testing"
 )
 
-// mcpParams are about the canary, whatever the method.
-const mcpParams = `"name":"canary.thing","uri":"canary://thing","arguments":{},"ref":{"type":"ref/prompt","name":"canary.thing"},` +
-	`"argument":{"name":"x","value":""},"level":"info","taskId":"canary","notifications":{"toolsListChanged":true,"resourceSubscriptions":["canary://thing"]},` +
+// mcpParams are about the sesame, whatever the method.
+const mcpParams = `"name":"sesame.thing","uri":"sesame://thing","arguments":{},"ref":{"type":"ref/prompt","name":"sesame.thing"},` +
+	`"argument":{"name":"x","value":""},"level":"info","taskId":"sesame","notifications":{"toolsListChanged":true,"resourceSubscriptions":["sesame://thing"]},` +
 	`"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"walk","version":"1"}`
 
 // TestWalkMCP sends every method that the package protocols/mcp has a word for,
@@ -28,7 +28,7 @@ func TestWalkMCP(t *testing.T) {
 	words := mcpWords(t)
 	var steps []step
 	open := []string{}
-	for _, path := range []string{"/mcp", "/mcp/" + canary} {
+	for _, path := range []string{"/mcp", "/mcp/" + sesame} {
 		for _, method := range words {
 			for _, era := range []string{"stateless", "session"} {
 				s := step{name: path + " " + era + " " + method, ask: w.askMCP(path, era, method)}
@@ -105,11 +105,11 @@ func (w *walker) askMCP(path, era, method string) func(*testing.T, string) answe
 			h["Mcp-Protocol-Version"], h["Mcp-Method"] = []string{"2026-07-28"}, []string{method}
 			switch method {
 			case "resources/read":
-				h["Mcp-Name"] = []string{"canary://thing"}
+				h["Mcp-Name"] = []string{"sesame://thing"}
 			case "tasks/get", "tasks/update", "tasks/cancel":
-				h["Mcp-Name"] = []string{canary}
+				h["Mcp-Name"] = []string{sesame}
 			default:
-				h["Mcp-Name"] = []string{"canary.thing"}
+				h["Mcp-Name"] = []string{"sesame.thing"}
 			}
 			params += "," + modernMeta
 		} else if credential != "" {

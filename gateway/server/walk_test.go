@@ -21,8 +21,8 @@ import (
 	"github.com/trilith-gateway/trilith/gateway/server"
 )
 
-// canary is in the name of all that a stranger may not learn of.
-const canary = "canary"
+// sesame is in the name of all that a stranger may not learn of.
+const sesame = "sesame"
 
 // A walker goes to everything that a gateway serves, with the token of somebody
 // whom no rule names, and with none.
@@ -40,18 +40,18 @@ type answer struct {
 	text    string
 }
 
-// startWalk runs a gateway with one of everything, called canary, of which a
+// startWalk runs a gateway with one of everything, called sesame, of which a
 // rule names the owner alone.
 func startWalk(t *testing.T, dev *server.Dev) *walker {
 	t.Helper()
 	f := new(gateway.Funcs)
 	run := func(context.Context, *gateway.Call) (*gateway.Result, error) {
-		return gateway.NewResult(json.RawMessage(`{"content":[{"type":"text","text":"canary"}],"contents":[{"uri":"canary://thing","text":"canary"}],"messages":[],"completion":{"values":["canary"]}}`))
+		return gateway.NewResult(json.RawMessage(`{"content":[{"type":"text","text":"sesame"}],"contents":[{"uri":"sesame://thing","text":"sesame"}],"messages":[],"completion":{"values":["sesame"]}}`))
 	}
 	for _, err := range []error{
 		f.AddTool(json.RawMessage(`{"name":"thing","inputSchema":{"type":"object"}}`), run),
-		f.AddResource(json.RawMessage(`{"uri":"canary://thing","name":"thing"}`), run),
-		f.AddTemplate(json.RawMessage(`{"uriTemplate":"canary://of/{x}","name":"things"}`), run),
+		f.AddResource(json.RawMessage(`{"uri":"sesame://thing","name":"thing"}`), run),
+		f.AddTemplate(json.RawMessage(`{"uriTemplate":"sesame://of/{x}","name":"things"}`), run),
 		f.AddPrompt(json.RawMessage(`{"name":"thing","arguments":[{"name":"x"}]}`), run),
 	} {
 		if err != nil {
@@ -60,12 +60,12 @@ func startWalk(t *testing.T, dev *server.Dev) *walker {
 	}
 	f.AddCompletion(gateway.KindPrompt, "thing", run)
 	edit := withPolicy(t, "p, role:owner, *, **, *, allow\np, role:owner, *, admin/**, *, allow\n")
-	r := startWith(t, server.Options{Dev: dev, Sources: map[string]gateway.Upstream{canary: f}}, func(cfg *config.Config) {
+	r := startWith(t, server.Options{Dev: dev, Sources: map[string]gateway.Upstream{sesame: f}}, func(cfg *config.Config) {
 		edit(cfg)
 		cfg.Sources = nil
 		cfg.Auth.APIKeys = &config.APIKeys{MaxLife: time.Hour, Header: "X-API-Key"}
 		cfg.Limits.CallTimeout = time.Minute
-		cfg.Toolsets = []config.Toolset{{Name: canary, Tools: []string{"**"}, Resources: []string{"**"}, Prompts: []string{"**"}}}
+		cfg.Toolsets = []config.Toolset{{Name: sesame, Tools: []string{"**"}, Resources: []string{"**"}, Prompts: []string{"**"}}}
 	})
 	w := &walker{rig: r}
 	for role, token := range map[string]*string{"guest": &w.guest, "owner": &w.owner} {
@@ -120,7 +120,7 @@ type step struct {
 
 // walk takes every step. Without a token all are refused but those that are
 // public; the guest is refused, on record, but for those that are open; and
-// neither sees anything of the canary.
+// neither sees anything of the sesame.
 func (w *walker) walk(t *testing.T, steps []step, public, open []string) {
 	t.Helper()
 	var gotPublic, gotOpen []string
@@ -130,14 +130,14 @@ func (w *walker) walk(t *testing.T, steps []step, public, open []string) {
 		if !a.unknown { // What is refused here is for everybody alike, and no matter of record.
 			gotPublic = append(gotPublic, s.name)
 			if withoutRequest(a.text) {
-				t.Errorf("%s tells nobody of the canary: %s", s.name, a.text)
+				t.Errorf("%s tells nobody of the sesame: %s", s.name, a.text)
 			}
 			continue
 		}
 		refusals++
 		a = s.ask(t, w.guest)
 		if withoutRequest(a.text) {
-			t.Errorf("%s tells the guest of the canary: %s", s.name, a.text)
+			t.Errorf("%s tells the guest of the sesame: %s", s.name, a.text)
 		}
 		if a.unknown {
 			t.Errorf("%s does not know the guest: %s", s.name, a.text)
@@ -163,10 +163,10 @@ func (w *walker) walk(t *testing.T, steps []step, public, open []string) {
 	w.refusedAtTheDoor(t, refusals)
 }
 
-// withoutRequest reports whether a text names the canary otherwise than a
+// withoutRequest reports whether a text names the sesame otherwise than a
 // refusal names what was asked for.
 func withoutRequest(text string) bool {
-	return strings.Contains(strings.NewReplacer(`canary.thing`, "", `canary_thing`, "", `canary://thing`, "").Replace(text), canary)
+	return strings.Contains(strings.NewReplacer(`sesame.thing`, "", `sesame_thing`, "", `sesame://thing`, "").Replace(text), sesame)
 }
 
 // refusal waits for the record of a refusal that is newer than what was looked

@@ -107,7 +107,7 @@ const (
  auditProof(seq:4294967296){record checkpoint index size hashes}
  verifyAuditLog{ok records problem}
 }}`
-	adminSources  = `{admin{sources{name available problem tools resources prompts quarantined hidden guard{breaker opened refused running queued limit rejected retries hedges fallbacks cacheHits cacheMisses cacheStale cacheJoined cacheEntries cacheBytes} pool{open busy idle spare opened lost failed expired evicted refused connectionsIdle connectionsOpened connectionsReused}}}}` // By itself, as all of it costs too much.
+	adminSources  = `{admin{sources{name available problem tools resources prompts quarantined hidden guard{breaker opened refused running queued limit rejected retries hedges fallbacks cacheHits cacheMisses cacheStale cacheJoined cacheEntries cacheBytes} pool{open busy idle spare opened lost failed expired evicted refused connectionsIdle connectionsOpened connectionsReused}} canary(source:"s"){canary{phase percent reason since stable{calls failed latencyMs} canary{calls}} endpoints{name role weight present ejectedUntil running calls failed latencyMs}}}}` // By itself, as all of it costs too much.
 	adminMutation = `mutation{
  createPolicyDraft(comment:"c"){id revision}
  savePolicyDraft(id:"d",revision:7,csv:"p",comment:"",rebase:true){draft{id revision} problems{message} failures{text}}
@@ -122,6 +122,9 @@ const (
  removeLimitOverride(per:"role",key:"k",revision:4)
  approvePin(id:"i",hash:"h",allowHidden:true)
  rejectPin(id:"i",hash:"h")
+ shiftCanary(source:"s",percent:10){percent}
+ promoteCanary(source:"s"){phase}
+ abortCanary(source:"s",reason:"r"){phase reason}
  revokeCredentials(tokenId:"j",issuer:"i",reason:"r"){ended}
 }`
 	adminSubscription = `subscription{auditRecords(filter:{via:"mcp"}){record dropped}}`
@@ -144,6 +147,9 @@ func TestAdministration(t *testing.T) {
 		"traffic.GetTraffic":         `{"traffic":{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"calls":"7","toolErrors":"1","refused":"2","failed":"3","canceled":"4","p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}]}}`,
 		"sources.ListSources":        `{"sources":[{"name":"s","guard":{"breaker":"open","opened":"9007199254740991","limit":3}}]}`,
 		"sources.ListImportNotes":    `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
+		"sources.GetCanary":          `{"canary":{"phase":"running","percent":5,"stable":{"calls":"7","latencyMs":1.5}},"endpoints":[{"name":"main","role":"stable","weight":100,"present":true,"calls":"7"}]}`,
+		"sources.ShiftCanary":        `{"canary":{"percent":10}}`,
+		"sources.AbortCanary":        `{"canary":{"phase":"aborted","reason":"r"}}`,
 		"limits.ListLimits":          `{"rules":[{"name":"n","rate":"1/s","burst":"1"}],"revision":"9","buckets":[{"key":"k","retryMs":"1500"}],"total":"1"}`,
 		"limits.SetLimitOverride":    `{"override":{"per":"role"},"revision":"10"}`,
 		"limits.RemoveLimitOverride": `{"revision":"11"}`,
@@ -196,11 +202,15 @@ func TestAdministration(t *testing.T) {
 		"createKey":           `{"key":{"id":"k"},"secret":"s"}`,
 		"revokeKey":           `"k"`,
 		"approvePin":          `"i"`,
-		"traffic":             `{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"name":"","calls":7,"toolErrors":1,"refused":2,"failed":3,"canceled":4,"p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}],"sources":[]}`,
-		"importNotes":         `{"nodes":[{"subject":"tool a","change":"renamed","reason":"r"}],"endCursor":"4","total":9}`,
-		"pins":                `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
-		"pin":                 `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,
-		"revokeCredentials":   `{"ended":0}`,
+		"canary": `{"canary":{"phase":"running","percent":5,"reason":"","since":null,"stable":{"calls":7,"failed":0,"latencyMs":1.5},"canary":null},` +
+			`"endpoints":[{"name":"main","role":"stable","weight":100,"present":true,"ejectedUntil":null,"running":0,"calls":7,"failed":0,"latencyMs":0}]}`,
+		"shiftCanary":       `{"percent":10}`,
+		"abortCanary":       `{"phase":"aborted","reason":"r"}`,
+		"traffic":           `{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"name":"","calls":7,"toolErrors":1,"refused":2,"failed":3,"canceled":4,"p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}],"sources":[]}`,
+		"importNotes":       `{"nodes":[{"subject":"tool a","change":"renamed","reason":"r"}],"endCursor":"4","total":9}`,
+		"pins":              `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
+		"pin":               `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,
+		"revokeCredentials": `{"ended":0}`,
 	} {
 		if diff := cmp.Diff(want, string(got[field])); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", field, diff)
@@ -247,6 +257,10 @@ func TestAdministration(t *testing.T) {
 		"traffic.GetTraffic":         `{"seconds":5}`,
 		"traffic.WatchTraffic":       `{"seconds":2}`,
 		"sources.ListImportNotes":    `{"source":"s","change":"renamed","pageSize":4,"pageToken":"p"}`,
+		"sources.GetCanary":          `{"source":"s"}`,
+		"sources.ShiftCanary":        `{"source":"s","percent":10}`,
+		"sources.PromoteCanary":      `{"source":"s"}`,
+		"sources.AbortCanary":        `{"source":"s","reason":"r"}`,
 		"sources.ListPins":           `{"source":"s","state":"changed","pageSize":4,"pageToken":"p"}`,
 		"sources.GetPin":             `{"id":"i"}`,
 		"sources.ApprovePin":         `{"id":"i","hash":"h","allowHidden":true}`,

@@ -206,7 +206,8 @@ func (m *meter) field(f *ast.Field) size {
 	case "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
 		"createPolicyDraft", "savePolicyDraft", "discardPolicyDraft", "activatePolicy", "rollbackPolicy",
 		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "pin", "approvePin", "rejectPin",
-		"setLimitOverride", "removeLimitOverride", "endConnection", "traffic":
+		"setLimitOverride", "removeLimitOverride", "endConnection", "traffic",
+		"canary", "shiftCanary", "promoteCanary", "abortCanary":
 		own = costCall
 	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "connections", "sources":
 		own, below.cost = costCall, min(below.cost*maxPage, maxCost)
