@@ -80,6 +80,7 @@ func TestEffective(t *testing.T) {
 			"read admin/audit 11 false [role:admin]", "admin admin/audit 11 false [role:admin]", "read admin/keys 11 false [role:admin]", "admin admin/keys 11 false [role:admin]",
 			"read admin/limits 11 false [role:admin]", "admin admin/limits 11 false [role:admin]", "read admin/policy 11 false [role:admin]", "admin admin/policy 11 false [role:admin]",
 			"read admin/sessions 11 false [role:admin]", "admin admin/sessions 11 false [role:admin]", "read admin/sources 11 false [role:admin]", "admin admin/sources 11 false [role:admin]",
+			"read admin/traffic 11 false [role:admin]", "admin admin/traffic 11 false [role:admin]",
 			"complete resource/s/file:///{+path} 12 false [role:admin]",
 		}},
 		{role(), nil},

@@ -369,7 +369,7 @@ func TestProblems(t *testing.T) {
 		"p, anyone, *, tool/x/{a,b}, call, allow":                                                      `1:35: the rule has 6 fields, not 5 or 6 (a rule is p, subject, domain, object, action, effect, and perhaps a condition; a field with a comma stands in double quotes)`,
 		"p, anyone, *, tool/x/*, read, allow":                                                          `1:25: read does not apply to a tool (use call or list)`,
 		"p, anyone, *, resource/x/*, call, allow":                                                      `1:29: call does not apply to a resource (use read, subscribe, complete or list)`,
-		"p, anyone, *, admin/x, read, allow":                                                           `1:15: unknown area "admin/x" (use admin/** or one of admin/policy, admin/keys, admin/sessions, admin/sources, admin/audit, admin/limits)`,
+		"p, anyone, *, admin/x, read, allow":                                                           `1:15: unknown area "admin/x" (use admin/** or one of admin/policy, admin/keys, admin/sessions, admin/sources, admin/audit, admin/limits, admin/traffic)`,
 		"p, anyone, *, admin, read, allow":                                                             `1:15: unknown area "admin"`,
 		"p, anyone, *, admin/policy/x*, read, allow":                                                   `1:15: unknown area "admin/policy/x*"`,
 		"p, anyone, *, admin/policy, call, allow":                                                      `1:29: call does not apply to an admin object (use read or admin)`,

@@ -256,7 +256,7 @@ func TestActivateRefuses(t *testing.T) {
 		})
 	}
 	// An admin by way of several roles is one.
-	put(t, s, "g, group:ops, role:a\ng, group:ops, role:b\np, role:a, *, admin/*, read, allow\np, role:b, *, \"admin/{policy,keys,sessions,sources,audit,limits}\", admin, allow\ng, role:admin, role:b\n", "")
+	put(t, s, "g, group:ops, role:a\ng, group:ops, role:b\np, role:a, *, admin/*, read, allow\np, role:b, *, \"admin/{policy,keys,sessions,sources,audit,limits,traffic}\", admin, allow\ng, role:admin, role:b\n", "")
 	sets = nil
 	if _, err := s.Rollback(t.Context(), first.ID, 0, admin()); !errors.Is(err, ErrConflict) {
 		t.Error(err)
