@@ -119,9 +119,9 @@ func (f *Frontend) update(ctx context.Context) (whole bool) {
 		}
 	}
 	whole = true
-	taken := map[string]string{}
+	taken := &packages{of: map[string]string{}}
 	for name, s := range old.sources {
-		taken[s.module.Package] = name
+		taken.of[s.module.Package] = name
 	}
 	for _, o := range offers.sorted() {
 		s, err := f.typedSource(ctx, old.sources[o.source], taken, o)
@@ -132,17 +132,19 @@ func (f *Frontend) update(ctx context.Context) (whole bool) {
 		}
 		if s != nil {
 			next.sources[o.source] = s
-			taken[s.module.Package] = o.source
+			taken.of[s.module.Package] = o.source
 		}
 	}
+	services := map[string]bool{}
 	for _, name := range sortedKeys(next.sources) {
 		s := next.sources[name]
-		if len(s.methods) > 0 && next.methods[s.methods[0].full] != nil {
+		if services[s.module.Package] { // No method of one may ever be answered by the other.
 			f.options.Logger.WarnContext(ctx, "two sources have one package of gRPC types; the second has no typed service",
 				slog.String("source", name), slog.String("package", s.module.Package))
 			delete(next.sources, name)
 			continue
 		}
+		services[s.module.Package] = true
 		for _, m := range s.methods {
 			next.methods[m.full] = m
 		}
@@ -203,7 +205,7 @@ func sameCapability(a, b *gateway.Capability) bool {
 // typedSource returns the types of a source: those that there are, or new ones
 // made with its lock, which is written before they are shown to anybody. Taken
 // are the packages of other sources.
-func (f *Frontend) typedSource(ctx context.Context, was *typedSource, taken map[string]string, o *offer) (*typedSource, error) {
+func (f *Frontend) typedSource(ctx context.Context, was *typedSource, taken *packages, o *offer) (*typedSource, error) {
 	if was.is(o) {
 		return was, nil
 	}
@@ -244,16 +246,19 @@ func (f *Frontend) typedSource(ctx context.Context, was *typedSource, taken map[
 }
 
 // loadLock returns the lock of a source, a new one where there is none.
-func (f *Frontend) loadLock(ctx context.Context, taken map[string]string, source string) (*protoschema.Lock, uint64, error) {
+func (f *Frontend) loadLock(ctx context.Context, taken *packages, source string) (*protoschema.Lock, uint64, error) {
 	if f.options.Locks == nil {
-		return protoschema.NewLock(source, packageOf(taken, source)), 0, nil
+		return protoschema.NewLock(source, taken.free(source)), 0, nil
 	}
 	data, revision, err := f.options.Locks.Load(ctx, source)
 	if err != nil {
 		return nil, 0, err
 	}
 	if data == nil {
-		return protoschema.NewLock(source, packageOf(taken, source)), 0, nil
+		if err := f.readPackages(ctx, taken); err != nil {
+			return nil, 0, err
+		}
+		return protoschema.NewLock(source, taken.free(source)), 0, nil
 	}
 	lock, err := protoschema.ParseLock(data)
 	if err == nil && lock.Source != source {
@@ -262,12 +267,46 @@ func (f *Frontend) loadLock(ctx context.Context, taken map[string]string, source
 	return lock, revision, err
 }
 
-// packageOf returns the package of a source that has no lock: one that no other
-// source has.
-func packageOf(taken map[string]string, source string) string {
+// packages are those that sources have.
+type packages struct {
+	of   map[string]string // the source of each
+	read bool              // with those of sources that have a lock and no types
+}
+
+// readPackages adds the packages of sources that have a lock and no types yet, as
+// all have when a node starts: a new source must not take one of them.
+func (f *Frontend) readPackages(ctx context.Context, taken *packages) error {
+	if taken.read {
+		return nil
+	}
+	typed := f.types.Load().sources
+	for name := range f.options.Registry.Sources() {
+		if typed[name] != nil {
+			continue
+		}
+		data, _, err := f.options.Locks.Load(ctx, name)
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			continue
+		}
+		pkg := protoschema.PackageOf(name)
+		if lock, err := protoschema.ParseLock(data); err == nil {
+			pkg = lock.Package
+		}
+		taken.of[pkg] = name
+	}
+	taken.read = true
+	return nil
+}
+
+// free returns the package of a source that has no lock: one that no other source
+// has.
+func (p *packages) free(source string) string {
 	want := protoschema.PackageOf(source)
 	name := want
-	for i := 2; taken[name] != "" && taken[name] != source; i++ {
+	for i := 2; p.of[name] != "" && p.of[name] != source; i++ {
 		name = fmt.Sprintf("%s_%d.v1", strings.TrimSuffix(want, ".v1"), i)
 	}
 	return name

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -229,5 +230,57 @@ func TestPackages(t *testing.T) {
 	want := map[string]string{"demo": "trilith.demo.v1", "My.Source": "trilith.my_source.v1", "my-source": "trilith.my_source_2.v1", "my_source": "trilith.my_source_3.v1"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// attach adds a source with one tool, which answers with the name of the source.
+func (w *world) attach(t testing.TB, source, tool string) {
+	t.Helper()
+	made, err := gateway.ParseTool(json.RawMessage(`{"name":"` + tool + `","inputSchema":{"type":"object"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := gateway.Func(func(context.Context, *gateway.Call) (*gateway.Result, error) { return gateway.TextResult(source), nil })
+	if err := w.registry.Attach(source, up, gateway.Catalog{Tools: []*gateway.Tool{made}}, gateway.Options{Prefix: source + "."}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPackagesKept adds a source while a node is down whose name makes the
+// package that another source has, and comes before it.
+func TestPackagesKept(t *testing.T) {
+	w, l := newWorld(t), newMemoryLocks()
+	w.attach(t, "my_source", "t")
+	typed(t, w, Options{Locks: l})
+	w.attach(t, "my-source", "t")
+	f := typed(t, w, Options{Locks: l})
+	if d := cmp.Diff("trilith.my_source.v1", f.types.Load().sources["my_source"].module.Package); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff("trilith.my_source_2.v1", f.types.Load().sources["my-source"].module.Package); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestPackagesClash has two nodes that gave two sources one package at the same
+// time: calls to the service of the one never reach the other.
+func TestPackagesClash(t *testing.T) {
+	w, l := newWorld(t), newMemoryLocks()
+	one, two := newWorld(t), newWorld(t)
+	one.attach(t, "my-source", "b")
+	two.attach(t, "my_source", "a")
+	typed(t, one, Options{Locks: l})
+	typed(t, two, Options{Locks: l})
+	w.attach(t, "my-source", "b")
+	w.attach(t, "my_source", "a")
+	f := typed(t, w, Options{Locks: l})
+	now := f.types.Load()
+	for full, m := range now.methods {
+		if strings.HasPrefix(full, "/trilith.my_source.v1.") && !strings.HasPrefix(m.name, "my-source.") {
+			t.Errorf("%s calls %s", full, m.name)
+		}
+	}
+	if now.sources["my-source"] == nil || now.sources["my_source"] != nil {
+		t.Error("not the first of two sources has the service")
 	}
 }

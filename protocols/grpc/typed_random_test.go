@@ -156,7 +156,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		tool.Source = "demo"
 		f := &Frontend{options: Options{}.withDefaults()}
-		s, err := f.typedSource(t.Context(), nil, map[string]string{}, &offer{source: "demo", tools: []*gateway.Tool{tool}})
+		s, err := f.typedSource(t.Context(), nil, &packages{of: map[string]string{}}, &offer{source: "demo", tools: []*gateway.Tool{tool}})
 		if err != nil {
 			t.Fatalf("%v\n%s", err, schema)
 		}

@@ -1,14 +1,18 @@
 package openapi
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -41,6 +45,16 @@ func TestHostilePaths(t *testing.T) {
 	}
 	if _, err := deep.request(json.RawMessage(`{"id":"x","name":".","ext":"."}`)); err == nil {
 		t.Error("two parameters make a dot segment together")
+	}
+	list := only(t, `{"openapi":"3.1.0","paths":{"/users/{ids}":{"delete":{"operationId":"delete","parameters":[
+		{"name":"ids","in":"path","required":true,"schema":{"type":"array"}}]}}}}`)
+	for _, ids := range []string{`[]`, `[""]`, `[null]`, `["",""]`, `{}`, `{"":""}`} {
+		if r, err := list.request(json.RawMessage(`{"ids":` + ids + `}`)); err == nil {
+			t.Errorf("%s makes another path: %s", ids, r.url)
+		}
+	}
+	if r, err := list.request(json.RawMessage(`{"ids":["a",""]}`)); err != nil || r.url != "https://api.example/v1/users/a," {
+		t.Errorf("%v, %+v", err, r)
 	}
 	// Whatever it is, the path stays below the server's.
 	for _, value := range []string{"//evil.example", "?x=1", "#x", "@evil.example", "a:b", "%", "%zz", "é", "a b", ";x", "a,b"} {
@@ -251,5 +265,27 @@ func TestHostileDocuments(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestEventLines has ends of lines that come in two pieces.
+func TestEventLines(t *testing.T) {
+	const text = "data: one\r\ndata: two\r\n\r\ndata: three\rdata: four\r\rdata: five\n\n"
+	for name, in := range map[string]io.Reader{"whole": strings.NewReader(text), "bytes": iotest.OneByteReader(strings.NewReader(text))} {
+		r := eventReader{in: bufio.NewReader(in), left: len(text)}
+		var got []string
+		for {
+			data, err := r.next()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					t.Error(err)
+				}
+				break
+			}
+			got = append(got, data)
+		}
+		if want := []string{"one\ntwo", "three\nfour", "five"}; !slices.Equal(got, want) {
+			t.Errorf("%s: %q; want %q", name, got, want)
+		}
 	}
 }

@@ -248,12 +248,12 @@ func (p *parameter) appendPath(b []byte, raw json.RawMessage) ([]byte, error) {
 	} else if v, err = valueOf(raw); err != nil {
 		return b, fmt.Errorf("%s: %w", p.arg, err)
 	}
-	if v.text == "" && len(v.items) == 0 && len(v.pairs) == 0 {
-		return b, fmt.Errorf("%s must not be empty, because it stands in the path", p.arg)
-	}
 	texts := append(slices.Clip(v.items), v.text)
 	for _, pair := range v.pairs {
 		texts = append(texts, pair[0], pair[1])
+	}
+	if !slices.ContainsFunc(texts, func(s string) bool { return s != "" }) { // An array of one empty text has none either.
+		return b, fmt.Errorf("%s must not be empty, because it stands in the path", p.arg)
 	}
 	for _, s := range texts {
 		if err := p.admitInPath(s); err != nil {

@@ -62,7 +62,8 @@ func (u *Upstream) follow(ctx context.Context, client *egress.Client, res *http.
 // An eventReader reads the data of events.
 type eventReader struct {
 	in   *bufio.Reader
-	left int // bytes that may still come
+	left int  // bytes that may still come
+	cr   bool // the last line ended with CR: a LF that follows belongs to it
 }
 
 // next returns the data of the next event that has any, and io.EOF at the end. An
@@ -104,16 +105,15 @@ func (r *eventReader) line() (string, error) {
 		if r.left--; r.left < 0 {
 			return "", egress.ErrTooLarge
 		}
+		after := r.cr
+		r.cr = c == '\r' // A line feed may come much later, and is not waited for.
 		switch c {
 		case '\r':
-			// A line feed may come much later: it is looked for when there is more.
-			if r.in.Buffered() > 0 {
-				if next, err := r.in.Peek(1); err == nil && next[0] == '\n' {
-					_, _ = r.in.Discard(1) // It is there.
-				}
-			}
 			return string(line), nil
 		case '\n':
+			if after {
+				continue
+			}
 			return string(line), nil
 		}
 		line = append(line, c)

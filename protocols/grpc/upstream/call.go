@@ -143,6 +143,7 @@ func (u *Upstream) follow(ctx context.Context, m *method, in []byte, progress fu
 	ctx, cancel := enough(ctx)
 	defer cancel()
 	c := &collector{u: u, m: m, progress: progress, text: []byte(`{"messages":[`)}
+	var late error // of a stream that had begun, which is not asked for again: its messages have been shown
 	err := u.authorized(ctx, func(ctx context.Context) error {
 		stream, err := u.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, m.path, grpc.ForceCodecV2(frames{}))
 		if err != nil {
@@ -154,8 +155,15 @@ func (u *Upstream) follow(ctx context.Context, m *method, in []byte, progress fu
 		if err := stream.CloseSend(); err != nil {
 			return err
 		}
-		return c.collect(stream)
+		err = c.collect(stream)
+		if c.count > 0 {
+			late, err = err, nil
+		}
+		return err
 	})
+	if err == nil {
+		err = late
+	}
 	wrong, _ := errors.AsType[*gateway.Error](err)
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -106,10 +107,21 @@ func TestRenewed(t *testing.T) {
 	if _, err := call(t.Context(), u, "Fixture.echo", `{"text":"x"}`, nil); err != nil || len(seen) != 2 {
 		t.Errorf("%v, after %q", err, seen)
 	}
+	// A stream that has begun is not asked for again: its messages would come twice.
+	calls := 0
+	s.on("Watch", func(_ context.Context, _ string, send func(string) error) error {
+		calls++
+		return cmp.Or(send(`"7"`), status.Error(codes.Unauthenticated, "who?"))
+	})
+	var shown []string
+	res, err := call(t.Context(), u, "Odd.Watch", `{}`, func(p gateway.Progress) { shown = append(shown, p.Message) })
+	if calls != 1 || len(shown) != 1 || err == nil && !res.IsError {
+		t.Errorf("%d calls, %q shown, %v", calls, shown, err)
+	}
 	mu.Lock()
 	seen, want = nil, "none"
 	mu.Unlock()
-	_, err := call(t.Context(), u, "Fixture.echo", `{"text":"x"}`, nil)
+	_, err = call(t.Context(), u, "Fixture.echo", `{"text":"x"}`, nil)
 	if e := gateway.AsError(err); e == nil || e.Code != gateway.FailedPrecondition || strings.Contains(e.Msg, "who") || len(seen) != 2 {
 		t.Errorf("%v, after %q", err, seen)
 	}
