@@ -33,6 +33,13 @@ func TestLimitedLists(t *testing.T) {
 			t.Errorf("%s: %s", door, got)
 		}
 	}
+	// What describes capabilities is a list of them, too.
+	if got := r.playREST(t, "dev", "GET /openapi.json"); !strings.HasPrefix(got, "429") {
+		t.Errorf("the OpenAPI document: %s", got[:min(len(got), 200)])
+	}
+	if got := r.playGraphQL(t, "dev", "{__schema{types{name}}}"); !strings.Contains(got, "rate limit") || strings.Contains(got, "DemoEcho") {
+		t.Errorf("introspection: %s", got[:min(len(got), 200)])
+	}
 	if got := r.playREST(t, "dev", "POST /v1/tools/demo.echo:call\n{\"text\":\"hi\"}"); !strings.HasPrefix(got, "200") {
 		t.Errorf("a call, which the rule does not count: %s", got)
 	}
@@ -42,18 +49,20 @@ func TestLimitedLists(t *testing.T) {
 	seen := map[string]int{}
 	poll(t, func() bool {
 		clear(seen)
+		n := 0
 		for rec, err := range audit.Tail(t.Context(), r.config.AuditDir(), 1000, false) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			if rec.Code == "RESOURCE_EXHAUSTED" {
 				seen[fmt.Sprint(rec.Type, " ", rec.Via, " ", rec.By, " ", rec.Rule, " ", rec.Count)]++
+				n++
 			}
 		}
-		return len(seen) >= 4
+		return n >= 6
 	})
-	for _, door := range []string{"rest", "grpc", "graphql", "mcp"} {
-		if seen["list "+door+" limits looks 0"] != 1 {
+	for door, want := range map[string]int{"rest": 2, "grpc": 1, "graphql": 2, "mcp": 1} {
+		if seen["list "+door+" limits looks 0"] != want {
 			t.Errorf("records of %s: %v", door, seen)
 		}
 	}

@@ -49,6 +49,11 @@ func (f *Frontend) prepare(ctx context.Context, p *gateway.Principal, r *request
 	if err != nil {
 		return nil, gqlerror.List{err}
 	}
+	if d.introspect { // Here, since answers to it are kept.
+		if err := f.gw.Listed(ctx, gateway.Listing{Principal: p, Via: door, Count: len(v.schema.Types)}); err != nil {
+			return nil, list(err)
+		}
+	}
 	out := &graphql.OperationContext{
 		RawQuery:               r.Query,
 		OperationName:          r.OperationName,

@@ -48,7 +48,7 @@ func (h *rest) describeView(w http.ResponseWriter, r *http.Request) error {
 	}
 	view := h.gw.View(p)
 	if err := h.gw.Listed(r.Context(), gateway.Listing{Principal: p, Via: "rest", Count: len(view.Tools) + len(view.Prompts)}); err != nil {
-		return &callError{err: gateway.AsError(err)}
+		return &callError{err: gateway.AsError(err), recorded: true}
 	}
 	doc := view.Memo(documentKey{h}, func(s *gateway.Snapshot) any { return h.document(s) }).(*viewDocument) //nolint:forcetypeassert // As built.
 	if doc.plain > 0 && !doc.told.Swap(true) {

@@ -50,7 +50,7 @@ func (h *rest) serveProto(w http.ResponseWriter, r *http.Request) {
 		body, _ = json.Marshal(map[string]any{"files": list}) // Strings always have a JSON form.
 	}
 	if err := h.gw.Listed(r.Context(), gateway.Listing{Principal: p, Via: "rest", Count: count}); err != nil {
-		h.fail(w, r, &callError{err: gateway.AsError(err)})
+		h.fail(w, r, &callError{err: gateway.AsError(err), recorded: true})
 		return
 	}
 	w.Header().Set("Content-Type", kind)

@@ -111,7 +111,7 @@ func (r *reflector) ServerReflectionInfo(stream reflection.ServerReflection_Serv
 		if known[0] == nil {
 			typed := r.typedFiles(p)
 			if err := r.gw.Listed(ctx, gateway.Listing{Principal: p, Via: "grpc", Count: len(typed.services)}); err != nil {
-				return &callError{err: gateway.AsError(err)}
+				return &callError{err: gateway.AsError(err), recorded: true}
 			}
 			known = [2]*fileSet{r.static, typed}
 		}
