@@ -71,20 +71,19 @@ func (d *Door) admitLogin(ctx context.Context, v *visit, c Credential) (*gateway
 }
 
 // checkOwn refuses requests whose cookie the browser may have added to what
-// another page asked for: those that say so, and those that change something and
-// do not say that the gateway's own page asked (Fetch Metadata Request Headers;
-// RFC 6454). Browsers say so in either header.
+// another page asked for: all that do not say that the gateway's own page asked,
+// or that it was typed into the address bar and changes nothing (Fetch Metadata
+// Request Headers; RFC 6454). Browsers say so in either header wherever they send
+// the cookie.
 func (d *Door) checkOwn(r *http.Request) error {
 	foreign := refuse(gateway.PermissionDenied, "the cookie of a session is good for pages of the gateway's own only", nil)
-	own := false
+	own, typed := false, false
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "":
 	case "same-origin":
 		own = true
-	case "none": // Typed into the address bar.
-		if r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-			return foreign
-		}
+	case "none":
+		typed = r.Header.Get("Sec-Fetch-Mode") == "navigate"
 	default:
 		return foreign
 	}
@@ -96,10 +95,10 @@ func (d *Door) checkOwn(r *http.Request) error {
 		own = true
 	}
 	changes := r.Method != http.MethodGet && r.Method != http.MethodHead || strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
-	if changes && !own {
-		return foreign
+	if own || typed && !changes {
+		return nil
 	}
-	return nil
+	return foreign
 }
 
 // isOwn reports whether an origin is the one that the request went to: that of

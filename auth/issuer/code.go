@@ -77,7 +77,9 @@ func (i *Issuer) page(w http.ResponseWriter, request url.Values, problem error) 
 		data.Personas = append(data.Personas, someone{p.name, p.title})
 	}
 	for name := range request {
-		data.Request[name] = request.Get(name)
+		if name != "persona" { // The person's choice, not that of who made the link.
+			data.Request[name] = request.Get(name)
+		}
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")

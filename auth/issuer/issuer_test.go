@@ -238,3 +238,13 @@ func TestToken(t *testing.T) {
 		t.Errorf("a secret in the query of a POST: %d", resp.Code)
 	}
 }
+
+// TestChooser: whoever made the link to the chooser does not choose.
+func TestChooser(t *testing.T) {
+	i := must(Open(Options{URL: iss}))
+	w := httptest.NewRecorder()
+	i.page(w, url.Values{"persona": {"admin"}, "state": {"s"}}, nil)
+	if page := w.Body.String(); strings.Contains(page, `type="hidden" name="persona"`) || !strings.Contains(page, `type="hidden" name="state" value="s"`) {
+		t.Error(page)
+	}
+}

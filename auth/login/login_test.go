@@ -32,7 +32,8 @@ type registrar struct {
 	mu      sync.Mutex
 	renewed int
 	revoked []string
-	refuse  int // the status of the token endpoint, 0 for OK
+	refuse  int           // the status of the token endpoint, 0 for OK
+	stall   chan struct{} // until it is closed nobody hears of a revocation; nil for at once
 }
 
 func newRegistrar(t *testing.T) *registrar {
@@ -60,6 +61,9 @@ func newRegistrar(t *testing.T) *registrar {
 		}
 	})
 	mux.HandleFunc("/revoke", func(_ http.ResponseWriter, r *http.Request) {
+		if g.stall != nil {
+			<-g.stall
+		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.revoked = append(g.revoked, r.FormValue("token"))
@@ -248,6 +252,41 @@ func TestEnds(t *testing.T) {
 	}
 	if got := there.found(t, secret); got != "UNAUTHENTICATED" {
 		t.Errorf("on the other node after its end: %s", got)
+	}
+}
+
+// TestSlowIssuer: while an issuer is slow to hear of the end of sessions that
+// nobody uses, who holds others open learns at once that they have ended.
+func TestSlowIssuer(t *testing.T) {
+	s, g := newState(t), newRegistrar(t)
+	g.stall = make(chan struct{})
+	d := newDesk(t, s, g, 100*time.Millisecond, time.Hour)
+	_, idle := d.begins(t, tokens{"access", "refresh", soon(time.Hour)})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	defer close(g.stall)
+	changed := d.Changed()
+	wg.Go(func() { d.sweep(ctx, 10*time.Millisecond) })
+	late := time.After(10 * time.Second)
+	select {
+	case <-changed:
+	case <-late:
+		t.Fatal("an idle session does not end")
+	}
+	if err := d.End(ctx, idle, "test"); !errors.Is(err, ErrNoSession) {
+		t.Errorf("the idle session: %v", err)
+	}
+	_, id := d.begins(t, tokens{Access: "access"})
+	changed = d.Changed()
+	if err := d.records.Delete(ctx, id, 0); err != nil { // Another node ends it.
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+	case <-late:
+		t.Error("nobody is told of the end of a session while the issuer is slow")
 	}
 }
 

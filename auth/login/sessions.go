@@ -24,11 +24,11 @@ const (
 	// cookieName is the cookie of a session, as [browser.SetCookie] has it.
 	cookieName = "__Host-trilith-session"
 
-	by       = "login" // how refusals name the package
-	early    = 30 * time.Second
-	patience = 30 * time.Second // for a renewal, whoever waits for it
-	lag      = 2 * time.Second  // of what other nodes have written
-	sweep    = time.Minute
+	by         = "login" // how refusals name the package
+	early      = 30 * time.Second
+	patience   = 30 * time.Second // for a renewal, whoever waits for it
+	lag        = 2 * time.Second  // of what other nodes have written
+	sweepEvery = time.Minute
 
 	maxSessions = 10_000
 	maxOfUser   = 20 // sessions of one user; a further one ends the oldest
@@ -88,13 +88,12 @@ func Open(ctx context.Context, s *state.State, o Options) (*Sessions, error) {
 		o: o, records: b, mirror: m, misses: rate.NewLimiter(missRate, missRate), slots: make(chan struct{}, 32), changed: make(chan struct{}),
 	}
 	go l.follow(ctx)
+	go l.sweep(ctx, sweepEvery)
 	return l, nil
 }
 
-// follow tells of sessions that ended, and ends those that nobody uses.
+// follow tells of sessions that ended, at once: it waits for nobody.
 func (l *Sessions) follow(ctx context.Context) {
-	tick := time.NewTicker(sweep)
-	defer tick.Stop()
 	known := map[string]bool{}
 	for {
 		changed := l.mirror.Changed()
@@ -114,11 +113,27 @@ func (l *Sessions) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-changed:
+		}
+	}
+}
+
+// sweep ends sessions that nobody uses. Their issuer is told of each, and may be
+// slow to hear it.
+func (l *Sessions) sweep(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
 		case <-tick.C:
-			for _, e := range l.mirror.All() {
-				if why := l.over(&e.Value, time.Now()); why != "" {
-					_ = l.end(ctx, e.Key, why) // Else the next minute does it; it is refused in any case.
-				}
+		}
+		for _, e := range l.mirror.All() {
+			if ctx.Err() != nil {
+				return
+			}
+			if why := l.over(&e.Value, time.Now()); why != "" {
+				_ = l.end(ctx, e.Key, why) // Else the next minute does it; it is refused in any case.
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package guard
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -76,10 +78,21 @@ func (e *Endpoints) copy(ctx context.Context, c copied) {
 	c.to.running.Add(1)
 	c.to.calls.Add(1)
 	start := time.Now()
-	_, err := c.to.Up.Do(within, c.call)
+	err := c.do(within)
 	c.to.running.Add(-1)
 	c.to.latency.add(time.Since(start))
 	if outcomeOf(within, err) == failure {
 		c.to.failed.Add(1)
 	}
+}
+
+// do makes the call. A panic is a failure of the mirror, as it is on the road.
+func (c copied) do(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	_, err = c.to.Up.Do(ctx, c.call)
+	return err
 }

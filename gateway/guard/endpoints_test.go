@@ -436,6 +436,24 @@ func TestMirror(t *testing.T) {
 	})
 }
 
+// TestMirrorPanics: a mirror that panics has failed, and gets the next copy.
+func TestMirrorPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		main, mirror := newPlace("main"), newPlace("new")
+		mirror.do = func(context.Context, *gateway.Call) (*gateway.Result, error) { panic("broken") }
+		e := balanced(t, []guard.Endpoint{{Name: "main", Up: main}, {Name: "new", Up: mirror, Role: guard.Mirror}}, guard.EndpointsOptions{Trusted: true})
+		for i := range 10 {
+			if res, err := ask(e, i, `{"n":1}`); err != nil || res.Mirrored != "new" {
+				t.Fatalf("%+v, %v", res, err)
+			}
+			synctest.Wait()
+		}
+		if st := e.Status()[1]; st.Calls != 10 || st.Failed != 10 || st.Running != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 // TestStick has what goes on go on where it began.
 func TestStick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

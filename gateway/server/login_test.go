@@ -293,6 +293,19 @@ func TestAttackLogin(t *testing.T) {
 	if code, got, _ := victim.ask("GET", "/v1/tools", "", "Sec-Fetch-Site", "same-site", "Origin", friend); code != http.StatusForbidden {
 		t.Errorf("reading from a friend's page: %d %s", code, got)
 	}
+	for name, headers := range map[string][]string{
+		"a browser that says nothing": {"Sec-Fetch-Site", ""},
+		"an image":                    {"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "no-cors"},
+	} {
+		for _, path := range []string{"/v1/tools", "/v1/call/demo.add?a=1&b=2"} {
+			if code, got, _ := victim.ask("GET", path, "", headers...); code != http.StatusForbidden {
+				t.Errorf("GET %s from %s: %d %s", path, name, code, got)
+			}
+		}
+	}
+	if code, got, _ := victim.ask("GET", "/v1/tools", "", "Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"); code != http.StatusOK {
+		t.Errorf("typed into the address bar: %d %s", code, got)
+	}
 	for origin, want := range map[string]string{friend: "", r.URL(): `{"type":"connection_ack"}`} {
 		header := http.Header{"Origin": {origin}, "Cookie": {sessionCookie + "=" + victim.cookies[sessionCookie]}}
 		ws, _, err := websocket.Dial(t.Context(), r.URL()+"/graphql", &websocket.DialOptions{HTTPHeader: header, Subprotocols: []string{"graphql-transport-ws"}})

@@ -186,14 +186,20 @@ func (h *rest) document(s *gateway.Snapshot) *viewDocument {
 	for _, id := range h.common.operations {
 		c.operations[id] = true
 	}
+	tooLarge := func() bool { return c.paths.Len()+c.schemas.Len() > documentMost }
 	for _, t := range s.Tools {
-		c.tool(s, t)
-		if c.paths.Len()+c.schemas.Len() > documentMost {
-			return &viewDocument{err: refuse(nil, gateway.ResourceExhausted, "the document would be larger than "+strconv.Itoa(documentMost)+" bytes; list the tools at /v1/tools")}
+		if c.tool(s, t); tooLarge() {
+			break
 		}
 	}
 	for _, p := range s.Prompts {
+		if tooLarge() {
+			break
+		}
 		c.prompt(p)
+	}
+	if tooLarge() {
+		return &viewDocument{err: refuse(nil, gateway.ResourceExhausted, "the document would be larger than "+strconv.Itoa(documentMost)+" bytes; list the tools at /v1/tools")}
 	}
 	text := c.text(h.options)
 	sum := sha256.Sum256(text)

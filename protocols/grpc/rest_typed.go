@@ -117,11 +117,13 @@ func (h *rest) arguments(w http.ResponseWriter, r *http.Request, call *gateway.C
 	return refuseHTTP(http.StatusMethodNotAllowed, gateway.Unimplemented, "the method is not allowed here")
 }
 
-// fromElsewhere reports whether a page of another site has sent the browser
-// here, which must not make a call. What else pages of other sites do stops at
-// the Door.
+// fromElsewhere reports whether a page of another origin has sent the browser
+// here, or embeds what is here, which must not make a call: a certificate or the
+// place that the browser is at may be all that lets it in. Pages that the Door
+// lets ask say their origin.
 func fromElsewhere(r *http.Request) bool {
-	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Site") == "cross-site"
+	site := r.Header.Get("Sec-Fetch-Site")
+	return (site == "cross-site" || site == "same-site") && (r.Header["Origin"] == nil || r.Header.Get("Sec-Fetch-Mode") == "navigate")
 }
 
 // parseQuery reads the query of a GET within bounds.

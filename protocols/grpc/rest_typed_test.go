@@ -179,8 +179,13 @@ func TestRESTTypedHeads(t *testing.T) {
 		t.Errorf("a form: %d %s", got.Code, got.Body)
 	}
 	for _, path := range []string{"/v1/call/demo.add?a=1&b=2", "/v1/read?uri=demo%3A%2F%2Fmotd", "/v1/get/demo.greet?who=you"} {
-		if got := call(h, "GET", path, "", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"); got.Code != http.StatusForbidden {
-			t.Errorf("%s from elsewhere: %d %s", path, got.Code, got.Body)
+		for _, from := range [][2]string{{"cross-site", "navigate"}, {"same-site", "navigate"}, {"same-site", "no-cors"}} {
+			if got := call(h, "GET", path, "", "Sec-Fetch-Site", from[0], "Sec-Fetch-Mode", from[1]); got.Code != http.StatusForbidden {
+				t.Errorf("%s from elsewhere, %v: %d %s", path, from, got.Code, got.Body)
+			}
+		}
+		if got := call(h, "GET", path, "", "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors", "Origin", "https://app.example"); got.Code != http.StatusOK {
+			t.Errorf("%s from a page that the Door lets ask: %d %s", path, got.Code, got.Body)
 		}
 		if got := call(h, "GET", path, "", "Who", ""); got.Code != http.StatusUnauthorized {
 			t.Errorf("%s for nobody: %d %s", path, got.Code, got.Body)
