@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -100,9 +101,7 @@ func answer(set ast.SelectionSet, is string, from map[string]any) (map[string]an
 			if err != nil {
 				return nil, err
 			}
-			for k, v := range part {
-				out[k] = v
-			}
+			maps.Copy(out, part)
 		case *ast.Field:
 			value := from[s.Name]
 			if resolve, ok := value.(func(*ast.Field) (any, error)); ok {

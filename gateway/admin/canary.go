@@ -102,4 +102,4 @@ func canaryStatus(e *guard.Endpoints) *adminv1.SourceCanary {
 	}
 }
 
-func number(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
+func number(n uint64) int64 { return int64(min(n, math.MaxInt64)) } //nolint:gosec // It is bounded.

@@ -43,7 +43,7 @@ type Balance struct {
 func ParsePolicy(name string) (Policy, error) {
 	for i, n := range [...]string{"round_robin", "least_requests", "ewma", "hash"} {
 		if n == name {
-			return Policy(i), nil //nolint:gosec // There are four.
+			return Policy(i), nil
 		}
 	}
 	return 0, fmt.Errorf("no policy is named %q", name)

@@ -169,7 +169,7 @@ func capabilities(c *gateway.Catalog) iter.Seq[*gateway.Capability] {
 
 // merge returns what the source offers, or why it is away. It reports false
 // where nobody that serves has said anything yet.
-func (e *Endpoints) merge(last []*said) (gateway.Catalog, error, bool) { //nolint:revive // The error is a part of what is said.
+func (e *Endpoints) merge(last []*said) (gateway.Catalog, error, bool) {
 	var from *said
 	var away error
 	waiting := false

@@ -86,7 +86,7 @@ func balanced(t *testing.T, all []guard.Endpoint, o guard.EndpointsOptions) *gua
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for range e.Watch(ctx) { //nolint:revive // Its health needs it.
+		for range e.Watch(ctx) { // Its health needs it.
 		}
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
@@ -102,7 +102,7 @@ func balanced(t *testing.T, all []guard.Endpoint, o guard.EndpointsOptions) *gua
 func ask(e *guard.Endpoints, who int, args string) (*gateway.Result, error) {
 	readOnly := true
 	tool := &gateway.Tool{Capability: gateway.Capability{Kind: gateway.KindTool, Name: "a", Origin: "a"}, Annotations: gateway.Annotations{ReadOnly: &readOnly}}
-	return e.Do(context.Background(), &gateway.Call{ //nolint:forbidigo,usetesting // Calls outlive nothing here.
+	return e.Do(context.Background(), &gateway.Call{ //nolint:usetesting // Calls outlive nothing here.
 		Op: gateway.OpCall, Kind: gateway.KindTool, Args: json.RawMessage(args), Tool: tool, Target: &tool.Capability,
 		Principal: &gateway.Principal{ID: fmt.Sprintf("p%d", who)},
 	})
@@ -498,7 +498,9 @@ func TestStick(t *testing.T) {
 			}
 		}
 		for _, call := range []*gateway.Call{
-			{Rejoin: json.RawMessage(`{"endpoint":"c"}`)}, {Rejoin: json.RawMessage(`[]`)}, {Resume: &gateway.Resume{State: "forged"}},
+			{Rejoin: json.RawMessage(`{"endpoint":"c"}`)},
+			{Rejoin: json.RawMessage(`[]`)},
+			{Resume: &gateway.Resume{State: "forged"}},
 			{Resume: &gateway.Resume{State: "endpoint:c:x"}},
 		} {
 			if _, err := e.Do(t.Context(), call); gateway.AsError(err) == nil || gateway.AsError(err).Code != gateway.NotFound {
