@@ -2,6 +2,7 @@ package gqlschema
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -245,4 +246,28 @@ func FuzzVariable(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAmplified asks for one long text under thousands of names, by selections in selections.
+func TestAmplified(t *testing.T) {
+	v, set := viewOf(t, entries("t", "", `{"type":"object","properties":{"o":{"type":"object","properties":{"p":{"type":"object","properties":{"s":{"type":"string"}}}}}}}`))
+	many := func(field string) string {
+		var b strings.Builder
+		for i := range 16 {
+			fmt.Fprintf(&b, " a%d: %s", i, field)
+		}
+		return b.String()
+	}
+	query := "{t{" + many("o{...O}") + "}} fragment O on TResultO {" + many("p{...P}") + "} fragment P on TResultOP {" + many("s") + "}"
+	op := operationOf(t, v, set, query, "t")
+	value := `{"o":{"p":{"s":"` + strings.Repeat("x", 100_000) + `"}}}`
+	var failed []string
+	pr := &Projection{Operation: op.context, Fail: func(_ ast.Path, message string) { failed = append(failed, message) }}
+	data := op.plan.Result(pr, op.field, ast.Path{ast.PathName("t")}, json.RawMessage(value))
+	if string(data) != "null" || len(failed) != 1 || failed[0] != tooLong || cap(pr.out) > 8*pr.most {
+		t.Errorf("%d bytes, %d were written: %q", len(data), cap(pr.out), failed)
+	}
+	if got := operationOf(t, v, set, "{t{o{p{"+many("s")+"}}}}", "t").result(value); len(got) < 1_600_000 || strings.Contains(got, tooLong) {
+		t.Errorf("%d bytes of what is asked for sixteen times", len(got))
+	}
 }

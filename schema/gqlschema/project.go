@@ -26,7 +26,29 @@ type Projection struct {
 	out      []byte
 	failures int
 	spans    []span
+	most     int  // bytes of out
+	over     bool // there were more: nothing is written any more
 }
+
+// What a selection writes has as many bytes as the value it is of, times maxGrowth, and a start. Selections in
+// selections that ask for the same under many names would otherwise write it thousands of times.
+const (
+	maxGrowth = 16
+	maxStart  = 1 << 20
+)
+
+func (p *Projection) begin(path ast.Path, value []byte) {
+	p.path, p.out, p.failures = path, make([]byte, 0, 256), 0
+	p.most, p.over = maxStart+maxGrowth*len(value), false
+}
+
+// full reports whether nothing more may be written.
+func (p *Projection) full() bool {
+	p.over = p.over || len(p.out) > p.most
+	return p.over
+}
+
+const tooLong = "what is selected is too long: ask for less"
 
 // A span is where a member's value is; the zero span is nowhere.
 type span struct{ from, to int }
@@ -35,12 +57,17 @@ type span struct{ from, to int }
 // JSON, or nil where the result has none. What has not the declared type is null, or makes what it is in null (GraphQL,
 // section 6.4.4).
 func (p *Plan) Result(pr *Projection, f graphql.CollectedField, path ast.Path, value json.RawMessage) json.RawMessage {
-	pr.path, pr.out, pr.failures = path, make([]byte, 0, 256), 0
+	pr.begin(path, value)
 	if len(value) == 0 {
 		pr.fail("the tool returned no structured value")
 		return json.RawMessage("null")
 	}
 	pr.value(*p.result, &selection{op: pr.Operation, set: f.Selections}, bytes.TrimSpace(value)) // The root may be null.
+	if pr.full() {
+		pr.path = path
+		pr.fail(tooLong)
+		return json.RawMessage("null")
+	}
 	return pr.out
 }
 
@@ -57,10 +84,14 @@ const (
 // EventValue returns what the field of a plan on Subscription selects of an event. The value is an object with the
 // members of ToolProgress, of ToolLog, or with dropped and result.
 func (p *Plan) EventValue(pr *Projection, f graphql.CollectedField, path ast.Path, kind EventKind, value json.RawMessage) json.RawMessage {
-	pr.path, pr.out, pr.failures = path, make([]byte, 0, 256), 0
+	pr.begin(path, value)
 	sel := &selection{op: pr.Operation, set: f.Selections}
 	if !pr.object(p.events[kind], sel, value) {
 		return nil
+	}
+	if pr.over { // What did not fit is null, so this is still JSON.
+		pr.path = path
+		pr.fail(tooLong)
 	}
 	return pr.out
 }
@@ -120,6 +151,9 @@ func (p *Projection) fail(message string) {
 // value writes a value as it is used. False means that it cannot be null here: what it is in must be.
 func (p *Projection) value(u use, sel *selection, raw []byte) bool {
 	start := len(p.out)
+	if p.full() {
+		return false
+	}
 	if len(raw) == 0 || raw[0] == 'n' {
 		if u.nonNull {
 			p.fail("must not be null")
@@ -262,6 +296,8 @@ func (p *Projection) object(t *Type, sel *selection, raw []byte) bool {
 // member writes the value of a selected field of an object whose members are noted from base on.
 func (p *Projection) member(t *Type, f selected, raw []byte, base int) bool {
 	switch {
+	case p.full():
+		return false
 	case f.field < 0:
 		p.out = strconv.AppendQuote(p.out, t.name)
 		return true
