@@ -45,7 +45,7 @@ func BenchmarkActivateVersion(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer st.Close() //nolint:errcheck // The benchmark is over.
+	defer st.Close()
 	const first = "p, role:admin, *, admin/**, *, allow\n"
 	s, err := OpenStore(b.Context(), st, StoreOptions{
 		Initial: first, Snapshot: new(gateway.Registry).Snapshot, Toolsets: func() Toolsets { return nil },
