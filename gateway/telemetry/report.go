@@ -74,6 +74,7 @@ func (s *Share) add(c *counts) {
 	for i, n := range c.outcomes {
 		s.Calls += n
 		switch outcome(i) { //nolint:gosec // There are five.
+		case fine:
 		case toolError:
 			s.ToolErrors += n
 		case refused:
@@ -105,9 +106,9 @@ const (
 )
 
 func bucketOf(d time.Duration) int {
-	us := uint64(max(d.Microseconds(), 0)) //nolint:gosec // It is not negative.
+	us := uint64(max(d.Microseconds(), 0))
 	if us < fractions {
-		return int(us) //nolint:gosec // as said.
+		return int(us)
 	}
 	octave := bits.Len64(us) - 1
 	if octave >= maxOctave {

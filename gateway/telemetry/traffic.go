@@ -103,7 +103,7 @@ func outcomeOf(res *gateway.Result, err error) outcome {
 		}
 		return fine
 	}
-	switch gateway.AsError(err).Code {
+	switch gateway.AsError(err).Code { //nolint:exhaustive // All others are refusals.
 	case gateway.Canceled:
 		return canceled
 	case gateway.Unknown, gateway.DeadlineExceeded, gateway.Internal, gateway.Unavailable, gateway.DataLoss:

@@ -21,7 +21,7 @@ func observe(t *Traffic, via, source string, took time.Duration, res *gateway.Re
 	if source != "" {
 		call.Target = &gateway.Capability{Source: source}
 	}
-	time.Sleep(took) //nolint:forbidigo // The time is synctest's.
+	time.Sleep(took)
 	end(res, err)
 }
 
@@ -72,7 +72,7 @@ func TestTraffic(t *testing.T) {
 		if r := traffic.Report(2); r.Total.Calls != 103 {
 			t.Errorf("two seconds: %+v", r)
 		}
-		time.Sleep(MaxSeconds * time.Second) //nolint:forbidigo // as above.
+		time.Sleep(MaxSeconds * time.Second)
 		if r := traffic.Report(10 * MaxSeconds); r.Seconds != MaxSeconds || r.Total.Calls != 0 {
 			t.Errorf("long after: %+v", r)
 		}

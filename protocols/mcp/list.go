@@ -43,7 +43,7 @@ func listOf(method string) listKey {
 // member is the member of the result that holds the list.
 func (k listKey) member() string {
 	switch k {
-	case listTools:
+	case listTools, listLegacyTools:
 		return "tools"
 	case listResources:
 		return "resources"
@@ -58,7 +58,7 @@ func (k listKey) member() string {
 // kind is the kind of capability in the list.
 func (k listKey) kind() gateway.Kind {
 	switch k {
-	case listTools:
+	case listTools, listLegacyTools:
 		return gateway.KindTool
 	case listResources:
 		return gateway.KindResource

@@ -279,15 +279,21 @@ func (f *Frontend) do(ctx context.Context, r *request, call *gateway.Call, out *
 		// (2025-11-25, server, tools, error handling).
 		raw = gateway.ErrorResult(e.Msg).Raw
 	}
+	bare := err == nil && res.Bare
+	out.b = f.appendResult(out.b, r, raw, call.Op, bare)
+	return nil
+}
+
+// appendResult appends a result in the form of the request's revision. Bare says
+// that its structured content is no object.
+func (f *Frontend) appendResult(b []byte, r *request, raw json.RawMessage, op gateway.Op, bare bool) []byte {
 	if r.modern() {
-		out.b = appendModern(out.b, raw, f.info, call.Op == gateway.OpRead)
-		return nil
+		return appendModern(b, raw, f.info, op == gateway.OpRead)
 	}
-	if err == nil && res.Bare {
+	if bare {
 		raw = legacyResult(raw)
 	}
-	out.b = append(out.b, raw...)
-	return nil
+	return append(b, raw...)
 }
 
 // refusal is that of a call. Where somebody must visit a URL before the call is
