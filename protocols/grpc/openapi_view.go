@@ -172,19 +172,19 @@ func answer(name string) object { return object{"$ref": "#/components/responses/
 type composer struct {
 	common         *common
 	paths, schemas bytes.Buffer
-	components     map[string]bool
-	operations     map[string]bool
+	components     map[string]int
+	operations     map[string]int
 	plain          int // schemas that are described as anything
 }
 
 // document describes what REST is to who sees a snapshot.
 func (h *rest) document(s *gateway.Snapshot) *viewDocument {
-	c := &composer{common: h.common, components: map[string]bool{}, operations: map[string]bool{}}
+	c := &composer{common: h.common, components: map[string]int{}, operations: map[string]int{}}
 	for _, name := range h.common.names {
-		c.components[name] = true
+		c.components[name] = 1
 	}
 	for _, id := range h.common.operations {
-		c.operations[id] = true
+		c.operations[id] = 1
 	}
 	tooLarge := func() bool { return c.paths.Len()+c.schemas.Len() > documentMost }
 	for _, t := range s.Tools {
@@ -230,12 +230,14 @@ const commonResponses = `{"Problem":{"description":"Why the request failed.","he
 	`"ToolError":{"description":"The tool ran and failed: detail is what it said, data its structured content or its whole result, code is TOOL_ERROR.",` +
 	`"content":{"application/problem+json":{"schema":{"$ref":"#/components/schemas/Problem"}}}}}`
 
-// unique returns a name that is not taken yet, and takes it.
-func unique(taken map[string]bool, name string) string {
-	for base, n := name, 2; taken[name]; n++ {
-		name = base + "_" + strconv.Itoa(n)
+// unique returns a name that is not taken yet, and takes it. Taken has the number
+// that was last appended to each, so that many of one name take no longer each.
+func unique(taken map[string]int, name string) string {
+	for base := name; taken[name] > 0; {
+		taken[base]++
+		name = base + "_" + strconv.Itoa(taken[base])
 	}
-	taken[name] = true
+	taken[name] = 1
 	return name
 }
 

@@ -141,7 +141,7 @@ func TestRebase(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var b bytes.Buffer
-			taken := map[string]bool{}
+			taken := map[string]int{}
 			err := rebase(jsontext.Value(tt.in), "x", func(n string) string { return unique(taken, componentName(n)) }, func(name string, s []byte) {
 				fmt.Fprintf(&b, ",%q:%s", name, s)
 			})
@@ -205,7 +205,7 @@ func FuzzRebase(f *testing.F) {
 		if _, err := schema.Compile(raw); err != nil {
 			return
 		}
-		taken := map[string]bool{}
+		taken := map[string]int{}
 		components := map[string]json.RawMessage{}
 		err := rebase(jsontext.Value(raw), "x", func(n string) string { return unique(taken, componentName(n)) }, func(name string, s []byte) {
 			if components[name] != nil {
