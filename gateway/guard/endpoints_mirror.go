@@ -72,13 +72,13 @@ func (e *Endpoints) copier(ctx context.Context) {
 }
 
 func (e *Endpoints) copy(ctx context.Context, c copied) {
-	within, cancel := context.WithTimeoutCause(c.ctx, copyWithin, errLate)
+	within, cancel := context.WithTimeoutCause(c.ctx, copyWithin, errLate) //nolint:contextcheck // It has what the caller's had, and ends with ctx.
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	c.to.running.Add(1)
 	c.to.calls.Add(1)
 	start := time.Now()
-	err := c.do(within)
+	err := c.do(within) //nolint:contextcheck // as above.
 	c.to.running.Add(-1)
 	c.to.latency.add(time.Since(start))
 	if outcomeOf(within, err) == failure {

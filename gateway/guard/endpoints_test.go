@@ -102,7 +102,7 @@ func balanced(t *testing.T, all []guard.Endpoint, o guard.EndpointsOptions) *gua
 func ask(e *guard.Endpoints, who int, args string) (*gateway.Result, error) {
 	readOnly := true
 	tool := &gateway.Tool{Capability: gateway.Capability{Kind: gateway.KindTool, Name: "a", Origin: "a"}, Annotations: gateway.Annotations{ReadOnly: &readOnly}}
-	return e.Do(context.Background(), &gateway.Call{ //nolint:usetesting // Calls outlive nothing here.
+	return e.Do(context.Background(), &gateway.Call{
 		Op: gateway.OpCall, Kind: gateway.KindTool, Args: json.RawMessage(args), Tool: tool, Target: &tool.Capability,
 		Principal: &gateway.Principal{ID: fmt.Sprintf("p%d", who)},
 	})

@@ -73,7 +73,7 @@ func all(of map[string]*Share) []Share {
 func (s *Share) add(c *counts) {
 	for i, n := range c.outcomes {
 		s.Calls += n
-		switch outcome(i) { //nolint:gosec // There are five.
+		switch outcome(i) {
 		case fine:
 		case toolError:
 			s.ToolErrors += n
