@@ -109,6 +109,9 @@ func (p *part) media() string {
 		}
 	case strings.HasPrefix(kind, "multipart/"): // Browsers take it apart.
 		kind, params = "application/octet-stream", nil
+	case strings.HasSuffix(kind, "javascript"), strings.HasSuffix(kind, "ecmascript"), strings.HasSuffix(kind, "jscript"), strings.HasSuffix(kind, "livescript"),
+		kind == "text/css", strings.HasPrefix(kind, "text/javascript"):
+		kind, params = "text/plain", nil // A page of the gateway's own could be made to run it.
 	}
 	if p.Text != nil && strings.HasPrefix(kind, "text/") {
 		params = map[string]string{"charset": "utf-8"}

@@ -289,3 +289,26 @@ func TestEventLines(t *testing.T) {
 		}
 	}
 }
+
+// TestMembersUnderOtherNames puts objects into a query whose members would pass
+// for another parameter, a fixed one or the gateway's credential.
+func TestMembersUnderOtherNames(t *testing.T) {
+	p := only(t, `{"openapi":"3.1.0","paths":{"/search?mode=safe":{"get":{"operationId":"get","parameters":[
+		{"name":"filter","in":"query","schema":{"type":"object"}},{"name":"limit","in":"query","schema":{"type":"integer"}},
+		{"name":"near","in":"query","style":"deepObject","explode":true,"schema":{"type":"object"}}]}}}}`)
+	p.owned = func(in place, name string) bool { return in == inQuery && name == "api_key" }
+	for _, name := range []string{"api_key", "mode", "limit"} {
+		r, err := p.request(json.RawMessage(`{"filter":{"colour":"red","` + name + `":"mine"}}`))
+		if _, ok := errors.AsType[*badArgument](err); !ok {
+			t.Errorf("%s: %v, %+v", name, err, r)
+		}
+	}
+	for args, want := range map[string]string{
+		`{"filter":{"colour":"red"},"limit":3}`: "mode=safe&colour=red&limit=3",
+		`{"near":{"api_key":"x"}}`:              "mode=safe&near%5Bapi_key%5D=x",
+	} {
+		if r, err := p.request(json.RawMessage(args)); err != nil || !strings.HasSuffix(r.url, "?"+want) {
+			t.Errorf("%s: %v, %+v", args, err, r)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +23,7 @@ type plan struct {
 	body    *body
 	accept  string
 	secrets []*scheme
+	owned   func(in place, name string) bool // whether something else than arguments has that place; nil where nothing has
 }
 
 // A part is a piece of a path: what is the same in each request, escaped, then a
@@ -147,6 +150,12 @@ func (p *plan) target(values map[string]json.RawMessage, header http.Header) (st
 		case !ok && param.required:
 			return "", bad("%s is required", param.arg)
 		case !ok || param.in == inPath:
+			continue
+		}
+		if err := p.distinct(param, v); err != nil {
+			return "", err
+		}
+		switch {
 		case param.in == inQuery:
 			query, err = param.appendQuery(query, v)
 		case param.in == inHeader:
@@ -170,6 +179,24 @@ func (p *plan) target(values map[string]json.RawMessage, header http.Header) (st
 		return "", bad("the arguments make a URL longer than %d bytes", most)
 	}
 	return string(b), nil
+}
+
+// distinct refuses an object whose members would stand beside other parameters
+// under the name of one of them, or of a credential: whoever reads the first of
+// two would read the caller's.
+func (p *plan) distinct(param *parameter, v json.RawMessage) error {
+	if param.in != inQuery && param.in != inCookie || kindOf(v) != '{' || param.style == styleDeep || !param.shape().exploded {
+		return nil
+	}
+	fixed, _ := url.ParseQuery(p.query) // What cannot be read has no name.
+	for name := range members(v) {
+		taken := p.owned != nil && p.owned(param.in, name) || param.in == inQuery && fixed.Has(name) ||
+			slices.ContainsFunc(p.params, func(other *parameter) bool { return other != param && other.in == param.in && other.name == name })
+		if taken {
+			return bad("%s must not have a member %s", param.arg, clip(name, 64))
+		}
+	}
+	return nil
 }
 
 // authorize puts the credentials where they belong.

@@ -334,5 +334,6 @@ func (d *document) planOf(o *operation, s *schemes, fixed http.Header) (p *plan,
 	p = newPlan(o, params, b)
 	p.accept = d.accept(o)
 	p.secrets, _ = s.of(o)
+	p.owned = owned
 	return p, lacks, renamed, nil
 }
