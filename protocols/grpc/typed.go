@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -205,10 +206,15 @@ func sameCapability(a, b *gateway.Capability) bool {
 // typedSource returns the types of a source: those that there are, or new ones
 // made with its lock, which is written before they are shown to anybody. Taken
 // are the packages of other sources.
-func (f *Frontend) typedSource(ctx context.Context, was *typedSource, taken *packages, o *offer) (*typedSource, error) {
+func (f *Frontend) typedSource(ctx context.Context, was *typedSource, taken *packages, o *offer) (made *typedSource, err error) {
 	if was.is(o) {
 		return was, nil
 	}
+	defer func() {
+		if p := recover(); p != nil { // The schemas come from elsewhere.
+			made, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	methods, byKey := methodsOf(o)
 	var lock *protoschema.Lock
 	var revision uint64
@@ -217,7 +223,6 @@ func (f *Frontend) typedSource(ctx context.Context, was *typedSource, taken *pac
 	}
 	for range lockAttempts {
 		if lock == nil {
-			var err error
 			if lock, revision, err = f.loadLock(ctx, taken, o.source); err != nil {
 				return nil, err
 			}

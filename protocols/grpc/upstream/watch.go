@@ -2,10 +2,12 @@ package upstream
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -118,8 +120,22 @@ func (u *Upstream) update(ctx context.Context, served bool) (changed bool, err e
 	if now != nil && now.digest == digest {
 		return false, nil
 	}
-	u.now.Store(u.newOffer(d, digest))
+	next, err := u.offerOf(d, digest)
+	if err != nil {
+		return false, err
+	}
+	u.now.Store(next)
 	return true, nil
+}
+
+// offerOf is newOffer of descriptors that come from elsewhere.
+func (u *Upstream) offerOf(d *described, digest [sha256.Size]byte) (o *offer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the descriptors cannot be read: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return u.newOffer(d, digest), nil
 }
 
 // healthy reports whether the server says how it is, and the error if that is not well or it cannot be asked at all.
