@@ -117,8 +117,12 @@ func (t *eventsTransport) roundTrip(ctx context.Context, r *outgoing) (message, 
 	posting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.c.ctx, func() { cancel(t.gone()) })() // The connection's own life.
-	if err := t.send(posting, r.method, r.body); err != nil {
+	err := t.send(posting, r.method, r.body)
+	if err != nil && ctx.Err() == nil {
 		return message{}, err
+	}
+	if err != nil { // The server may have read it, and be at work already.
+		ch = nil
 	}
 	select {
 	case a := <-ch:
