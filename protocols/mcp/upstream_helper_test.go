@@ -41,8 +41,13 @@ func runProgram() bool {
 // the context ends.
 func frontendOf(ctx context.Context, source gateway.Upstream) (*mcp.Frontend, error) {
 	reg := &gateway.Registry{}
-	first := make(chan error, 16)
-	go reg.Follow(ctx, "origin", source, gateway.Options{}, func(err error) { first <- err })
+	first := make(chan error, 1)
+	go reg.Follow(ctx, "origin", source, gateway.Options{}, func(err error) {
+		select {
+		case first <- err:
+		default: // Nobody asks about later ones.
+		}
+	})
 	if err := <-first; err != nil {
 		return nil, err
 	}
