@@ -72,16 +72,16 @@ func (e *Endpoints) copier(ctx context.Context) {
 }
 
 func (e *Endpoints) copy(ctx context.Context, c copied) {
-	within, cancel := context.WithTimeoutCause(c.ctx, copyWithin, errLate) //nolint:contextcheck // It has what the caller's had, and ends with ctx.
+	within, cancel := context.WithTimeoutCause(c.ctx, copyWithin, errLate)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	c.to.running.Add(1)
 	c.to.calls.Add(1)
 	start := time.Now()
-	err := c.do(within) //nolint:contextcheck // as above.
+	err := c.do(within) //nolint:contextcheck // It has what the caller's had, and ends with ctx.
 	c.to.running.Add(-1)
 	c.to.latency.add(time.Since(start))
-	if outcomeOf(within, err) == failure {
+	if outcomeOf(within, err) == failure { //nolint:contextcheck // as above.
 		c.to.failed.Add(1)
 	}
 }

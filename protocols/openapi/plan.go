@@ -155,10 +155,10 @@ func (p *plan) target(values map[string]json.RawMessage, header http.Header) (st
 		if err := p.distinct(param, v); err != nil {
 			return "", err
 		}
-		switch {
-		case param.in == inQuery:
+		switch param.in { //nolint:exhaustive // The rest stand in cookies; those of the path have been seen to.
+		case inQuery:
 			query, err = param.appendQuery(query, v)
-		case param.in == inHeader:
+		case inHeader:
 			err = param.setHeader(header, v)
 		default:
 			cookie, err = param.appendText(then(cookie, "; "), v, escapeAll)
