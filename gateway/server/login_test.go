@@ -184,19 +184,24 @@ func TestLogin(t *testing.T) {
 // TestLoginEnds: what a session has open ends with it, whoever ends it.
 func TestLoginEnds(t *testing.T) {
 	r := start(t, nil, nil)
-	for name, end := range map[string]func(*tab, string){
-		"signing out": func(b *tab, _ string) { b.ask("POST", "/auth/logout", "") },
-		"an administrator": func(_ *tab, id string) {
+	for _, c := range []struct {
+		name string
+		end  func(*tab, string)
+	}{
+		{"signing out", func(b *tab, _ string) { b.ask("POST", "/auth/logout", "") }},
+		{"an administrator", func(_ *tab, id string) {
 			if code, text := r.send(t, "admin", http.MethodDelete, "/admin/v1/sessions/"+id, nil, ""); code != http.StatusOK {
 				t.Errorf("ending the session: %d %s", code, text)
 			}
-		},
-		"a revocation": func(*tab, string) {
+		}},
+		// Last: a revocation refuses what is issued within its own second too.
+		{"a revocation", func(*tab, string) {
 			if code, text := r.send(t, "admin", http.MethodPost, "/admin/v1/sessions:revoke", http.Header{"Content-Type": {"application/json"}}, `{"principal":"`+r.URL()+`/dev/issuer|user|dev"}`); code != http.StatusOK {
 				t.Errorf("revoking: %d %s", code, text)
 			}
-		},
+		}},
 	} {
+		name, end := c.name, c.end
 		b := r.tab(t)
 		b.signIn("dev", "/auth/login")
 		_, list := r.send(t, "admin", http.MethodGet, "/admin/v1/sessions", nil, "")
