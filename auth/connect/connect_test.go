@@ -26,13 +26,17 @@ type fakeProvider struct {
 
 func (p *fakeProvider) Refresh(_ context.Context, refresh string) (Token, error) {
 	n := p.asked.Add(1)
+	if n == 1 { // Its answer takes a while, and somebody else may ask meanwhile.
+		slow := time.NewTimer(50 * time.Millisecond)
+		<-slow.C
+	}
 	if p.end.Load() || refresh != fmt.Sprint("refresh-", n-1) {
 		return Token{}, ErrRefused
 	}
 	return Token{Access: fmt.Sprint("access-", n), Refresh: fmt.Sprint("refresh-", n), Expires: time.Now().Add(time.Hour)}, nil
 }
 
-func openConnections(t *testing.T) (*Connections, *fakeProvider) {
+func openState(t *testing.T) *state.State {
 	t.Helper()
 	s, err := state.Open(t.Context(), state.Options{})
 	if err != nil {
@@ -43,7 +47,19 @@ func openConnections(t *testing.T) (*Connections, *fakeProvider) {
 			t.Error(err)
 		}
 	})
+	return s
+}
+
+func openConnections(t *testing.T) (*Connections, *fakeProvider) {
+	t.Helper()
+	s := openState(t)
 	p := &fakeProvider{}
+	return onNode(t, s, p), p
+}
+
+// onNode returns a node's connections.
+func onNode(t *testing.T, s *state.State, p *fakeProvider) *Connections {
+	t.Helper()
 	c, err := Open(t.Context(), s, Options{
 		URL: "https://gateway.example", Key: [32]byte{1}, Logger: slog.New(slog.DiscardHandler),
 		Logins:   []Login{{Issuer: "https://id.example", ClientID: "x"}},
@@ -52,25 +68,27 @@ func openConnections(t *testing.T) (*Connections, *fakeProvider) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, p
+	return c
 }
 
 func alice() *gateway.Principal {
 	return &gateway.Principal{ID: "https://id.example|user|alice", Issuer: "https://id.example", Subject: "alice", Kind: "user"}
 }
 
-// TestRenew has many calls need a new token at once: one is asked for. When the
+// TestRenew has many calls on two nodes need a new token at once: one is asked for. When the
 // authorization server renews no more, the user has to connect anew.
 func TestRenew(t *testing.T) {
-	c, p := openConnections(t)
+	s, p := openState(t), &fakeProvider{}
+	c, other := onNode(t, s, p), onNode(t, s, p)
 	owner := ownerOf("up", alice())
 	if err := c.keep(t.Context(), owner, Token{Access: "access-0", Refresh: "refresh-0", Expires: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	var calls sync.WaitGroup
-	for range 20 {
+	for i := range 40 {
 		calls.Go(func() {
-			if got, err := c.Authorization(t.Context(), "up", alice(), ""); got != "access-1" || err != nil {
+			node, stale := []*Connections{c, other}[i%2], []string{"", "access-0"}[i/2%2]
+			if got, err := node.Authorization(t.Context(), "up", alice(), stale); got != "access-1" || err != nil {
 				t.Errorf("%q, %v", got, err)
 			}
 		})

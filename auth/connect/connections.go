@@ -26,6 +26,8 @@ const (
 	early      = 30 * time.Second
 	maxRecord  = 64 << 10
 	askTimeout = 20 * time.Second
+	turn       = askTimeout + 10*time.Second // of a node that renews a token
+	patience   = 2 * turn                    // for a renewal, whoever waits for it
 )
 
 // Options are what a [Connections] needs; all of them are required.
@@ -47,6 +49,7 @@ type Connections struct {
 	invites *state.Bucket[invite]
 	states  *state.Bucket[pending]
 	users   *state.Bucket[session]
+	turns   *state.Turns // of nodes that renew a token
 	flights singleflight.Group
 }
 
@@ -64,11 +67,12 @@ func Open(ctx context.Context, s *state.State, o Options) (*Connections, error) 
 	for _, l := range o.Logins {
 		c.logins[l.Issuer] = newLogin(l, o.URL)
 	}
-	var errs [4]error
+	var errs [5]error
 	c.records, errs[0] = state.OpenBucket[record](ctx, s, state.BucketOptions{Name: "connections", MaxValueBytes: maxRecord})
 	c.invites, errs[1] = state.OpenBucket[invite](ctx, s, state.BucketOptions{Name: "connect-invites", TTL: inviteLife})
 	c.states, errs[2] = state.OpenBucket[pending](ctx, s, state.BucketOptions{Name: "connect-states", TTL: inviteLife})
 	c.users, errs[3] = state.OpenBucket[session](ctx, s, state.BucketOptions{Name: "connect-sessions", TTL: inviteLife})
+	c.turns, errs[4] = state.OpenTurns(ctx, s, "connect-renewals", turn)
 	return c, errors.Join(errs[:]...)
 }
 
@@ -109,11 +113,15 @@ func (c *Connections) Authorization(ctx context.Context, upstream string, p *gat
 	if fresh(t, stale) {
 		return t.Access, nil
 	}
-	// One renewal at a time: refresh tokens are often good only once.
 	renewed := c.flights.DoChan(owner.key()+stale, func() (any, error) {
-		long, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		long, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
-		return c.renew(long, owner, stale)
+		value := ""
+		err := c.turns.Do(long, owner.key(), func(ctx context.Context) (err error) {
+			value, err = c.renew(ctx, owner, stale)
+			return err
+		})
+		return value, err
 	})
 	select {
 	case r := <-renewed:
@@ -142,7 +150,9 @@ func (c *Connections) read(ctx context.Context, owner Owner) (t Token, e state.E
 	return t, e, err
 }
 
-// renew replaces a token that has ended, unless another node has.
+// renew replaces a token that has ended, unless somebody else has. One does it at a
+// time: a refresh token is often good only once, and a server that sees it again may
+// end all that came of it (RFC 9700, section 4.14.2).
 func (c *Connections) renew(ctx context.Context, owner Owner, stale string) (string, error) {
 	t, e, err := c.read(ctx, owner)
 	switch {
@@ -155,11 +165,10 @@ func (c *Connections) renew(ctx context.Context, owner Owner, stale string) (str
 	if t.Refresh == "" || provider == nil {
 		return "", c.lose(ctx, owner, e.Revision, "the token has ended and cannot be renewed")
 	}
-	next, err := provider.Refresh(ctx, t.Refresh)
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	next, err := provider.Refresh(asking, t.Refresh)
 	if errors.Is(err, ErrRefused) {
-		if t, now, readErr := c.read(ctx, owner); readErr == nil && now.Revision != e.Revision && fresh(t, stale) {
-			return t.Access, nil // Another node was first.
-		}
 		return "", c.lose(ctx, owner, e.Revision, "the authorization server renews the token no more")
 	}
 	if err != nil {

@@ -26,8 +26,9 @@ const (
 
 	by         = "login" // how refusals name the package
 	early      = 30 * time.Second
-	patience   = 30 * time.Second // for a renewal, whoever waits for it
-	lag        = 2 * time.Second  // of what other nodes have written
+	turn       = 30 * time.Second // of a node that renews a token: more than the issuer may take
+	patience   = 2 * turn         // for a renewal, whoever waits for it
+	lag        = 5 * time.Second  // of what other nodes have written
 	sweepEvery = time.Minute
 
 	maxSessions = 10_000
@@ -66,6 +67,7 @@ type Sessions struct {
 	o       Options
 	records *state.Bucket[record]
 	mirror  *state.Mirror[record]
+	turns   *state.Turns // of nodes that renew a token
 	flights singleflight.Group
 	misses  *rate.Limiter
 	slots   chan struct{} // logins that wait for the issuer
@@ -84,8 +86,13 @@ func Open(ctx context.Context, s *state.State, o Options) (*Sessions, error) {
 	if err != nil {
 		return nil, err
 	}
+	turns, err := state.OpenTurns(ctx, s, "login-renewals", turn)
+	if err != nil {
+		return nil, err
+	}
 	l := &Sessions{
-		o: o, records: b, mirror: m, misses: rate.NewLimiter(missRate, missRate), slots: make(chan struct{}, 32), changed: make(chan struct{}),
+		o: o, records: b, mirror: m, turns: turns,
+		misses: rate.NewLimiter(missRate, missRate), slots: make(chan struct{}, 32), changed: make(chan struct{}),
 	}
 	go l.follow(ctx)
 	go l.sweep(ctx, sweepEvery)
@@ -94,21 +101,15 @@ func Open(ctx context.Context, s *state.State, o Options) (*Sessions, error) {
 
 // follow tells of sessions that ended, at once: it waits for nobody.
 func (l *Sessions) follow(ctx context.Context) {
-	known := map[string]bool{}
-	for {
+	for known := uint64(0); ; {
 		changed := l.mirror.Changed()
-		now := map[string]bool{}
-		for _, e := range l.mirror.All() {
-			now[e.Key] = true
-			delete(known, e.Key)
-		}
-		if len(known) > 0 { // They are there no more.
+		if now := l.mirror.Ended(); now != known {
+			known = now
 			l.mu.Lock()
 			close(l.changed)
 			l.changed = make(chan struct{})
 			l.mu.Unlock()
 		}
-		known = now
 		select {
 		case <-ctx.Done():
 			return
@@ -252,7 +253,10 @@ func (l *Sessions) renewed(ctx context.Context, id string, stale bool) (tokens, 
 	flight := l.flights.DoChan(id, func() (any, error) {
 		long, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
-		return l.renew(long, id, stale)
+		if stale {
+			return l.renew(long, id)
+		}
+		return l.touch(long, id)
 	})
 	select {
 	case r := <-flight:
@@ -263,24 +267,51 @@ func (l *Sessions) renewed(ctx context.Context, id string, stale bool) (tokens, 
 	}
 }
 
-func (l *Sessions) renew(ctx context.Context, id string, stale bool) (tokens, error) {
-	e, err := l.records.Get(ctx, id)
-	if errors.Is(err, state.ErrNotFound) {
-		return tokens{}, ended("it has just ended")
+// current returns a session as it is stored, whatever the mirror has of it.
+func (l *Sessions) current(ctx context.Context, id string) (e state.Entry[record], t tokens, err error) {
+	switch e, err = l.records.Get(ctx, id); {
+	case errors.Is(err, state.ErrNotFound):
+		return e, t, ended("it has just ended")
+	case err != nil:
+		return e, t, away(err)
 	}
+	if t, err = l.open(&e); err != nil {
+		return e, t, ended("its tokens cannot be opened")
+	}
+	return e, t, nil
+}
+
+// touch notes that a session is used, unless another node has just written it.
+func (l *Sessions) touch(ctx context.Context, id string) (tokens, error) {
+	e, t, err := l.current(ctx, id)
 	if err != nil {
-		return tokens{}, away(err)
+		return t, err
 	}
-	t, err := l.open(&e)
-	if err != nil {
-		return t, ended("its tokens cannot be opened")
+	if err := l.store(ctx, &e, t); !errors.Is(err, state.ErrConflict) {
+		return t, err
 	}
-	if stale && !fresh(t) {
-		if t, err = l.refresh(ctx, &e, t); err != nil {
-			return t, err
+	_, t, err = l.current(ctx, id)
+	return t, err
+}
+
+// renew asks the issuer for another token, unless another node has. They take
+// turns: a refresh token is often good only once, and an issuer that sees it again
+// may end all that came of it (RFC 9700, section 4.14.2).
+func (l *Sessions) renew(ctx context.Context, id string) (t tokens, err error) {
+	err = l.turns.Do(ctx, id, func(ctx context.Context) (err error) {
+		var e state.Entry[record]
+		if e, t, err = l.current(ctx, id); err != nil || fresh(t) {
+			return err
 		}
+		if t, err = l.refresh(ctx, &e, t); err != nil {
+			return err
+		}
+		return l.keep(ctx, e, t)
+	})
+	if _, ok := errors.AsType[*gateway.Error](err); err != nil && !ok {
+		return t, away(err) // There was no turn.
 	}
-	return t, l.keep(ctx, e, t)
+	return t, err
 }
 
 // refresh asks the issuer for another token.
@@ -295,12 +326,6 @@ func (l *Sessions) refresh(ctx context.Context, e *state.Entry[record], t tokens
 	g, err := l.o.Client.Renew(ctx, t.Refresh)
 	switch {
 	case errors.Is(err, browser.ErrRefused):
-		if now, err := l.records.Get(ctx, e.Key); err == nil && now.Revision != e.Revision {
-			if t, err := l.open(&now); err == nil && fresh(t) {
-				*e = now
-				return t, nil // Another node was first.
-			}
-		}
 		_ = l.end(ctx, e.Key, "the issuer renews its token no more") // It is refused in any case.
 		return t, ended("the issuer refused the refresh token")
 	case err != nil && time.Now().Before(t.Expires):
@@ -311,28 +336,32 @@ func (l *Sessions) refresh(ctx context.Context, e *state.Entry[record], t tokens
 	return tokens{g.Access, cmp.Or(g.Refresh, t.Refresh), g.Expires}, nil
 }
 
-// keep stores the tokens of a session that is used now. Another node may have
-// noted its use at the same time.
+// keep stores the tokens of a session. Other nodes may note its use meanwhile.
 func (l *Sessions) keep(ctx context.Context, e state.Entry[record], t tokens) error {
-	for range 3 {
-		r := e.Value
-		r.Seen = time.Now()
-		var err error
-		if r.Tokens, err = l.seal(e.Key, r.User, t); err != nil {
+	for {
+		err := l.store(ctx, &e, t)
+		if !errors.Is(err, state.ErrConflict) {
 			return err
 		}
-		_, err = l.records.Update(ctx, e.Key, r, e.Revision)
-		if !errors.Is(err, state.ErrConflict) {
-			if err != nil {
-				return away(err)
-			}
-			return nil
-		}
-		if e, err = l.records.Get(ctx, e.Key); err != nil {
-			return ended("it has just ended")
+		if e, _, err = l.current(ctx, e.Key); err != nil {
+			return err
 		}
 	}
-	return nil // It is used very much; whoever was faster has stored the same.
+}
+
+// store writes a session that is used now; [state.ErrConflict] where it is not what
+// is stored any more.
+func (l *Sessions) store(ctx context.Context, e *state.Entry[record], t tokens) (err error) {
+	r := e.Value
+	r.Seen = time.Now()
+	if r.Tokens, err = l.seal(e.Key, r.User, t); err != nil {
+		return err
+	}
+	_, err = l.records.Update(ctx, e.Key, r, e.Revision)
+	if err != nil && !errors.Is(err, state.ErrConflict) {
+		return away(err)
+	}
+	return err
 }
 
 // begin stores a new session and returns its secret. Of too many of one user the

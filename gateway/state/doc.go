@@ -5,7 +5,8 @@
 //	                                              OpenBucket[T] ─ Get Put Create Update Delete All History
 //	             ┌ in memory: tests, stdio        Bucket[T] ───── Watch ─ Mirror (reads without the engine)
 //	Open ─ State ┤ embedded: files below Dir      OpenLog ─ Log ─ Append Read Follow Drop
-//	             └ external: a NATS cluster, URL  Publish, Subscribe ─ coalesced notices
+//	             └ external: a NATS cluster, URL  OpenTurns ─ Turns ─ Do, one at a time over all nodes
+//	                                              Publish, Subscribe ─ coalesced notices
 //	                                              Instance, Serve, Request ─ from node to node
 //
 // The code path is the same for all three; nothing but Options tells them apart. The embedded server opens no network

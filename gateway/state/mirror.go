@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 )
 
 // Mirror is a copy of a bucket in memory, kept current by a watch. Reads never touch the engine, and Get takes no lock;
@@ -14,6 +15,7 @@ type Mirror[T any] struct {
 	b       *Bucket[T]
 	entries sync.Map // Of key to Entry[T].
 	changed pulse
+	ended   atomic.Uint64
 	done    chan struct{} // Closed when the watch has ended.
 
 	mu      sync.Mutex
@@ -82,6 +84,7 @@ func (m *Mirror[T]) apply(ev Event[T], err error) {
 	case ev.Deleted:
 		delete(m.corrupt, ev.Key)
 		m.entries.Delete(ev.Key)
+		m.ended.Add(1)
 	default:
 		delete(m.corrupt, ev.Key)
 		m.entries.Store(ev.Key, ev.Entry)
@@ -110,6 +113,10 @@ func (m *Mirror[T]) All() []Entry[T] {
 // Changed returns a channel that is closed at the next change of an entry or of Err. Take it before reading, so that
 // no change is missed between the reading and the wait.
 func (m *Mirror[T]) Changed() <-chan struct{} { return m.changed.next() }
+
+// Ended returns how often an entry has ended so far: by deletion or by time. Who looks at it when Changed says so misses
+// no end, however short the life of the entry was.
+func (m *Mirror[T]) Ended() uint64 { return m.ended.Load() }
 
 // Err tells why the copy may be out of date: ErrUnavailable while the engine is away or once the mirror has ended,
 // ErrCorrupt while the newest value of some key does not decode. A user who must fail closed asks it; nil means

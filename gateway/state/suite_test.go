@@ -84,6 +84,7 @@ func TestSuite(t *testing.T) {
 		{"expiry", testExpiry},
 		{"watch", testWatch},
 		{"mirror", testMirror},
+		{"turns", testTurns},
 		{"notices", testNotices},
 		{"logs", testLogs},
 		{"log bounds", testLogBounds},
@@ -112,6 +113,7 @@ func TestSuite(t *testing.T) {
 			}
 			o.Name, o.URL = "b", o.URL[strings.LastIndexByte(o.URL, ',')+1:]
 			other := open(t, o)
+			t.Run("turns across nodes", func(t *testing.T) { testTurnsTaken(t, s, other) })
 			t.Run("log across nodes", func(t *testing.T) { testLogAcrossNodes(t, s, other) })
 			t.Run("request across nodes", func(t *testing.T) { testRequestAcrossNodes(t, s, other) })
 		})
@@ -419,7 +421,7 @@ func testMirror(t *testing.T, s *State) {
 	eventually(t, "all entries", func() bool { return len(m.All()) == many+2 })
 	listAll(t, b, many+2)
 	must(t, b.Delete(ctx, "a", 0))
-	eventually(t, "deletion", func() bool { _, ok := m.Get("a"); return !ok })
+	eventually(t, "deletion", func() bool { _, ok := m.Get("a"); return !ok && m.Ended() == 1 })
 	cancel()
 	eventually(t, "the end", func() bool { return errors.Is(m.Err(), ErrUnavailable) })
 	if _, ok := m.Get("z"); !ok {
