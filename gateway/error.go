@@ -52,7 +52,7 @@ func (c Code) String() string {
 
 // An Error is a call that did not reach its upstream or did not come back.
 // Code, Msg, Data and Retry are for the caller; By and Err are for the
-// operator and never leave through a door.
+// operator, Answered is for guards; they never leave through a door.
 //
 // A tool that ran and failed is not an Error but a [Result] with IsError.
 type Error struct {
@@ -64,6 +64,11 @@ type Error struct {
 	Scopes []string        // the scopes that a credential needs for this, all of them, where those of the caller's are too few; or nil
 	Needs  json.RawMessage // the client capabilities that the call needs and the client lacks, as MCP's ClientCapabilities; or nil
 	Err    error           // the cause, or nil
+
+	// Answered says that the upstream is well, whatever the Code: it took the
+	// request and answered that this one will not do. What a caller can bring about
+	// by what it asks must not count against the upstream.
+	Answered bool
 }
 
 // NeedsCapability returns the refusal of a call that wants to ask the caller

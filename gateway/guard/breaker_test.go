@@ -78,6 +78,14 @@ func TestBreakerMindsOnlyTheUpstream(t *testing.T) {
 		}
 		calm(t, up)
 	}
+	for _, code := range []gateway.Code{gateway.Unavailable, gateway.DeadlineExceeded, gateway.Internal} {
+		up := guard.New(&script{errs: []error{&gateway.Error{Code: code, By: "upstream/s", Answered: true}}}, guard.Options{Breaker: usual})
+		for range 30 {
+			_, err := up.Do(t.Context(), call)
+			check(t, err, code, "upstream/s")
+		}
+		calm(t, up)
+	}
 	t.Run("a client that does not answer", func(t *testing.T) {
 		up := guard.New(&script{errs: []error{&gateway.Error{Code: gateway.DeadlineExceeded, By: "client"}}}, guard.Options{Breaker: usual})
 		for range 30 {

@@ -82,8 +82,11 @@ func outcomeOf(ctx context.Context, err error) outcome {
 		return neither
 	}
 	e := gateway.AsError(err)
-	if !fromUpstream(e) {
+	switch {
+	case !fromUpstream(e):
 		return neither
+	case e.Answered:
+		return success
 	}
 	switch e.Code { //nolint:exhaustive // The others say that somebody is there and knows what to say.
 	case gateway.Unavailable, gateway.DeadlineExceeded, gateway.Internal:

@@ -113,6 +113,10 @@ func (u *Upstream) fault(ctx context.Context, call *gateway.Call, err error) err
 // server's own; the cause is for the operator.
 func (e *rpcError) describe(g *gateway.Error, call *gateway.Call) {
 	g.Code, g.Msg, g.Data = gatewayCode(e.code), e.message, e.data
+	switch e.code { // These are about the request; an internal error is not.
+	case codeParse, codeInvalidRequest, codeHeaderMismatch:
+		g.Answered = true
+	}
 	if g.Msg == "" {
 		g.Msg = "the upstream refused the call"
 	}
@@ -165,7 +169,9 @@ func describeStatus(g *gateway.Error, e *egress.StatusError) {
 	g.Retry = e.Retry
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		g.Msg = msgNotAllowed
+		g.Msg, g.Answered = msgNotAllowed, true // One caller's credential may be the reason.
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
+		g.Answered = true
 	case http.StatusTooManyRequests:
 		g.Code, g.Msg = gateway.ResourceExhausted, "the upstream takes no more calls now"
 	case http.StatusRequestEntityTooLarge:

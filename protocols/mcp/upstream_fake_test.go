@@ -205,6 +205,43 @@ func TestUpstreamErrors(t *testing.T) {
 	}
 }
 
+// TestUpstreamAnswered tells apart what a server says about a request, which a
+// caller can bring about, and what it says about itself.
+func TestUpstreamAnswered(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status   int
+		body     string // of the error; "" for one that is no JSON-RPC
+		answered bool
+	}{
+		"parse error":           {200, `{"code":-32700,"message":"m"}`, true},
+		"invalid request":       {200, `{"code":-32600,"message":"m"}`, true},
+		"header mismatch":       {400, `{"code":-32020,"message":"m"}`, true},
+		"internal":              {200, `{"code":-32603,"message":"m"}`, false},
+		"unsupported version":   {400, `{"code":-32022,"message":"m"}`, false},
+		"bad request":           {400, "", true},
+		"headers too large":     {431, "", true},
+		"unauthorized":          {401, "", true},
+		"forbidden":             {403, "", true},
+		"gone":                  {404, "", false},
+		"internal server error": {500, "", false},
+		"away":                  {503, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := openUpstream(t, mcp.UpstreamOptions{URL: modernServer(t, func(r *received) {
+				if tt.body != "" {
+					r.fails(tt.status, tt.body)
+					return
+				}
+				r.answer.WriteHeader(tt.status)
+			})})
+			if e := errorOf(t, u); e.Answered != tt.answered {
+				t.Errorf("answered: %v (%v)", e.Answered, e)
+			}
+		})
+	}
+}
+
 // TestUpstreamMissingResource checks the one error that depends on the call.
 func TestUpstreamMissingResource(t *testing.T) {
 	for _, raw := range []string{
