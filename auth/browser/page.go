@@ -18,7 +18,7 @@ func Page(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", Policy("'self'"))
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // With no-referrer a browser sends its forms with the origin "null".
 		h.Set("Cache-Control", "no-store")
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		next.ServeHTTP(w, r)

@@ -84,7 +84,7 @@ func (i *Issuer) page(w http.ResponseWriter, request url.Values, problem error) 
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // With no-referrer a browser sends the form with the origin "null".
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' "+i.origin)
 	if problem != nil {

@@ -158,7 +158,7 @@ func (b *browser) visit(method, target, form string) (int, string, string) {
 		}
 		b.cookie = m[1]
 	}
-	for name, want := range map[string]string{"Content-Security-Policy": "frame-ancestors 'none'", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"} {
+	for name, want := range map[string]string{"Content-Security-Policy": "frame-ancestors 'none'", "Cache-Control": "no-store", "Referrer-Policy": "same-origin"} {
 		if got := res.Header.Get(name); !strings.Contains(got, want) {
 			b.t.Errorf("%s: %s is %q", target, name, got)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth/login"
 	"github.com/trilith-gateway/trilith/gateway/config"
+	"github.com/trilith-gateway/trilith/gateway/console"
 )
 
 // A route is what answers the requests of a pattern of [http.ServeMux]. Door is
@@ -30,7 +31,7 @@ type route struct {
 // routes returns every HTTP route. There are no others: what is not here is
 // taken by "/", and refused.
 func (s *Server) routes() []route {
-	known, public, console := s.door.Handler, s.door.Guard, s.door.Console
+	known, public, pages := s.door.Handler, s.door.Guard, s.door.Console
 	rest, sse := s.grpc.REST(), s.mcp.SSE()
 	metadata := http.HandlerFunc(s.toolsets.serveMetadata)
 	routes := []route{
@@ -39,13 +40,14 @@ func (s *Server) routes() []route {
 		{"/messages", known, sse},
 		{toolsetPath("{toolset}"), nil, s.toolsets},
 		{"/graphql", s.door.Sockets, s.graphql},
-		{"/v1/", console, rest},
-		{"/v1:complete", console, rest},
-		{"/admin/v1/", console, rest},
-		{"/openapi.json", console, rest},
+		{"/v1/", pages, rest},
+		{"/v1:complete", pages, rest},
+		{"/admin/v1/", pages, rest},
+		{"/openapi.json", pages, rest},
 		{"/", known, rest}, // What nothing serves is refused, and recorded, as REST does it.
 
 		{"GET /{$}", public, http.HandlerFunc(s.index)},
+		{"GET " + console.Path, public, console.Handler()},
 		{"GET /graphql/ui/", public, http.StripPrefix("/graphql/ui", s.graphql.UI())},
 		{"/.well-known/oauth-protected-resource", nil, metadata},
 		{"/.well-known/oauth-protected-resource/", nil, metadata},
@@ -168,6 +170,7 @@ func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, strings.NewReplacer("BASE", s.base, "PORT", grpcPort).Replace(`Trilith `+s.options.Version+`
 
 MCP          BASE/mcp          streamable HTTP, WebSocket; HTTP+SSE at BASE/sse
+Console      BASE/console/     for people with a browser
 GraphQL      BASE/graphql      queries, mutations, subscriptions; GraphiQL at BASE/graphql/ui/
 gRPC         port PORT         gateway.v1, with health and reflection
 REST         BASE/v1/tools     typed at BASE/v1/call/; OpenAPI at BASE/openapi.json

@@ -1,0 +1,135 @@
+// Package console is the page for administrators and for everybody who wants to
+// see what the gateway does: a program for browsers, whose files are inside the
+// gateway's. Its sources are in web, what is built of them in dist.
+//
+// It is not a way into the gateway: the page calls the GraphQL door as any web
+// application does, with the cookie of a person who has signed in, and holds no
+// data itself.
+package console
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Path is where the page lies. Its program is built for it.
+const Path = "/console/"
+
+// placeholder stands in index.html where the nonce of an answer belongs.
+const placeholder = "CSP_NONCE"
+
+//go:embed all:dist
+var dist embed.FS
+
+// A file is one of those that the page is made of.
+type file struct {
+	body  []byte
+	kind  string // its media type
+	tag   string // its ETag
+	small func() []byte
+}
+
+// Handler serves the page, with Path still in the URL. Every path that names no
+// file is one of the program's own, and answered with index.html.
+func Handler() http.Handler {
+	files := map[string]*file{}
+	err := fs.WalkDir(dist, "dist", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		body, err := fs.ReadFile(dist, name)
+		files[strings.TrimPrefix(name, "dist/")] = newFile(name, body)
+		return err
+	})
+	if err != nil {
+		panic(err) // The files are part of the program.
+	}
+	index := files["index.html"]
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(path.Clean(r.URL.Path), strings.TrimSuffix(Path, "/"))
+		name = strings.TrimPrefix(name, "/")
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Vary", "Accept-Encoding")
+		f := files[name]
+		if f == nil || f == index {
+			if strings.HasPrefix(name+"/", "assets/") { // Of an older build: the page must not take HTML for a program.
+				http.NotFound(w, r)
+				return
+			}
+			serveIndex(w, r, index.body)
+			return
+		}
+		h.Set("Content-Security-Policy", "default-src 'none'; sandbox") // Should a browser be led to it.
+		h.Set("Content-Type", f.kind)
+		h.Set("ETag", f.tag)
+		h.Set("Cache-Control", "no-cache")
+		if strings.HasPrefix(name, "assets/") { // The name changes with the content.
+			h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		body := f.body
+		if small := f.small(); len(small) < len(body) && acceptsGzip(r) {
+			h.Set("Content-Encoding", "gzip")
+			h.Set("ETag", strings.TrimSuffix(f.tag, `"`)+`-gzip"`)
+			body = small
+		}
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
+	})
+}
+
+func newFile(name string, body []byte) *file {
+	sum := sha256.Sum256(body)
+	kind := mime.TypeByExtension(path.Ext(name))
+	if kind == "" {
+		kind = "application/octet-stream"
+	}
+	return &file{body: body, kind: kind, tag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, small: sync.OnceValue(func() []byte { return compress(body) })}
+}
+
+// serveIndex answers with the page. Its style elements, which the editor and the
+// component kit write, are let in by a nonce that is good for this answer alone.
+func serveIndex(w http.ResponseWriter, r *http.Request, page []byte) {
+	nonce := rand.Text()
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-"+nonce+"'; img-src 'self' data: blob:; media-src blob:; "+
+		"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'")
+	http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(bytes.ReplaceAll(page, []byte(placeholder), []byte(nonce))))
+}
+
+func compress(body []byte) []byte {
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		panic(err) // The level is a constant.
+	}
+	_, _ = z.Write(body) // A buffer takes everything.
+	_ = z.Close()
+	return out.Bytes()
+}
+
+// acceptsGzip tells whether a client takes gzip (RFC 9110, section 12.5.3). A
+// weight of zero refuses it; other weights do not matter with one choice.
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		coding, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			return strings.Trim(strings.TrimPrefix(strings.TrimSpace(weight), "q="), "0.") != "" || weight == ""
+		}
+	}
+	return false
+}

@@ -1,0 +1,20 @@
+import { type ComponentType, lazy } from 'react';
+
+/** A part of the console: its place in the menu, and its pages. */
+export type Area = {
+  /** The path below /console, without a slash at its end; '' is the first page. */
+  path: string;
+  title: string;
+  /**
+   * What its reader needs: `read` of this area of administration, such as `policy` for `admin/policy`. Undefined is
+   * for everybody who is signed in.
+   */
+  right?: string;
+  /** Loaded when it is opened. It has every path that begins with its own. */
+  page: ComponentType;
+};
+
+const overview = lazy(() => import('../pages/overview'));
+
+/** Every area, in the order of the menu. */
+export const areas: Area[] = [{ path: '', title: 'Overview', right: 'traffic', page: overview }];

@@ -1,0 +1,70 @@
+import { Client, cacheExchange, fetchExchange, mapExchange, subscriptionExchange } from '@urql/core';
+import { createClient as createSocket } from 'graphql-ws';
+import { markConnected, markExpired, markLost } from './connection';
+
+const url = new URL('/graphql', window.location.href);
+const socketURL = new URL(url);
+socketURL.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+
+/** Close codes after which only signing in again helps. */
+const signedOut = new Set([4401, 4403]);
+
+const socket = createSocket({
+  url: socketURL.href,
+  lazy: true,
+  lazyCloseTimeout: 3_000,
+  keepAlive: 20_000,
+  retryAttempts: Number.POSITIVE_INFINITY,
+  shouldRetry: (event) => !(event instanceof CloseEvent && signedOut.has(event.code)),
+  retryWait: (retries) =>
+    new Promise((done) => setTimeout(done, Math.min(500 * 2 ** retries, 10_000) * (0.5 + Math.random()))),
+  jsonMessageReviver: exact,
+  on: {
+    connected: () => markConnected(),
+    closed: (event) => {
+      if (!(event instanceof CloseEvent) || event.code === 1000) return;
+      if (signedOut.has(event.code)) markExpired();
+      else markLost();
+    },
+  },
+});
+
+/**
+ * Keeps numbers that JavaScript cannot hold as their text, where the browser shows the text of a number: a result is
+ * shown as the tool gave it.
+ */
+function exact(this: unknown, _key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value) || !context?.source) return value;
+  return String(value) === context.source ? value : context.source;
+}
+
+/** The gateway's GraphQL door, with the session's cookie. Queries and mutations go over HTTP, subscriptions over one WebSocket. */
+export const client = new Client({
+  url: url.href,
+  preferGetMethod: false,
+  exchanges: [
+    mapExchange({
+      onResult(result) {
+        const status = result.error?.response?.status;
+        if (status === 401) markExpired();
+        else if (result.operation.kind !== 'subscription' && !result.error?.networkError) markConnected();
+      },
+    }),
+    cacheExchange,
+    fetchExchange,
+    subscriptionExchange({
+      forwardSubscription: (request) => ({
+        subscribe: (sink) => ({
+          unsubscribe: socket.subscribe(
+            { query: request.query ?? '', variables: request.variables, operationName: null },
+            sink,
+          ),
+        }),
+      }),
+    }),
+  ],
+  fetchOptions: {
+    credentials: 'same-origin',
+    headers: { Accept: 'application/graphql-response+json, application/json' },
+  },
+});

@@ -1,0 +1,31 @@
+import { useSyncExternalStore } from 'react';
+
+/**
+ * How the page stands with the gateway. `expired`: the session has ended, and only signing in again helps. `lost`: the
+ * socket is being opened again. What has been typed stays in both.
+ */
+export type Connection = 'ok' | 'lost' | 'expired';
+
+let now: Connection = 'ok';
+const listeners = new Set<() => void>();
+
+function set(next: Connection) {
+  if (now === next) return;
+  now = next;
+  for (const tell of listeners) tell();
+}
+
+export const markConnected = () => set('ok');
+export const markLost = () => now !== 'expired' && set('lost');
+export const markExpired = () => set('expired');
+
+/** Follows how the page stands with the gateway. */
+export function useConnection(): Connection {
+  return useSyncExternalStore(
+    (tell) => {
+      listeners.add(tell);
+      return () => listeners.delete(tell);
+    },
+    () => now,
+  );
+}

@@ -1,0 +1,30 @@
+const locale = typeof navigator === 'undefined' ? 'en' : navigator.language;
+const counts = new Intl.NumberFormat(locale);
+const moments = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
+
+/** A count, with separators. */
+export const count = (n: number) => counts.format(n);
+
+/** A moment in the reader's own time; a dash for none. */
+export const moment = (t: string | null | undefined) => (t ? moments.format(new Date(t)) : '–');
+
+/** A time in milliseconds, in the unit that reads best. */
+export function duration(ms: number): string {
+  if (ms >= 60_000) return `${(ms / 60_000).toFixed(1)} min`;
+  if (ms >= 1_000) return `${(ms / 1_000).toFixed(2)} s`;
+  return ms >= 10 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(ms >= 1 ? 1 : 2)} ms`;
+}
+
+// Characters that change how text around them reads, or that nobody sees: controls, format characters (bidirectional
+// marks, zero-width ones, tags), separators of lines and variation selectors.
+const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|\p{Variation_Selector}/gu;
+
+/** Text of others with what is not seen spelt out, so that it cannot pretend to be something else. */
+export const plain = (text: string) =>
+  text.replace(unseen, (c) => (c === '\n' || c === '\t' ? c : `\\u{${c.codePointAt(0)?.toString(16)}}`));
+
+/** The beginning of text, with what is not seen spelt out; how much is left out is said at its end. */
+export function cut(text: string, most: number): string {
+  if (text.length <= most) return plain(text);
+  return `${plain(text.slice(0, most))}… (${count(text.length - most)} more characters)`;
+}
