@@ -20,6 +20,7 @@ import (
 // A document is a parsed document that has passed the limits and validation. It is shared and never changed.
 type document struct {
 	doc        *ast.QueryDocument
+	schema     *ast.Schema  // as much of the view as the document needs
 	lifted     []*ast.Value // JSON literals that were replaced by the variables "0", "1", ...
 	targets    map[*ast.FieldDefinition]*target
 	costs      map[*ast.OperationDefinition]int
@@ -50,7 +51,7 @@ func (f *Frontend) prepare(ctx context.Context, p *gateway.Principal, r *request
 		return nil, gqlerror.List{err}
 	}
 	if d.introspect { // Here, since answers to it are kept.
-		if err := f.gw.Listed(ctx, gateway.Listing{Principal: p, Via: door, Count: len(v.schema.Types)}); err != nil {
+		if err := f.gw.Listed(ctx, gateway.Listing{Principal: p, Via: door, Count: v.types.Len()}); err != nil {
 			return nil, list(err)
 		}
 	}
@@ -132,7 +133,8 @@ func (f *Frontend) document(ctx context.Context, v *view, query string) (*docume
 	if err := f.check(d, v.table); err != nil {
 		return nil, gqlerror.List{err}
 	}
-	if errs := validator.ValidateWithRules(v.schema, doc, quietRules()); len(errs) > 0 {
+	d.schema = v.types.For(doc)
+	if errs := validator.ValidateWithRules(d.schema, doc, quietRules()); len(errs) > 0 {
 		for i := range errs {
 			errs[i] = withCode(errs[i], codeValidation)
 		}

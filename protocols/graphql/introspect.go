@@ -26,7 +26,7 @@ func (f *Frontend) introspect(ctx context.Context) (*generated.Typed, error) {
 		return nil, err
 	}
 	defer v.introspection.leave()
-	w := &introspector{ctx: ctx, schema: v.schema, op: op, memo: map[*ast.Selection][]asked{}}
+	w := &introspector{ctx: ctx, schema: v.types.Whole(), op: op, memo: map[*ast.Selection][]asked{}}
 	if field.Definition.Name == "__type" {
 		name, _ := field.ArgumentMap(op.Variables)["name"].(string)
 		w.named(field.Selections, w.schema.Types[name])

@@ -135,7 +135,7 @@ func BenchmarkViews(b *testing.B) {
 			}
 			s := f.gw.View(alice())
 			b.StartTimer()
-			if v := f.views.of(s); v.schema.Types[fmt.Sprintf("New%dResult", n)] == nil {
+			if v := f.views.of(s); v.table.fields[fmt.Sprintf("new_%d", n)] == nil {
 				b.Fatal("the view is not that of the new tools")
 			}
 		}
@@ -179,7 +179,7 @@ func TestManyTools(t *testing.T) {
 	if after == before || after.table.fields["weather_00500"].plan != plan || after.table.fields["extra"] == nil {
 		t.Error("the view is the old one, or all tools were compiled again")
 	}
-	if len(before.schema.Query.Fields) >= len(after.schema.Query.Fields) || before.schema.Types["ExtraResult"] != nil {
+	if len(before.types.Whole().Query.Fields) >= len(after.types.Whole().Query.Fields) || before.types.Whole().Types["ExtraResult"] != nil {
 		t.Error("the old view has changed")
 	}
 }

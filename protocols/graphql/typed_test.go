@@ -208,7 +208,7 @@ func TestTypedView(t *testing.T) {
 	if v != f.views.of(f.gw.View(&gateway.Principal{ID: "carol"})) {
 		t.Error("two views of the same tools")
 	}
-	if v == f.views.of(f.gw.View(bob)) || f.views.of(f.gw.View(bob)).schema.Types["DemoWeatherResult"] != nil {
+	if v == f.views.of(f.gw.View(bob)) || f.views.of(f.gw.View(bob)).types.Whole().Types["DemoWeatherResult"] != nil {
 		t.Error("bob sees a tool that is hidden from him")
 	}
 	if got := f.run(t, `{__type(name:"DemoWeatherResult"){name fields{name type{kind ofType{name}}}}}`); !strings.Contains(got, `{"name":"temperature","type":{"kind":"NON_NULL","ofType":{"name":"Float"}}}`) {

@@ -47,7 +47,7 @@ func (f *Frontend) variables(p *preparation, op *ast.OperationDefinition, given 
 			in[def.Variable] = text
 		}
 	}
-	out, wrong := validator.VariableValues(p.view.schema, op, in)
+	out, wrong := validator.VariableValues(p.document.schema, op, in)
 	if wrong != nil {
 		return nil, withCode(wrong, codeValidation)
 	}

@@ -20,7 +20,7 @@ const (
 // A view is the schema of those who may use the same tools and prompts. It is immutable but for what it remembers.
 type view struct {
 	id     string // no other view of this process has it
-	schema *ast.Schema
+	types  *gqlschema.View
 	table  *table
 	weight int
 
@@ -155,11 +155,8 @@ func (v *views) of(s *gateway.Snapshot) *view {
 	if t == nil { // The key was known, but its view has been dropped since.
 		t, parts = v.parts(s)
 	}
-	made := &view{schema: gqlschema.View(v.base, parts), table: t}
-	for _, p := range parts {
-		made.weight += len(p.Plan.Types) + 2
-	}
-	return v.keep(key, made)
+	types := gqlschema.NewView(v.base, parts)
+	return v.keep(key, &view{types: types, table: t, weight: types.Len() + 2*len(parts)})
 }
 
 // parts returns the plans of what a snapshot has. What has left the registry meanwhile is not among them.

@@ -68,7 +68,7 @@ func viewOf(tb testing.TB, es []Entry) (*ast.Schema, *Set) {
 	for _, e := range es {
 		parts = append(parts, Part{Plan: set.Plan(e.Key)})
 	}
-	v := View(Base(s, "Typed"), parts)
+	v := NewView(Base(s, "Typed"), parts).Whole()
 	if _, err := gqlparser.LoadSchema(&ast.Source{Input: sdl(v)}); err != nil {
 		tb.Fatalf("the schema is not valid: %v\n%s", err, sdl(v))
 	}

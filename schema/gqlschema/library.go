@@ -37,14 +37,14 @@ const promptKey = "\x00"
 type Library struct {
 	static   *ast.Schema
 	reserved map[string]bool // fields of the static root types
-	last     map[any]kept
-	texts    map[[32]byte]*Plan
+	last     map[any]*kept
+	texts    map[[32]byte]*Plan // the plans of the last update, by what they are made of
 	owned    map[string]int32 // how many plans have a type of that name
 	total    int              // types of all plans
 	settled  bool             // whether the last update had no clash, and was within bounds
 }
 
-// kept is a plan with the names it was compiled for, and those that its entry wants.
+// kept is a plan with the names it was compiled for, and those that its entry wants. It is never changed.
 type kept struct {
 	plan          *Plan
 	names, wanted Names
@@ -63,26 +63,31 @@ func NewLibrary(static *ast.Schema) *Library {
 
 // A Set is the plans of all entries of one moment. It is immutable.
 type Set struct {
-	plans map[any]kept
+	plans map[any]*kept
 }
 
 // Plan returns the plan of the entry with that key, or nil.
-func (s *Set) Plan(key any) *Plan { return s.plans[key].plan }
+func (s *Set) Plan(key any) *Plan {
+	if k := s.plans[key]; k != nil {
+		return k.plan
+	}
+	return nil
+}
 
 // Update returns the plans of entries that are now. Names depend on all of them, in no order, and on nothing that was.
 func (l *Library) Update(entries []Entry) *Set {
 	wanted, names := l.assign(entries)
 	plans := make([]*Plan, len(entries))
-	texts := make(map[[32]byte]*Plan, len(entries))
-	last := make(map[any]kept, len(entries))
+	last := make(map[any]*kept, len(entries))
+	tried := make([]*Plan, 0, len(entries)) // also under names that turn out to clash
 	compile := func(i int) {
 		e := entries[i]
-		k, ok := l.last[e.Key]
-		if !ok || k.names != names[i] {
-			k = l.compile(e, names[i], texts)
+		k := l.last[e.Key]
+		if k == nil || k.names != names[i] || k.wanted != wanted[i] {
+			k = &kept{plan: l.compile(e, names[i]), names: names[i], wanted: wanted[i]}
 		}
-		k.wanted = wanted[i]
-		plans[i], last[e.Key], texts[k.plan.Sum] = k.plan, k, k.plan
+		plans[i], last[e.Key] = k.plan, k
+		tried = append(tried, k.plan)
 	}
 	for i := range entries {
 		compile(i)
@@ -91,19 +96,23 @@ func (l *Library) Update(entries []Entry) *Set {
 		l.untangle(entries, names, plans, compile)
 		l.bound(entries, names, plans)
 		for i, e := range entries {
-			k := last[e.Key]
-			k.plan = plans[i]
-			last[e.Key] = k
+			if k := last[e.Key]; k.plan != plans[i] {
+				last[e.Key] = &kept{plan: plans[i], wanted: k.wanted} // Without names, so that it is tried again.
+			}
 		}
 		l.count(plans)
+		l.texts = make(map[[32]byte]*Plan, len(tried))
+		for _, p := range tried {
+			l.texts[p.Sum] = p
+		}
 	}
-	l.last, l.texts = last, texts
+	l.last = last
 	return &Set{plans: last}
 }
 
 // settle takes account of what has changed since the last update. It reports false where a name clashes now or there are
 // too many types: then everything is looked at anew.
-func (l *Library) settle(now map[any]kept) bool {
+func (l *Library) settle(now map[any]*kept) bool {
 	fine := true
 	account := func(p *Plan, n int32) {
 		l.total += len(p.Types) * int(n)
@@ -118,13 +127,15 @@ func (l *Library) settle(now map[any]kept) bool {
 		}
 	}
 	for key, old := range l.last {
-		if now[key].plan != old.plan {
+		if k := now[key]; k == nil || k.plan != old.plan {
 			account(old.plan, -1)
+			delete(l.texts, old.plan.Sum)
 		}
 	}
 	for key, k := range now {
-		if l.last[key].plan != k.plan {
+		if old := l.last[key]; old == nil || old.plan != k.plan {
 			account(k.plan, 1)
+			l.texts[k.plan.Sum] = k.plan
 		}
 	}
 	return fine && l.total <= maxTotal
@@ -164,22 +175,19 @@ func (l *Library) untangle(entries []Entry, names []Names, plans []*Plan, compil
 }
 
 // compile returns the plan of an entry that the last update did not have under this key and these names.
-func (l *Library) compile(e Entry, n Names, texts map[[32]byte]*Plan) kept {
+func (l *Library) compile(e Entry, n Names) *Plan {
 	if e.Tool == nil {
 		p := CompilePrompt(*e.Prompt, n)
 		p.Sum = e.Prompt.sum(n)
-		return kept{plan: p, names: n}
+		return p
 	}
 	sum := e.Tool.sum(n)
 	p := l.texts[sum]
 	if p == nil {
-		p = texts[sum]
-	}
-	if p == nil {
 		p = l.plan(*e.Tool, n)
 		p.Sum = sum
 	}
-	return kept{plan: p, names: n}
+	return p
 }
 
 // plan compiles a tool and looks at the outcome as somebody would who does not trust this package.

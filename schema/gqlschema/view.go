@@ -3,6 +3,7 @@ package gqlschema
 import (
 	"maps"
 	"strings"
+	"sync"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -48,8 +49,90 @@ func Base(static *ast.Schema, hiddenTypes ...string) *ast.Schema {
 	return &s
 }
 
-// View returns the schema of a base with some plans. Definitions are shared between views and must not be changed.
-func View(base *ast.Schema, parts []Part) *ast.Schema {
+// A View is the schema of those who may use some plans. It is safe for concurrent use.
+//
+// Only introspection needs all types of all plans at once. A document needs those of the fields that it names, so a view
+// of very many plans is made quickly and makes small schemas.
+type View struct {
+	base  *ast.Schema
+	parts []Part
+	index map[string]int32 // into parts, by the name of the field
+	types int
+	whole func() *ast.Schema
+}
+
+// NewView returns the view of some plans beside a base. No two of them have a name in common; see [Library].
+func NewView(base *ast.Schema, parts []Part) *View {
+	v := &View{base: base, parts: parts, index: make(map[string]int32, len(parts)), types: len(base.Types)}
+	for i, p := range parts {
+		v.index[p.Plan.Names.Field] = int32(i) //nolint:gosec // G115: there are fewer plans than maxTotal and memory for them.
+		v.types += len(p.Plan.Types)
+	}
+	v.whole = sync.OnceValue(func() *ast.Schema { return join(base, parts) })
+	return v
+}
+
+// Len returns the number of types.
+func (v *View) Len() int { return v.types }
+
+// Whole returns the schema of all plans. It is made once. Definitions are shared between views and must not be changed.
+func (v *View) Whole() *ast.Schema { return v.whole() }
+
+// For returns a schema in which a document means what it means in the whole one. It has the plans whose fields the
+// document names, and is the whole one for a document that names a type beyond theirs, which no valid one does.
+func (v *View) For(doc *ast.QueryDocument) *ast.Schema {
+	n := naming{view: v, found: map[int32]bool{}, types: map[string]bool{}}
+	for _, op := range doc.Operations {
+		for _, def := range op.VariableDefinitions {
+			n.types[def.Type.Name()] = true
+		}
+		n.set(op.SelectionSet, true)
+	}
+	for _, f := range doc.Fragments {
+		n.types[f.TypeCondition] = true
+		n.set(f.SelectionSet, true)
+	}
+	s := v.base
+	if len(n.parts) > 0 {
+		s = join(v.base, n.parts)
+	}
+	for name := range n.types {
+		if s.Types[name] == nil {
+			return v.Whole()
+		}
+	}
+	return s
+}
+
+// naming is what a document names.
+type naming struct {
+	view  *View
+	parts []Part
+	found map[int32]bool // the indexes of parts
+	types map[string]bool
+}
+
+// set looks at a selection set. Only fields at the top of an operation or fragment can be those of plans.
+func (n *naming) set(set ast.SelectionSet, top bool) {
+	for _, selection := range set {
+		switch s := selection.(type) {
+		case *ast.Field:
+			if i, ok := n.view.index[s.Name]; ok && top && !n.found[i] {
+				n.found[i] = true
+				n.parts = append(n.parts, n.view.parts[i])
+			}
+			n.set(s.SelectionSet, false)
+		case *ast.InlineFragment:
+			if s.TypeCondition != "" {
+				n.types[s.TypeCondition] = true
+			}
+			n.set(s.SelectionSet, top)
+		}
+	}
+}
+
+// join returns the schema of a base with some plans.
+func join(base *ast.Schema, parts []Part) *ast.Schema {
 	types, objects := 0, 0
 	for _, p := range parts {
 		types += len(p.Plan.Types)
