@@ -1,10 +1,11 @@
 // Package console is the page for administrators and for everybody who wants to
-// see what the gateway does: a program for browsers, whose files are inside the
-// gateway's. Its sources are in web, what is built of them in dist.
+// see what the gateway does, and the API reference: programs for browsers, whose
+// files are inside the gateway's. Their sources are in web, what is built of them
+// in dist.
 //
-// It is not a way into the gateway: the page calls the GraphQL door as any web
-// application does, with the cookie of a person who has signed in, and holds no
-// data itself.
+// It is not a way into the gateway: the pages call the GraphQL and REST doors as
+// any web application does, with the cookie of a person who has signed in, and
+// hold no data themselves.
 package console
 
 import (
@@ -23,16 +24,27 @@ import (
 	"time"
 )
 
-// Path is where the page lies. Its program is built for it.
-const Path = "/console/"
+// The paths of the pages. Their programs are built for them.
+const (
+	Path          = "/console/"
+	ReferencePath = "/docs/"
+)
 
-// placeholder stands in index.html where the nonce of an answer belongs.
-const placeholder = "CSP_NONCE"
+const (
+	// placeholder stands in the pages where the nonce of an answer belongs.
+	placeholder = "CSP_NONCE"
+	// sources lets a page run the gateway's own programs and talk to the gateway,
+	// and nothing else. What it writes into style elements needs the nonce.
+	sources = "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-" + placeholder + "'; img-src 'self' data: blob:; media-src blob:; " +
+		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	// trusted adds that no text becomes markup. Swagger UI turns Markdown to markup.
+	trusted = sources + "; require-trusted-types-for 'script'"
+)
 
 //go:embed all:dist
 var dist embed.FS
 
-// A file is one of those that the page is made of.
+// A file is one of those that the pages are made of.
 type file struct {
 	body  []byte
 	kind  string // its media type
@@ -40,12 +52,13 @@ type file struct {
 	small func() []byte
 }
 
-// Handler serves the page, with Path still in the URL. Every path that names no
-// file is one of the program's own, and answered with index.html.
+// Handler serves the console, with Path still in the URL, and the files of both
+// pages. Every path that names no file is one of the program's own, and answered
+// with the page.
 func Handler() http.Handler {
 	files := map[string]*file{}
 	err := fs.WalkDir(dist, "dist", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || path.Ext(name) == ".html" {
 			return err
 		}
 		body, err := fs.ReadFile(dist, name)
@@ -55,39 +68,63 @@ func Handler() http.Handler {
 	if err != nil {
 		panic(err) // The files are part of the program.
 	}
-	index := files["index.html"]
+	index := page("index.html", trusted)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(path.Clean(r.URL.Path), strings.TrimSuffix(Path, "/"))
-		name = strings.TrimPrefix(name, "/")
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Vary", "Accept-Encoding")
+		name := strings.TrimPrefix(path.Clean(r.URL.Path)+"/", Path)
+		name = strings.TrimSuffix(name, "/")
 		f := files[name]
-		if f == nil || f == index {
-			if strings.HasPrefix(name+"/", "assets/") { // Of an older build: the page must not take HTML for a program.
-				http.NotFound(w, r)
-				return
-			}
-			serveIndex(w, r, index.body)
-			return
+		switch {
+		case f != nil:
+			f.serve(w, r, name)
+		case strings.HasPrefix(name+"/", "assets/"): // Of an older build: the page must not take HTML for a program.
+			http.NotFound(w, r)
+		default:
+			index.ServeHTTP(w, r)
 		}
-		h.Set("Content-Security-Policy", "default-src 'none'; sandbox") // Should a browser be led to it.
-		h.Set("Content-Type", f.kind)
-		h.Set("ETag", f.tag)
-		h.Set("Cache-Control", "no-cache")
-		if strings.HasPrefix(name, "assets/") { // The name changes with the content.
-			h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		}
-		body := f.body
-		if small := f.small(); len(small) < len(body) && acceptsGzip(r) {
-			h.Set("Content-Encoding", "gzip")
-			h.Set("ETag", strings.TrimSuffix(f.tag, `"`)+`-gzip"`)
-			body = small
-		}
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
 	})
+}
+
+// Reference serves the API reference, whose files are among those of [Handler].
+func Reference() http.Handler { return page("docs.html", sources) }
+
+// page serves one of the HTML files, each time with a nonce that is good for that
+// answer alone.
+func page(name, policy string) http.Handler {
+	body, err := fs.ReadFile(dist, "dist/"+name)
+	if err != nil {
+		panic(err) // The files are part of the program.
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nonce := rand.Text()
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", strings.ReplaceAll(policy, placeholder, nonce))
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(bytes.ReplaceAll(body, []byte(placeholder), []byte(nonce))))
+	})
+}
+
+func (f *file) serve(w http.ResponseWriter, r *http.Request, name string) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox") // Should a browser be led to it.
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("Content-Type", f.kind)
+	h.Set("ETag", f.tag)
+	h.Set("Cache-Control", "no-cache")
+	if strings.HasPrefix(name, "assets/") { // The name changes with the content.
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	body := f.body
+	if small := f.small(); len(small) < len(body) && acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		h.Set("ETag", strings.TrimSuffix(f.tag, `"`)+`-gzip"`)
+		body = small
+	}
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
 }
 
 func newFile(name string, body []byte) *file {
@@ -97,18 +134,6 @@ func newFile(name string, body []byte) *file {
 		kind = "application/octet-stream"
 	}
 	return &file{body: body, kind: kind, tag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, small: sync.OnceValue(func() []byte { return compress(body) })}
-}
-
-// serveIndex answers with the page. Its style elements, which the editor and the
-// component kit write, are let in by a nonce that is good for this answer alone.
-func serveIndex(w http.ResponseWriter, r *http.Request, page []byte) {
-	nonce := rand.Text()
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-"+nonce+"'; img-src 'self' data: blob:; media-src blob:; "+
-		"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'")
-	http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(bytes.ReplaceAll(page, []byte(placeholder), []byte(nonce))))
 }
 
 func compress(body []byte) []byte {

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-func get(t *testing.T, path string, headers ...string) *http.Response {
+func get(t *testing.T, h http.Handler, path string, headers ...string) *http.Response {
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, req)
+	h.ServeHTTP(w, req)
 	return w.Result()
 }
 
@@ -34,8 +34,12 @@ func text(t *testing.T, r io.Reader) string {
 // own, and nothing but the gateway may give it programs or data.
 func TestPage(t *testing.T) {
 	nonces := map[string]bool{}
-	for _, path := range []string{"/console/", "/console", "/console/audit", "/console/capabilities/tool/demo.echo", "/console/index.html", "/console/../console/x"} {
-		res := get(t, path)
+	for _, path := range []string{"/console/", "/console", "/console/audit", "/console/capabilities/tool/demo.echo", "/console/index.html", "/console/docs.html", "/console/../console/x", "/docs/"} {
+		handler := Handler()
+		if path == ReferencePath {
+			handler = Reference()
+		}
+		res := get(t, handler, path)
 		page, policy := text(t, res.Body), res.Header.Get("Content-Security-Policy")
 		nonce := regexp.MustCompile(`'nonce-([A-Z2-7]+)'`).FindStringSubmatch(policy)
 		if res.StatusCode != http.StatusOK || nonce == nil || !strings.Contains(page, `nonce="`+nonce[1]+`"`) || strings.Contains(page, placeholder) {
@@ -57,13 +61,14 @@ func TestPage(t *testing.T) {
 // TestFiles: what the page names is there, compressed for who takes that, and kept
 // by browsers for good.
 func TestFiles(t *testing.T) {
-	page := text(t, get(t, "/console/").Body)
+	h := Handler()
+	page := text(t, get(t, h, "/console/").Body) + text(t, get(t, Reference(), "/docs/").Body)
 	files := regexp.MustCompile(`(?:src|href)="(/console/assets/[^"]+)"`).FindAllStringSubmatch(page, -1)
-	if len(files) < 2 {
+	if len(files) < 4 {
 		t.Fatalf("the page names %d files", len(files))
 	}
 	for _, f := range files {
-		plain, small := get(t, f[1]), get(t, f[1], "Accept-Encoding", "br, gzip;q=0.5")
+		plain, small := get(t, h, f[1]), get(t, h, f[1], "Accept-Encoding", "br, gzip;q=0.5")
 		if small.Header.Get("Content-Encoding") != "gzip" || small.Header.Get("ETag") == plain.Header.Get("ETag") {
 			t.Fatalf("%s: %v", f[1], small.Header)
 		}
@@ -77,12 +82,12 @@ func TestFiles(t *testing.T) {
 		if !strings.Contains(plain.Header.Get("Cache-Control"), "immutable") || plain.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %v", f[1], plain.Header)
 		}
-		if again := get(t, f[1], "If-None-Match", plain.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
+		if again := get(t, h, f[1], "If-None-Match", plain.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
 			t.Errorf("%s again: %d", f[1], again.StatusCode)
 		}
 	}
 	for _, path := range []string{"/console/assets/index-old.js", "/console/assets/"} {
-		if res := get(t, path); res.StatusCode != http.StatusNotFound {
+		if res := get(t, h, path); res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %d", path, res.StatusCode)
 		}
 	}

@@ -216,7 +216,7 @@ func TestAttackBrowser(t *testing.T) {
 	})
 	routes := map[string][]string{
 		http.MethodGet: {
-			"/", "/livez", "/readyz", "/mcp", "/sse", "/messages", "/mcp/all", "/mcp/none", "/graphql", "/graphql/ui/", "/console/", "/v1/tools", "/v1/resources",
+			"/", "/livez", "/readyz", "/mcp", "/sse", "/messages", "/mcp/all", "/mcp/none", "/graphql", "/graphql/ui/", "/console/", "/docs/", "/v1/tools", "/v1/resources",
 			"/admin/v1/sources", "/openapi.json", "/nothing", "/dev/issuer/.well-known/openid-configuration", "/dev/issuer/keys",
 		},
 		http.MethodPost: {

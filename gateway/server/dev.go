@@ -73,7 +73,7 @@ func (s *Server) Welcome(w io.Writer, command, flags string) error {
 	if err != nil {
 		return err
 	}
-	text := strings.NewReplacer("{base}", s.base, "{grpc}", s.GRPCAddr(), "{token}", token, "{personas}", strings.Join(Personas(), ", "), "{gateway}", command, "{flags}", flags).Replace(`Trilith is up. The same tool through every door:
+	text := strings.NewReplacer("{base}", s.base, "{grpc}", s.GRPCAddr(), "{token}", token, "{personas}", strings.Join(Personas(), ", "), "{gateway}", command, "{flags}", flags).Replace(`Trilith is up. The console, for people with a browser, is at {base}/console/. The same tool through every door:
 
 export TOKEN={token}
 
@@ -86,7 +86,7 @@ curl -s {base}/graphql -H "Authorization: Bearer $TOKEN" -H 'Content-Type: appli
 # gRPC (services)
 GATEWAY_TOKEN=$TOKEN {gateway} call demo.add --json '{"a":1,"b":2}' --via grpc --grpc-addr {grpc}
 
-# REST (scripts); the OpenAPI document is at {base}/openapi.json
+# REST (scripts); the API reference is at {base}/docs/
 curl -s {base}/v1/tools/demo.add:call -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"a":1,"b":2}'
 
 Tokens for the personas {personas}: {gateway} token --as NAME{flags}

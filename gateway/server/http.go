@@ -48,6 +48,7 @@ func (s *Server) routes() []route {
 
 		{"GET /{$}", public, http.HandlerFunc(s.index)},
 		{"GET " + console.Path, public, console.Handler()},
+		{"GET " + console.ReferencePath + "{$}", public, console.Reference()},
 		{"GET /graphql/ui/", public, http.StripPrefix("/graphql/ui", s.graphql.UI())},
 		{"/.well-known/oauth-protected-resource", nil, metadata},
 		{"/.well-known/oauth-protected-resource/", nil, metadata},
@@ -163,8 +164,13 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(states) // The client has gone; there is nobody to tell.
 }
 
-// index tells a person who opens the address what is here.
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) {
+// index tells who opens the address what is here: a browser is shown the console.
+func (s *Server) index(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Vary", "Accept")
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		http.Redirect(w, r, console.Path, http.StatusSeeOther)
+		return
+	}
 	_, grpcPort, _ := net.SplitHostPort(s.GRPCAddr())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, strings.NewReplacer("BASE", s.base, "PORT", grpcPort).Replace(`Trilith `+s.options.Version+`
@@ -173,7 +179,7 @@ MCP          BASE/mcp          streamable HTTP, WebSocket; HTTP+SSE at BASE/sse
 Console      BASE/console/     for people with a browser
 GraphQL      BASE/graphql      queries, mutations, subscriptions; GraphiQL at BASE/graphql/ui/
 gRPC         port PORT         gateway.v1, with health and reflection
-REST         BASE/v1/tools     typed at BASE/v1/call/; OpenAPI at BASE/openapi.json
+REST         BASE/v1/tools     typed at BASE/v1/call/; OpenAPI at BASE/openapi.json, reference at BASE/docs/
 Health       BASE/livez, BASE/readyz
 `))
 }

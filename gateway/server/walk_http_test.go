@@ -65,7 +65,7 @@ func TestWalkRoutes(t *testing.T) {
 				}
 			}
 			public := []string{
-				"GET /{$}", "GET /livez", "GET /readyz", "GET /console/", "GET /graphql/ui/", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/",
+				"GET /{$}", "GET /livez", "GET /readyz", "GET /console/", "GET /docs/{$}", "GET /graphql/ui/", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/",
 				"/", // By GET: the index.
 			}
 			if dev != nil {

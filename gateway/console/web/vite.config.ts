@@ -13,6 +13,7 @@ export default defineConfig({
     target: 'es2022',
     manifest: 'manifest.json',
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: { console: 'index.html', docs: 'docs.html' } },
     assetsInlineLimit: 0, // The policy of the page allows no data: URLs but images.
     chunkSizeWarningLimit: 600,
   },

@@ -7,8 +7,9 @@ for (const path of Object.keys(packages).sort()) {
   const p = packages[path];
   if (path === '' || p.dev || p.devOptional || p.optional) continue;
   const { name, version, license } = JSON.parse(readFileSync(`${path}/package.json`, 'utf8'));
-  const file = readdirSync(path).find((f) => /^licen[sc]e/i.test(f));
-  const text = file ? readFileSync(`${path}/${file}`, 'utf8').trim() : 'No license file in the package.';
+  const files = readdirSync(path).filter((f) => /^(licen[sc]e|notice)|es-bundle\.js\.LICENSE\.txt$/i.test(f));
+  const text =
+    files.map((f) => readFileSync(`${path}/${f}`, 'utf8').trim()).join('\n\n') || 'No license file in the package.';
   out.push(`${name} ${version} (${license})\n\n${text}\n`);
 }
 writeFileSync('../dist/LICENSES.txt', out.join(`\n${'-'.repeat(80)}\n\n`));

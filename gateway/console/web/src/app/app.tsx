@@ -77,6 +77,9 @@ function Frame() {
           <li>
             <a href="/graphql/ui/">GraphiQL</a>
           </li>
+          <li>
+            <a href="/docs/">API reference</a>
+          </li>
         </ul>
         <div className={css.viewer}>
           <span title={plain(viewer.id)}>{plain(viewer.name || viewer.id)}</span>
