@@ -115,6 +115,10 @@ type Call struct {
 
 	Subscription *Subscription // only for OpSubscribe
 
+	// ID names the call in the audit log; set by the observer that records it, ""
+	// before and where nobody does. It gives no access.
+	ID string
+
 	// Set by Do.
 	Object string      // the policy's name for the target: "tool/<source>/<name>"
 	Target *Capability // what Name resolved to

@@ -45,6 +45,10 @@ type Options struct {
 	// Endpoints returns those of a source, or nil where it has one; may be nil.
 	Endpoints func(source string) *guard.Endpoints
 
+	// Addresses returns where the endpoints of a source are, by name, without
+	// credentials; may be nil.
+	Addresses func(source string) map[string]string
+
 	Logins *login.Sessions // nil where nobody can sign in with a browser
 
 	Connections *connect.Connections // of users to sources; nil where no user can have any

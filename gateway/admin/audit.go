@@ -104,6 +104,7 @@ func filterOf(f *adminv1.RecordFilter) audit.Filter {
 		return []string{s}
 	}
 	out := audit.Filter{
+		Source: f.GetSource(), Policy: f.GetPolicy(), Login: f.GetSession(),
 		Who: f.GetPrincipal(), What: f.GetObject(), Ops: one(f.GetOp()), Via: one(f.GetVia()), Codes: one(f.GetCode()),
 		By: f.GetBy(), Types: one(f.GetType()), Trace: f.GetTrace(), ID: f.GetId(), Rule: f.GetRule(), Tenant: f.GetTenant(),
 	}

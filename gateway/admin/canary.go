@@ -40,13 +40,45 @@ func (s *service) getCanary(_ context.Context, _ *gateway.Call, req *adminv1.Get
 		return &adminv1.GetCanaryResponse{}, err
 	}
 	res := &adminv1.GetCanaryResponse{Canary: canaryStatus(e)}
+	res.Endpoints = s.endpointStatus(req.GetSource(), e)
+	return res, nil
+}
+
+func (s *service) endpointStatus(source string, e *guard.Endpoints) []*adminv1.SourceEndpoint {
+	addresses := s.addresses(source)
+	var out []*adminv1.SourceEndpoint
 	for _, p := range e.Status() {
-		res.Endpoints = append(res.Endpoints, &adminv1.SourceEndpoint{
+		out = append(out, &adminv1.SourceEndpoint{
 			Name: p.Name, Role: p.Role.String(), Weight: int32(min(p.Weight, math.MaxInt32)), Present: p.Present, EjectedUntil: stamp(p.Until), //nolint:gosec // It is bounded.
-			Running: p.Running, Calls: number(p.Calls), Failed: number(p.Failed), LatencyMs: milliseconds(p.Latency),
+			Running: p.Running, Calls: number(p.Calls), Failed: number(p.Failed), LatencyMs: milliseconds(p.Latency), Address: addresses[p.Name],
 		})
 	}
-	return res, nil
+	return out
+}
+
+// mainEndpoint is the name of a source's first endpoint.
+const mainEndpoint = "main"
+
+// addEndpoints adds where a source can be reached.
+func (s *service) addEndpoints(source *adminv1.Source) {
+	if s.Endpoints != nil {
+		if e := s.Endpoints(source.GetName()); e != nil {
+			source.Endpoints, source.Canary = s.endpointStatus(source.GetName(), e), canaryStatus(e)
+			return
+		}
+	}
+	if address := s.addresses(source.GetName())[mainEndpoint]; address != "" {
+		source.Endpoints = []*adminv1.SourceEndpoint{{
+			Name: mainEndpoint, Role: guard.Stable.String(), Weight: 1, Present: source.GetAvailable(), Address: address,
+		}}
+	}
+}
+
+func (s *service) addresses(source string) map[string]string {
+	if s.Addresses == nil {
+		return nil
+	}
+	return s.Addresses(source)
 }
 
 func (s *service) shiftCanary(_ context.Context, _ *gateway.Call, req *adminv1.ShiftCanaryRequest) (*adminv1.ShiftCanaryResponse, error) {

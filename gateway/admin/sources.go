@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -15,6 +19,7 @@ func (s *service) sourceMethods() []method {
 	const service = "SourceService"
 	return []method{
 		inspect(service, "ListSources", s.listSources),
+		{service, "WatchSources", true, s.watchSources},
 		inspect(service, "ListImportNotes", s.listImportNotes),
 		inspect(service, "GetCanary", s.getCanary),
 		change(service, "ShiftCanary", s.shiftCanary),
@@ -24,7 +29,12 @@ func (s *service) sourceMethods() []method {
 }
 
 func (s *service) listSources(context.Context, *gateway.Call, *adminv1.ListSourcesRequest) (*adminv1.ListSourcesResponse, error) {
-	res := &adminv1.ListSourcesResponse{}
+	return &adminv1.ListSourcesResponse{Sources: s.sources()}, nil
+}
+
+// sources returns all sources, by name.
+func (s *service) sources() []*adminv1.Source {
+	var all []*adminv1.Source
 	byName := map[string]*adminv1.Source{}
 	for name, problem := range s.Registry.Sources() {
 		source := &adminv1.Source{Name: name, Available: problem == nil}
@@ -38,8 +48,9 @@ func (s *service) listSources(context.Context, *gateway.Call, *adminv1.ListSourc
 		if s.Status != nil {
 			s.Status(source)
 		}
+		s.addEndpoints(source)
 		byName[name] = source
-		res.Sources = append(res.Sources, source)
+		all = append(all, source)
 	}
 	count := func(c *gateway.Capability, what func(*adminv1.Source) *int32) {
 		if source := byName[c.Source]; source != nil {
@@ -59,7 +70,36 @@ func (s *service) listSources(context.Context, *gateway.Call, *adminv1.ListSourc
 	for _, p := range now.Prompts {
 		count(&p.Capability, func(x *adminv1.Source) *int32 { return &x.Prompts })
 	}
-	return res, nil
+	return all
+}
+
+// sourcesEvery is how often sources are looked at while somebody follows them.
+const sourcesEvery = time.Second
+
+// watchSources reports all sources as a log line of the call, at once and when
+// something has changed, until the caller leaves.
+func (s *service) watchSources(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	if call.Log == nil {
+		return nil, &gateway.Error{Code: gateway.Unimplemented, By: by, Msg: "this door cannot follow sources"}
+	}
+	tick := time.NewTicker(sourcesEvery)
+	defer tick.Stop()
+	var last *adminv1.WatchSourcesResponse
+	for {
+		if now := (&adminv1.WatchSourcesResponse{Sources: s.sources()}); last == nil || !proto.Equal(now, last) {
+			line, err := protojson.Marshal(now)
+			if err != nil {
+				return nil, err
+			}
+			call.Log(gateway.LogMessage{Level: "info", Logger: "sources", Data: line})
+			last = now
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // maxNoteText bounds what is shown of the subject and of the reason of a note,

@@ -23,6 +23,8 @@ type Filter struct {
 	By     string    // pattern; who refused
 	Rule   string    // pattern; the rule that decided
 	Policy string    // the version of the policy
+	Source string    // the source of the object
+	Login  string    // the session of a browser that the call was made in
 	From   time.Time // the first moment that matches; zero is the beginning
 	Until  time.Time // the first moment after From that no longer does; zero is the end
 	Trace  string    // identifier of a trace
@@ -39,7 +41,7 @@ const (
 // Check says what is wrong with a filter: a text or a list is too long, or a
 // pattern has more than eight stars.
 func (f *Filter) Check() error {
-	for _, s := range []string{f.Who, f.Tenant, f.What, f.By, f.Rule, f.Policy, f.Trace, f.ID} {
+	for _, s := range []string{f.Who, f.Tenant, f.What, f.By, f.Rule, f.Policy, f.Source, f.Login, f.Trace, f.ID} {
 		switch {
 		case len(s) > maxPattern:
 			return fmt.Errorf("a text of the filter is longer than %d bytes", maxPattern)
@@ -61,10 +63,24 @@ func (f *Filter) Check() error {
 // Match reports whether a record is wanted.
 func (f *Filter) Match(r *Record) bool {
 	return matches(f.Who, r.Principal.ID, r.Principal.Name, r.Actor) && matches(f.What, r.what()) && matches(f.By, r.By) && matches(f.Rule, r.Rule) &&
-		equals(f.Tenant, r.Principal.Tenant) && equals(f.Policy, r.Policy) && equals(f.Trace, r.Trace) && equals(f.ID, r.ID, r.Parent) &&
+		equals(f.Tenant, r.Principal.Tenant) && equals(f.Policy, r.Policy) && equals(f.Login, r.Principal.Login) &&
+		(f.Source == "" || f.Source == sourceOf(r.Object)) && equals(f.Trace, r.Trace) && equals(f.ID, r.ID, r.Parent) &&
 		among(f.Types, r.Type) && among(f.Ops, r.Op) && among(f.Via, r.Via) && among(f.Codes, r.Code) &&
 		f.during(r.Time)
 }
+
+// sourceOf returns the source of an object, or "".
+func sourceOf(object string) string {
+	kind, rest, _ := strings.Cut(object, "/")
+	source, _, ok := strings.Cut(rest, "/")
+	if !ok || !slices.Contains(sourced, kind) {
+		return ""
+	}
+	return source
+}
+
+// sourced are the kinds of objects that belong to a source.
+var sourced = []string{"tool", "resource", "prompt"} //nolint:gochecknoglobals // a constant list.
 
 // during reports whether a time is one that is wanted.
 func (f *Filter) during(t time.Time) bool {
@@ -150,6 +166,7 @@ func (f *Filter) where() (string, []any) {
 	}
 	equal("tenant", f.Tenant)
 	equal("policy", f.Policy)
+	equal("login", f.Login)
 	equal("trace", f.Trace)
 	list := func(column string, values []string) {
 		if len(values) == 0 {
@@ -170,6 +187,10 @@ func (f *Filter) where() (string, []any) {
 	if !f.Until.IsZero() {
 		add("time < ?", f.Until.UnixNano())
 	}
+	if f.Source != "" {
+		source := literal(f.Source)
+		add("(what GLOB ? OR what GLOB ? OR what GLOB ?)", "tool/"+source+"/*", "resource/"+source+"/*", "prompt/"+source+"/*")
+	}
 	if f.ID != "" {
 		add("(id = ? OR parent = ?)", f.ID, f.ID)
 	}
@@ -177,6 +198,11 @@ func (f *Filter) where() (string, []any) {
 }
 
 func plain(pattern string) bool { return !strings.ContainsAny(pattern, "*?") }
+
+// literal returns a text as SQLite's GLOB has it.
+func literal(text string) string {
+	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(text)
+}
 
 // glob returns a pattern as SQLite's GLOB has it.
 func glob(pattern string) string { return strings.ReplaceAll(pattern, "[", "[[]") }

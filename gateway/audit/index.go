@@ -22,7 +22,7 @@ import (
 // segments and made again whenever it does not fit them.
 const (
 	indexName    = "index.db"
-	indexVersion = 1
+	indexVersion = 2
 	indexBatch   = 1000                   // most records in one transaction
 	indexEvery   = 200 * time.Millisecond // least pause between looks for more
 	indexShare   = 50                     // while nobody asks, at most one part in so many of a CPU goes into the index
@@ -34,19 +34,20 @@ const indexSchema = `
 CREATE TABLE records (
 	seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, type TEXT NOT NULL, op TEXT NOT NULL, via TEXT NOT NULL,
 	who TEXT NOT NULL, name TEXT NOT NULL, tenant TEXT NOT NULL, actor TEXT NOT NULL, what TEXT NOT NULL,
-	code TEXT NOT NULL, by TEXT NOT NULL, rule TEXT NOT NULL, policy TEXT NOT NULL,
+	code TEXT NOT NULL, by TEXT NOT NULL, rule TEXT NOT NULL, policy TEXT NOT NULL, login TEXT NOT NULL,
 	trace TEXT NOT NULL, id TEXT NOT NULL, parent TEXT NOT NULL, line BLOB NOT NULL
 ) STRICT;
 CREATE INDEX records_time ON records (time);
 CREATE INDEX records_who ON records (who) WHERE who != '';
+CREATE INDEX records_login ON records (login) WHERE login != '';
 CREATE INDEX records_trace ON records (trace) WHERE trace != '';
 CREATE INDEX records_id ON records (id) WHERE id != '';
 CREATE INDEX records_parent ON records (parent) WHERE parent != '';
 CREATE INDEX records_refused ON records (code) WHERE code NOT IN ('', 'OK');
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 `
 
-const indexColumns = 18
+const indexColumns = 19
 
 // An Index answers queries over a log. It is a copy of the segments that may
 // be deleted at any time, and is never on the way of a call. Its methods are
@@ -260,7 +261,7 @@ func (x *Index) batch(ctx context.Context) (more bool, err error) {
 	for n := 0; ; n++ {
 		if _, err := insert.ExecContext(ctx,
 			r.Seq, r.Time.UnixNano(), r.Type, r.Op, r.Via, r.Principal.ID, r.Principal.Name, r.Principal.Tenant, r.Actor, r.what(),
-			r.Code, r.By, r.Rule, r.Policy, r.Trace, r.ID, r.Parent, x.tail.line,
+			r.Code, r.By, r.Rule, r.Policy, r.Principal.Login, r.Trace, r.ID, r.Parent, x.tail.line,
 		); err != nil {
 			return false, fmt.Errorf("write audit index: %w", err)
 		}

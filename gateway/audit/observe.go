@@ -12,14 +12,13 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// An observation is a call that runs. It is the call's context, so that the
-// call's identifier costs nothing until somebody asks for it.
+// An observation is a call that runs. It is the call's context.
 type observation struct {
 	context.Context
 	log   *Log
 	call  *gateway.Call
 	start time.Time
-	id    [16]byte
+	id    string
 }
 
 type observationKey struct{}
@@ -39,18 +38,20 @@ func CallID(ctx context.Context) string {
 	if !ok {
 		return ""
 	}
-	return hex.EncodeToString(o.id[:])
+	return o.id
 }
 
 // Observe begins the record of a call, and the function that it returns
-// completes it. In [ModeWAL] and [ModeStrict] the caller of that function waits
+// completes it. It gives the call its ID. In [ModeWAL] and [ModeStrict] the caller of that function waits
 // until the record is written or ctx ends.
 //
 // While the log cannot be written, calls that never reached an upstream are
 // not recorded but counted; see [Log.Gate].
 func (l *Log) Observe(ctx context.Context, call *gateway.Call) (context.Context, func(*gateway.Result, error)) {
-	o := &observation{Context: ctx, log: l, call: call, start: l.o.Now()}
-	rand.Read(o.id[:]) // It never fails.
+	var id [16]byte
+	rand.Read(id[:]) // It never fails.
+	call.ID = hex.EncodeToString(id[:])
+	o := &observation{Context: ctx, log: l, call: call, start: l.o.Now(), id: call.ID}
 	return o, o.end
 }
 
@@ -58,7 +59,7 @@ func (l *Log) Observe(ctx context.Context, call *gateway.Call) (context.Context,
 func (o *observation) record() Record {
 	l, call := o.log, o.call
 	r := Record{
-		Time: o.start, Type: TypeCall, Node: l.o.Node, ID: hex.EncodeToString(o.id[:]), Parent: CallID(o.Context),
+		Time: o.start, Type: TypeCall, Node: l.o.Node, ID: o.id, Parent: CallID(o.Context),
 		Via: call.Via, Op: call.Op.String(), Kind: call.Kind.String(), Name: call.Name, Object: call.Object,
 		Principal: principal(call.Principal), Policy: call.Policy, Rule: call.Rule, BytesIn: int64(len(call.Args)),
 	}

@@ -81,6 +81,7 @@ type Principal struct {
 	Roles  []string `json:"roles,omitzero"`  // as the issuer claimed them
 	Scopes []string `json:"scopes,omitzero"` // the bound that the credential sets; absent where it sets none
 	Tenant string   `json:"tenant,omitzero"` // where there are several
+	Login  string   `json:"login,omitzero"`  // the session of a browser that the caller was admitted by
 	Cut    bool     `json:"cut,omitzero"`    // whether groups, roles or scopes are incomplete: there are more than 32, or one has more than 128 bytes
 }
 
@@ -90,7 +91,7 @@ func principal(p *gateway.Principal) Principal {
 		return Principal{}
 	}
 	return Principal{
-		ID: p.ID, Name: p.Name, Kind: p.Kind, Groups: p.Groups, Roles: p.Roles, Scopes: p.Scopes, Tenant: p.Tenant,
+		ID: p.ID, Name: p.Name, Kind: p.Kind, Groups: p.Groups, Roles: p.Roles, Scopes: p.Scopes, Tenant: p.Tenant, Login: p.Login,
 		Cut: incomplete(p.Groups) || incomplete(p.Roles) || incomplete(p.Scopes),
 	}
 }
@@ -201,6 +202,7 @@ func (p *Principal) append(b []byte) []byte {
 	b = appendList(b, "roles", p.Roles)
 	b = appendList(b, "scopes", p.Scopes)
 	b = appendText(b, "tenant", p.Tenant, maxWord)
+	b = appendText(b, "login", p.Login, maxWord)
 	if p.Cut {
 		b = append(b, `,"cut":true`...)
 	}

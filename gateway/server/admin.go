@@ -16,7 +16,8 @@ import (
 func (s *Server) administration(ctx context.Context, cfg *config.Config) (*gateway.Gateway, error) {
 	o := admin.Options{
 		Node: s.state.Name(), Registry: s.registry, Notes: s.doorNotes, Status: func(into *adminv1.Source) { s.sources.describe(into) },
-		Endpoints: func(source string) *guard.Endpoints { return s.sources.endpoints(source) }, Pins: s.pins, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
+		Endpoints: func(source string) *guard.Endpoints { return s.sources.endpoints(source) },
+		Addresses: func(source string) map[string]string { return s.sources.addresses(source) }, Pins: s.pins, Sessions: &s.sessions, Policies: s.policies, Enforcer: s.policy,
 		Keys: s.keys, Revocations: s.revocations, Logins: s.logins, Connections: s.connections, Limits: s.limits, Overrides: s.overrides, Traffic: s.traffic, Audit: s.audit, AuditDir: cfg.AuditDir(),
 	}
 	var err error

@@ -21,6 +21,7 @@ func (s *Server) openGraphQL(cfg *config.Config, bounds schema.Bounds) (err erro
 		Introspection: slices.Contains(g.Introspection, "*"), IntrospectionRoles: g.Introspection,
 		Limits:  graphqldoor.Limits{Cost: g.Limits.Cost, Measure: map[string]bool{}},
 		Budgets: map[string]int{}, Roles: s.policy.Roles, Timeout: g.Timeout,
+		Rights: s.rights, Toolsets: func() []graphqldoor.Toolset { return s.toolsets.shown() },
 	}
 	measure := g.Limits.Measure
 	if g.Limits.Mode == "measure" {
@@ -43,6 +44,15 @@ func (s *Server) openGraphQL(cfg *config.Config, bounds schema.Bounds) (err erro
 	}
 	s.onClose(s.graphql.Close)
 	return nil
+}
+
+// rights returns what a principal may administer, as far as that can be said in advance.
+func (s *Server) rights(p *gateway.Principal) []graphqldoor.AdminRight {
+	var out []graphqldoor.AdminRight
+	for _, r := range s.scopes.Narrow(p, s.policy.Rights(p)) {
+		out = append(out, graphqldoor.AdminRight(r))
+	}
+	return out
 }
 
 // toolCosts returns what calls of tools cost; 0 says nothing.

@@ -111,7 +111,7 @@ func (r *rig) play(t *testing.T, a *txtar.Archive) map[string]string {
 // theDay is the rest of a day, as errors say it.
 var theDay = regexp.MustCompile(`("retryAfterMs":|"retryDelay":")(863[0-9]{5}|863[0-9]{2}(\.[0-9]+)?s)`)
 
-var requestID = regexp.MustCompile(`"(id|instance|requestId)":"[0-9a-f-]{16,}"`)
+var requestID = regexp.MustCompile(`"(id|call|instance|requestId)":"[0-9a-f-]{16,}"`)
 
 // normal replaces what differs from run to run.
 func (r *rig) normal(s string) string {

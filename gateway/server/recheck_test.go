@@ -50,8 +50,8 @@ func TestPolicyEndsWhatRuns(t *testing.T) {
 			_, body := r.send(t, "dev", http.MethodPost, "/mcp/all", h, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow.wait","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`)
 			return body
 		}, `"data":{"code":"NOT_FOUND"}`},
-		"graphql":        {func() string { return r.playGraphQL(t, "dev", `mutation{callTool(name:"slow.wait"){isError}}`) }, `"extensions":{"code":"NOT_FOUND"}`},
-		"graphql stream": {func() string { return r.graphqlStream(t, `subscription{toolCall(name:"slow.wait"){dropped}}`) }, `"extensions":{"code":"NOT_FOUND"}`},
+		"graphql":        {func() string { return r.playGraphQL(t, "dev", `mutation{callTool(name:"slow.wait"){isError}}`) }, `"code":"NOT_FOUND"`},
+		"graphql stream": {func() string { return r.graphqlStream(t, `subscription{toolCall(name:"slow.wait"){dropped}}`) }, `"code":"NOT_FOUND"`},
 		"grpc":           {func() string { return r.playGRPC(t, "dev", "CallTool\n"+`{"name":"slow.wait"}`) }, "NotFound\nno tool named"},
 		"grpc stream":    {func() string { return r.grpcStream(t, "slow.wait") }, codes.NotFound.String()},
 		"rest":           {func() string { return r.playREST(t, "dev", "POST /v1/tools/slow.wait:call\n{}") }, `"status":404,"code":"NOT_FOUND"`},

@@ -5,10 +5,13 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"net/url"
+	"path/filepath"
 	"slices"
 	"time"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/guard"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
@@ -56,6 +59,7 @@ func (m *sources) describe(into *adminv1.Source) {
 	if r == nil {
 		return
 	}
+	into.Kind, into.Tags, into.Pin = kindOf(&r.config), r.config.Tags, cmp.Or(r.config.Pin, "off")
 	if r.guard != nil {
 		into.Guard = guardStatus(r.guard.Stats())
 	}
@@ -69,6 +73,50 @@ func (m *sources) describe(into *adminv1.Source) {
 		w := r.wire()
 		into.Pool.ConnectionsIdle, into.Pool.ConnectionsOpened, into.Pool.ConnectionsReused = count(w.Idle), total(w.Opened), total(w.Reused)
 	}
+}
+
+// kindOf returns what a source is, as the configuration has it.
+func kindOf(c *config.Source) string {
+	if kind, remote := c.Remote(); remote != nil {
+		return kind
+	}
+	switch {
+	case c.MCP != nil:
+		return "mcp"
+	case c.Demo:
+		return "demo"
+	}
+	return "program"
+}
+
+// addresses returns where the endpoints of a source are, by name.
+func (m *sources) addresses(name string) map[string]string {
+	m.mu.Lock()
+	r := m.current[name]
+	m.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	out := map[string]string{}
+	if c := r.config.MCP; c != nil && c.Command != "" {
+		out["main"] = filepath.Base(c.Command)
+	} else if _, remote := r.config.Remote(); remote != nil && remote.URL != "" {
+		out["main"] = publicAddress(remote.URL)
+	}
+	for _, e := range r.config.Endpoints {
+		out[e.Name] = publicAddress(e.URL)
+	}
+	return out
+}
+
+// publicAddress returns a URL without what may be secret in it.
+func publicAddress(at string) string {
+	u, err := url.Parse(at)
+	if err != nil {
+		return ""
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return u.String()
 }
 
 func guardStatus(g guard.Stats) *adminv1.SourceGuard {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/toolset"
+	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
@@ -36,6 +38,7 @@ type toolsets struct {
 // their paths. It is never changed.
 type toolsetTable struct {
 	sets    map[string]*toolsetEndpoint
+	shown   []graphqldoor.Toolset
 	door    *auth.Door
 	handler http.Handler // the Door before them all
 }
@@ -44,6 +47,7 @@ type toolsetTable struct {
 // that do not concern it, and its clients' sessions with it.
 type toolsetEndpoint struct {
 	config config.Toolset
+	set    *toolset.Toolset
 	road   *gateway.Gateway
 	mcp    *mcp.Frontend
 	search *toolset.Search // nil where the tools themselves are served
@@ -85,6 +89,7 @@ func (s *Server) makeToolsets(cfg *config.Config) (*toolsetTable, error) {
 		}
 		next.sets[c.Name] = e
 	}
+	next.list()
 	door := s.doorOptions
 	door.Endpoints = endpoints(cfg)
 	var err error
@@ -110,7 +115,7 @@ func (s *Server) makeToolset(c config.Toolset) (*toolsetEndpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &toolsetEndpoint{config: c, road: gw}
+	e := &toolsetEndpoint{config: c, set: set, road: gw}
 	options := s.mcpOptions
 	options.Instructions, options.Tasks = c.Description, s.tasksOf(c.Name)
 	options.SessionKey, options.Cluster = keyOf(s.mcpOptions.SessionKey, c.Name), s.cluster.of(c.Name)
@@ -154,6 +159,25 @@ func (t *toolsetTable) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.mcp.ServeHTTP(w, r)
+}
+
+// shown returns the toolsets as the GraphQL door lists them, by name.
+func (t *toolsets) shown() []graphqldoor.Toolset {
+	if t == nil {
+		return nil
+	}
+	return t.table.Load().shown
+}
+
+// list makes what shown returns.
+func (t *toolsetTable) list() {
+	for _, name := range slices.Sorted(maps.Keys(t.sets)) {
+		e := t.sets[name]
+		t.shown = append(t.shown, graphqldoor.Toolset{
+			Name: name, Description: e.config.Description, Path: toolsetPath(name), Search: e.config.Search,
+			View: func(s *gateway.Snapshot) *gateway.Snapshot { return e.set.View(nil, s) },
+		})
+	}
 }
 
 // run keeps what searches up to date and ends with the context.

@@ -50,7 +50,7 @@ func (f *Frontend) administer(ctx context.Context, tool string, req, res proto.M
 	if err != nil {
 		return err
 	}
-	out, err := f.o.Admin.Do(ctx, call)
+	out, err := f.do(ctx, f.o.Admin, call)
 	if err != nil {
 		return err
 	}
@@ -105,6 +105,31 @@ func (a administration) Sources(ctx context.Context, _ *generated.Administration
 	res := &adminv1.ListSourcesResponse{}
 	err := a.administer(ctx, "sources.ListSources", &adminv1.ListSourcesRequest{}, res)
 	return shown(res.GetSources()), err
+}
+
+// Sources follows the sources: each report is a log line of the running call. It never fails itself: see fail.
+func (s subscription) Sources(ctx context.Context) (<-chan []*adminv1.Source, error) {
+	q := newQueue[[]*adminv1.Source](1) // Only the latest is of interest.
+	s.work.Go(func() {
+		defer q.close()
+		s.fail(ctx, s.watchSources(ctx, q))
+	})
+	return q.events, nil
+}
+
+func (s subscription) watchSources(ctx context.Context, q *queue[[]*adminv1.Source]) error {
+	call, err := s.adminCall(ctx, "sources.WatchSources", &adminv1.WatchSourcesRequest{})
+	if err != nil {
+		return err
+	}
+	call.Log = func(line gateway.LogMessage) {
+		res := &adminv1.WatchSourcesResponse{}
+		if protojson.Unmarshal(line.Data, res) == nil { // It comes from this process.
+			q.put(func(int32) []*adminv1.Source { return shown(res.GetSources()) })
+		}
+	}
+	_, err = s.do(ctx, s.o.Admin, call)
+	return err
 }
 
 // ImportNotes returns a page of what of a source is not offered as it is.

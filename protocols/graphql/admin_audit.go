@@ -74,7 +74,7 @@ func (s subscription) tail(ctx context.Context, q *queue[*generated.AuditRecordE
 			return &generated.AuditRecordEvent{Record: line.Data, Dropped: dropped}
 		})
 	}
-	_, err = s.o.Admin.Do(ctx, call)
+	_, err = s.do(ctx, s.o.Admin, call)
 	return err
 }
 
@@ -85,6 +85,7 @@ func toRecordFilter(f *generated.AuditFilter) *adminv1.RecordFilter {
 	out := &adminv1.RecordFilter{
 		Principal: value(f.Principal), Object: value(f.Object), Op: value(f.Op), Via: value(f.Via), Code: value(f.Code), By: value(f.By),
 		Type: value(f.Type), Trace: value(f.Trace), Id: value(f.ID), Rule: value(f.Rule), Tenant: value(f.Tenant),
+		Source: value(f.Source), Policy: value(f.Policy), Session: value(f.Session),
 	}
 	if f.From != nil {
 		out.From = timestamppb.New(*f.From)

@@ -75,6 +75,10 @@ func (a *administered) answer(ctx context.Context, c *gateway.Call) (*gateway.Re
 		c.Log(gateway.LogMessage{Data: json.RawMessage(`{`)})
 		c.Log(gateway.LogMessage{Data: json.RawMessage(`{"traffic":{"seconds":2,"total":{"calls":"9"}}}`)})
 		return nil, &gateway.Error{Code: gateway.PermissionDenied, By: "policy", Msg: "no longer"}
+	case c.Name == "sources.WatchSources":
+		c.Log(gateway.LogMessage{Data: json.RawMessage(`{`)})
+		c.Log(gateway.LogMessage{Data: json.RawMessage(`{"sources":[{"name":"a","kind":"mcp","endpoints":[{"address":"http://b"}]}]}`)})
+		return nil, &gateway.Error{Code: gateway.PermissionDenied, By: "policy", Msg: "no longer"}
 	case answer == "":
 		answer = "{}"
 	}
@@ -103,7 +107,7 @@ const (
  limits(first:5,key:"k"){rules{name per roles tools sources actions rate burst admitted refused} overrides{per key rate burst unlimited expires created createdBy reason} revision buckets{rule per key tokens burst retryMs} totalCount}
  pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
  pin(id:"i"){id changes{path old new} definition approvedDefinition}
- auditRecords(first:2,after:"p",filter:{from:"2026-01-02T00:00:00Z",to:"2026-01-03T00:00:00.5Z",principal:"a",object:"b",op:"c",via:"d",code:"e",by:"f",type:"g",trace:"h",id:"i",rule:"j",tenant:"k"},oldestFirst:true){nodes endCursor}
+ auditRecords(first:2,after:"p",filter:{from:"2026-01-02T00:00:00Z",to:"2026-01-03T00:00:00.5Z",principal:"a",object:"b",op:"c",via:"d",code:"e",by:"f",type:"g",trace:"h",id:"i",rule:"j",tenant:"k",source:"l",policy:"m",session:"n"},oldestFirst:true){nodes endCursor}
  auditProof(seq:4294967296){record checkpoint index size hashes}
  verifyAuditLog{ok records problem}
 }}`
@@ -224,6 +228,10 @@ func TestAdministration(t *testing.T) {
 	if len(told) < 2 || told[0].data != `{"data":{"traffic":{"seconds":2,"total":{"calls":9}}}}` || !strings.Contains(told[1].data, `"PERMISSION_DENIED"`) {
 		t.Errorf("traffic is %v", told)
 	}
+	states := f.open(t, s, `subscription{sources{name kind tags pin endpoints{address} canary{phase}}}`).all()
+	if len(states) < 2 || states[0].data != `{"data":{"sources":[{"name":"a","kind":"mcp","tags":[],"pin":"","endpoints":[{"address":"http://b"}],"canary":null}]}}` || !strings.Contains(states[1].data, `"PERMISSION_DENIED"`) {
+		t.Errorf("the sources are %v", states)
+	}
 	want := map[string]string{
 		"policy.GetPolicy":           `{}`,
 		"policy.ListPolicyVersions":  `{"pageSize":3,"pageToken":"p"}`,
@@ -256,6 +264,7 @@ func TestAdministration(t *testing.T) {
 		"sources.ListSources":        `{}`,
 		"traffic.GetTraffic":         `{"seconds":5}`,
 		"traffic.WatchTraffic":       `{"seconds":2}`,
+		"sources.WatchSources":       `{}`,
 		"sources.ListImportNotes":    `{"source":"s","change":"renamed","pageSize":4,"pageToken":"p"}`,
 		"sources.GetCanary":          `{"source":"s"}`,
 		"sources.ShiftCanary":        `{"source":"s","percent":10}`,
@@ -265,7 +274,7 @@ func TestAdministration(t *testing.T) {
 		"sources.GetPin":             `{"id":"i"}`,
 		"sources.ApprovePin":         `{"id":"i","hash":"h","allowHidden":true}`,
 		"sources.RejectPin":          `{"id":"i","hash":"h"}`,
-		"audit.ListRecords":          `{"filter":{"from":"2026-01-02T00:00:00Z","to":"2026-01-03T00:00:00.500Z","principal":"a","object":"b","op":"c","via":"d","code":"e","by":"f","type":"g","trace":"h","id":"i","rule":"j","tenant":"k"},"oldestFirst":true,"pageSize":2,"pageToken":"p"}`,
+		"audit.ListRecords":          `{"filter":{"from":"2026-01-02T00:00:00Z","to":"2026-01-03T00:00:00.500Z","principal":"a","object":"b","op":"c","via":"d","code":"e","by":"f","type":"g","trace":"h","id":"i","rule":"j","tenant":"k","source":"l","policy":"m","session":"n"},"oldestFirst":true,"pageSize":2,"pageToken":"p"}`,
 		"audit.TailRecords":          `{"filter":{"via":"mcp"}}`,
 		"audit.GetProof":             `{"seq":"4294967296"}`,
 		"audit.VerifyLog":            `{}`,
@@ -374,7 +383,11 @@ func TestCostOfAdministration(t *testing.T) {
 		if strings.HasPrefix(field.Name, "__") {
 			continue
 		}
-		doc, err := parser.ParseQuery(&ast.Source{Input: "{" + field.Name + "{a}}"})
+		args := ""
+		if len(field.Arguments) > 0 {
+			args = "(" + field.Arguments[0].Name + ":1)"
+		}
+		doc, err := parser.ParseQuery(&ast.Source{Input: "{" + field.Name + args + "{a}}"})
 		if err != nil {
 			t.Fatal(err)
 		}

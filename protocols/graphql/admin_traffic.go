@@ -38,7 +38,7 @@ func (s subscription) watchTraffic(ctx context.Context, q *queue[*adminv1.Traffi
 			q.put(func(int32) *adminv1.Traffic { return res.GetTraffic() })
 		}
 	}
-	_, err = s.o.Admin.Do(ctx, call)
+	_, err = s.do(ctx, s.o.Admin, call)
 	return err
 }
 

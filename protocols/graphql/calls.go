@@ -37,7 +37,7 @@ func (m mutation) CallTool(ctx context.Context, name string, arguments json.RawM
 	if err != nil {
 		return nil, err
 	}
-	res, err := m.gw.Do(ctx, call)
+	res, err := m.do(ctx, m.gw, call)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (q query) ReadResource(ctx context.Context, uri string) (*generated.ReadRes
 	if err != nil {
 		return nil, err
 	}
-	res, err := q.gw.Do(ctx, call)
+	res, err := q.do(ctx, q.gw, call)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (q query) GetPrompt(ctx context.Context, name string, arguments json.RawMes
 	if err != nil {
 		return nil, err
 	}
-	res, err := q.gw.Do(ctx, call)
+	res, err := q.do(ctx, q.gw, call)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (q query) Complete(ctx context.Context, ref generated.CompletionRef, argume
 	if ref.Template != nil {
 		kind, name = gateway.KindTemplate, ref.Template
 	}
-	res, err := q.gw.Do(ctx, &gateway.Call{Op: gateway.OpComplete, Kind: kind, Name: *name, Args: text, Principal: caller(ctx), Via: door})
+	res, err := q.do(ctx, q.gw, &gateway.Call{Op: gateway.OpComplete, Kind: kind, Name: *name, Args: text, Principal: caller(ctx), Via: door})
 	if err != nil {
 		return nil, err
 	}

@@ -40,11 +40,19 @@ const (
 func (f *Frontend) present(ctx context.Context, err error) *gqlerror.Error {
 	at := graphql.DefaultErrorPresenter(ctx, err)
 	e := gateway.AsError(err)
-	f.record(ctx, fieldCall(ctx), e)
+	var call string
+	if r, ok := errors.AsType[*recordedError](err); ok {
+		call = r.call
+	} else {
+		call = f.record(ctx, fieldCall(ctx), e)
+	}
 	if e.Code == gateway.Internal && !isGatewayError(err) {
 		f.o.Logger.ErrorContext(ctx, "graphql operation failed", slog.String("error", err.Error()), slog.String("path", at.Path.String()))
 	}
 	out := toError(e, at.Path, at.Locations)
+	if call != "" {
+		out.Extensions["call"] = call
+	}
 	if t, ok := errors.AsType[*typedError](err); ok {
 		out.Extensions["code"] = t.code
 		if t.tool != "" {
@@ -57,6 +65,32 @@ func (f *Frontend) present(ctx context.Context, err error) *gqlerror.Error {
 func isGatewayError(err error) bool {
 	_, ok := errors.AsType[*gateway.Error](err)
 	return ok
+}
+
+// A recordedError is the failure of a call that has its record, which the caller is told the name of: an administrator
+// finds there what callers are not told.
+type recordedError struct {
+	err  error
+	call string // the call's ID; "" where it has no record
+}
+
+func (e *recordedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the failure.
+func (e *recordedError) Unwrap() error { return e.err }
+
+// recorded returns the failure of a call that was made.
+func recorded(call *gateway.Call, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &recordedError{err, call.ID}
+}
+
+// do takes a call along the road.
+func (f *Frontend) do(ctx context.Context, gw *gateway.Gateway, call *gateway.Call) (*gateway.Result, error) {
+	res, err := gw.Do(ctx, call)
+	return res, recorded(call, err)
 }
 
 // toError shows the caller's part of a gateway error.

@@ -61,6 +61,7 @@ type Options struct {
 	Connections      int           // WebSockets and event streams of one principal at a time; default 32
 	TotalConnections int           // and of all principals, a tenth of them before authentication; default 10,000
 	Operations       int           // running on one WebSocket; default 64
+	AnswerTimeout    time.Duration // for the answer to a question of a call; default 15 minutes
 	QueueLength      int           // events that wait for a slow reader, for each subscription; default 64
 	InitTimeout      time.Duration // from the upgrade to connection_init; default 5 s
 	WriteTimeout     time.Duration // for one message, after which the connection ends; default 10 s
@@ -69,6 +70,9 @@ type Options struct {
 	Sessions *gateway.Sessions // what connections are noted in; nil notes none
 
 	Admin *gateway.Gateway // of administration, which fields of admin.v1 call; with nil they answer NOT_FOUND
+
+	Rights   func(*gateway.Principal) []AdminRight // what a principal may administer, by area; nil is nothing
+	Toolsets func() []Toolset                      // those that there are, by name; nil is none
 
 	Logger *slog.Logger // receives failures that callers see as INTERNAL; required
 }
@@ -82,6 +86,7 @@ type Frontend struct {
 	documents *lru.LRU[*document]
 	conns     connections
 	measured  measured
+	questions questions
 	work      sync.WaitGroup // what subscriptions do besides being read
 	following sync.WaitGroup
 	done      chan struct{} // closed by Close
@@ -115,12 +120,18 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&o.InitTimeout, 5 * time.Second}, {&o.WriteTimeout, 10 * time.Second}, {&o.KeepAlive, 25 * time.Second}, {&o.Timeout, 5 * time.Minute}} {
+	}{{&o.AnswerTimeout, 15 * time.Minute}, {&o.InitTimeout, 5 * time.Second}, {&o.WriteTimeout, 10 * time.Second}, {&o.KeepAlive, 25 * time.Second}, {&o.Timeout, 5 * time.Minute}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
 	}
 
+	if o.Rights == nil {
+		o.Rights = func(*gateway.Principal) []AdminRight { return nil }
+	}
+	if o.Toolsets == nil {
+		o.Toolsets = func() []Toolset { return nil }
+	}
 	if o.Roles == nil {
 		o.Roles = func(p *gateway.Principal) []string { return p.Roles }
 	}

@@ -203,13 +203,17 @@ func (m *meter) field(f *ast.Field) size {
 	switch f.Name {
 	case "callTool", "toolCall", "readResource", "resourceUpdated", "getPrompt", "complete":
 		own = costCall
-	case "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
+	case "answerQuestion", "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
 		"createPolicyDraft", "savePolicyDraft", "discardPolicyDraft", "activatePolicy", "rollbackPolicy",
-		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "pin", "approvePin", "rejectPin",
+		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "approvePin", "rejectPin",
 		"setLimitOverride", "removeLimitOverride", "endConnection", "traffic",
-		"canary", "shiftCanary", "promoteCanary", "abortCanary":
+		"shiftCanary", "promoteCanary", "abortCanary":
 		own = costCall
-	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "connections", "sources":
+	case "pin", "canary":
+		if len(f.Arguments) > 0 { // Those of a source have none, and come with it.
+			own = costCall
+		}
+	case "policyDrafts", "permissions", "grantees", "keys", "sessions", "connections", "sources", "toolsets":
 		own, below.cost = costCall, min(below.cost*maxPage, maxCost)
 	case "policyVersions", "auditRecords", "pins", "limits", "importNotes":
 		own, below.cost = costCall, min(below.cost*pageLength(f), maxCost)

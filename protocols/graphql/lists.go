@@ -38,7 +38,10 @@ func (q query) Viewer(ctx context.Context) (*generated.Viewer, error) {
 	if p == nil {
 		return nil, errNobody
 	}
-	v := &generated.Viewer{ID: p.ID, Name: p.Name, Kind: p.Kind, Roles: p.Roles}
+	v := &generated.Viewer{ID: p.ID, Name: p.Name, Kind: p.Kind, Roles: p.Roles, Session: optional(p.Login), Admin: []*generated.AdminRight{}}
+	for _, r := range q.o.Rights(p) {
+		v.Admin = append(v.Admin, &generated.AdminRight{Area: r.Area, Read: r.Read, Admin: r.Admin})
+	}
 	if !p.Expiry.IsZero() {
 		v.Expires = &p.Expiry
 	}
@@ -50,6 +53,60 @@ func (q query) listed(ctx context.Context, kind gateway.Kind, count int) error {
 	return q.gw.Listed(ctx, gateway.Listing{Principal: caller(ctx), Via: "graphql", Kind: kind, Count: count})
 }
 
+// A Toolset is a selection of what there is, with an endpoint of its own.
+type Toolset struct {
+	Name        string // as it is configured
+	Description string // "" for none
+	Path        string // of its MCP endpoint
+	Search      bool   // whether the endpoint serves two tools that search and call
+
+	View func(*gateway.Snapshot) *gateway.Snapshot // the part of a view that it selects, kept for as long as the view
+}
+
+// An AdminRight is what a principal may do in one area of administration.
+type AdminRight struct {
+	Area        string
+	Read, Admin bool
+}
+
+// Toolsets lists the toolsets that have something for the caller: others are none to it.
+func (q query) Toolsets(ctx context.Context) ([]*generated.Toolset, error) {
+	out := []*generated.Toolset{}
+	view := q.view(ctx)
+	for _, t := range q.o.Toolsets() {
+		has := t.View(view)
+		if len(has.Tools)+len(has.Resources)+len(has.Templates)+len(has.Prompts) == 0 {
+			continue
+		}
+		out = append(out, &generated.Toolset{
+			Name: t.Name, Description: optional(t.Description), Path: t.Path, Search: t.Search,
+			Tools: int32(len(has.Tools)), Resources: int32(len(has.Resources) + len(has.Templates)), Prompts: int32(len(has.Prompts)), //nolint:gosec // Registries are bounded.
+		})
+	}
+	return out, nil
+}
+
+// selected returns what the caller may see of a toolset, or of everything where none is named.
+func (q query) selected(ctx context.Context, name *string) *gateway.Snapshot {
+	view := q.view(ctx)
+	if name == nil {
+		return view
+	}
+	for _, t := range q.o.Toolsets() {
+		if t.Name == *name {
+			return t.View(view)
+		}
+	}
+	return q.gw.View(nil) // Nothing.
+}
+
+func toolsetOf(f *generated.CapabilityFilter) *string {
+	if f == nil {
+		return nil
+	}
+	return f.Toolset
+}
+
 // Tools lists tools.
 func (q query) Tools(ctx context.Context, first *int32, after *string, filter *generated.ToolFilter) (*generated.ToolConnection, error) {
 	if filter == nil {
@@ -59,7 +116,7 @@ func (q query) Tools(ctx context.Context, first *int32, after *string, filter *g
 	if err != nil {
 		return nil, err
 	}
-	p, err := page(q.view(ctx).Tools, func(t *gateway.Tool) string { return t.Name }, func(t *gateway.Tool) bool {
+	p, err := page(q.selected(ctx, filter.Toolset).Tools, func(t *gateway.Tool) string { return t.Name }, func(t *gateway.Tool) bool {
 		readOnly := t.Annotations.ReadOnly != nil && *t.Annotations.ReadOnly
 		return match(&t.Capability) && (filter.ReadOnly == nil || *filter.ReadOnly == readOnly)
 	}, first, after)
@@ -92,7 +149,7 @@ func (q query) Resources(ctx context.Context, first *int32, after *string, filte
 	if err != nil {
 		return nil, err
 	}
-	p, err := page(q.view(ctx).Resources, func(r *gateway.Resource) string { return r.URI },
+	p, err := page(q.selected(ctx, toolsetOf(filter)).Resources, func(r *gateway.Resource) string { return r.URI },
 		func(r *gateway.Resource) bool { return match(&r.Capability) }, first, after)
 	if err == nil {
 		err = q.listed(ctx, gateway.KindResource, len(p.items))
@@ -123,7 +180,7 @@ func (q query) ResourceTemplates(ctx context.Context, first *int32, after *strin
 	if err != nil {
 		return nil, err
 	}
-	p, err := page(q.view(ctx).Templates, func(t *gateway.Template) string { return t.URITemplate },
+	p, err := page(q.selected(ctx, toolsetOf(filter)).Templates, func(t *gateway.Template) string { return t.URITemplate },
 		func(t *gateway.Template) bool { return match(&t.Capability) }, first, after)
 	if err == nil {
 		err = q.listed(ctx, gateway.KindTemplate, len(p.items))
@@ -146,7 +203,7 @@ func (q query) Prompts(ctx context.Context, first *int32, after *string, filter 
 	if err != nil {
 		return nil, err
 	}
-	p, err := page(q.view(ctx).Prompts, func(p *gateway.Prompt) string { return p.Name },
+	p, err := page(q.selected(ctx, toolsetOf(filter)).Prompts, func(p *gateway.Prompt) string { return p.Name },
 		func(p *gateway.Prompt) bool { return match(&p.Capability) }, first, after)
 	if err == nil {
 		err = q.listed(ctx, gateway.KindPrompt, len(p.items))

@@ -21,14 +21,15 @@ const door = "graphql"
 const maxName = 256
 
 // record leaves the record of a request that this door refused, and nothing for the refusals of others. Of the
-// request it holds no more than the call does.
-func (f *Frontend) record(ctx context.Context, call gateway.Call, err error) {
+// request it holds no more than the call does. It returns the record's name, or "".
+func (f *Frontend) record(ctx context.Context, call gateway.Call, err error) string {
 	e, ok := errors.AsType[*gateway.Error](err)
 	if !ok || e.By != door {
-		return
+		return ""
 	}
 	call.Via, call.Name = door, clip(call.Name, maxName)
 	_ = f.gw.Refuse(ctx, &call, e) // The answer is made of err.
+	return call.ID
 }
 
 // refuse answers a request that was not executed. The operation's name may be "".

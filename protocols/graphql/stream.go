@@ -60,9 +60,11 @@ func (e *execution) each(send func([]byte)) gqlerror.List {
 }
 
 // A queue holds events for a reader that may be slow. It never blocks a writer: when it is full the oldest event
-// makes room, and is counted.
+// makes room, and is counted. Events that are kept make room only for others that are, and may come later than they were
+// put.
 type queue[T any] struct {
 	events chan T
+	kept   func(T) bool // nil for none
 
 	mu      sync.Mutex
 	dropped int32
@@ -81,12 +83,34 @@ func (q *queue[T]) put(event func(dropped int32) T) {
 			return
 		default:
 		}
-		select {
-		case <-q.events:
+		if !q.drop() {
 			q.dropped++
-		default: // The reader was faster.
+			if q.kept == nil || !q.kept(event(q.dropped)) {
+				return // There is room for what is kept alone.
+			}
+			select {
+			case <-q.events:
+			default:
+			}
 		}
 	}
+}
+
+// drop makes room for an event, and reports false where all that wait are kept.
+func (q *queue[T]) drop() bool {
+	for range cap(q.events) {
+		select {
+		case oldest := <-q.events:
+			if q.kept == nil || !q.kept(oldest) {
+				q.dropped++
+				return true
+			}
+			q.events <- oldest // Nobody else writes.
+		default: // The reader was faster.
+			return true
+		}
+	}
+	return false
 }
 
 // close ends the queue after what it holds. Later events are not taken.

@@ -3,6 +3,7 @@ package graphql
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -12,7 +13,7 @@ import (
 
 // ToolCall calls a tool and streams what it says meanwhile. It never fails itself: see fail.
 func (s subscription) ToolCall(ctx context.Context, name string, arguments json.RawMessage) (<-chan generated.ToolCallEvent, error) {
-	q := newQueue[generated.ToolCallEvent](s.o.QueueLength)
+	q := newCallQueue(s.o.QueueLength)
 	s.work.Go(func() {
 		defer q.close()
 		s.fail(ctx, s.callTool(ctx, q, name, arguments))
@@ -26,6 +27,19 @@ func (s subscription) callTool(ctx context.Context, q *queue[generated.ToolCallE
 		return err
 	}
 	return s.follow(ctx, q, call)
+}
+
+// newCallQueue returns a queue of events of which questions and results are kept.
+func newCallQueue(length int) *queue[generated.ToolCallEvent] {
+	q := newQueue[generated.ToolCallEvent](length)
+	q.kept = func(event generated.ToolCallEvent) bool {
+		switch event.(type) {
+		case *generated.ToolQuestion, *generated.ToolFinished:
+			return true
+		}
+		return false
+	}
+	return q
 }
 
 // follow makes a call and streams what happens.
@@ -46,7 +60,12 @@ func (s subscription) follow(ctx context.Context, q *queue[generated.ToolCallEve
 			return &generated.ToolLog{Dropped: dropped, Level: l.Level, Logger: optional(l.Logger), Data: l.Data}
 		})
 	}
-	res, err := s.gw.Do(ctx, call)
+	res, err := s.runAsking(ctx, call, func(question *generated.ToolQuestion) {
+		q.put(func(dropped int32) generated.ToolCallEvent {
+			question.Dropped = dropped
+			return question
+		})
+	})
 	if err != nil {
 		return err
 	}
@@ -80,7 +99,7 @@ func (s subscription) ResourceUpdated(ctx context.Context, uri string) (<-chan *
 				q.put(func(int32) *generated.ResourceUpdate { return &generated.ResourceUpdate{URI: uri} })
 			},
 		}
-		if _, err = s.gw.Do(ctx, call); ctx.Err() != nil {
+		if _, err = s.do(ctx, s.gw, call); ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		s.fail(ctx, err)
@@ -121,7 +140,7 @@ func sees(v *gateway.Snapshot, uri string) bool {
 func (s subscription) CapabilitiesChanged(ctx context.Context) (<-chan *generated.CapabilitiesChange, error) {
 	out := make(chan *generated.CapabilitiesChange)
 	changed := s.gw.Changed()
-	seen := s.view(ctx)
+	seen, rights := s.view(ctx), s.o.Rights(caller(ctx))
 	s.work.Go(func() {
 		defer close(out)
 		pending := &generated.CapabilitiesChange{}
@@ -137,13 +156,14 @@ func (s subscription) CapabilitiesChanged(ctx context.Context) (<-chan *generate
 				pending = &generated.CapabilitiesChange{}
 			case <-changed:
 				changed = s.gw.Changed()
-				now := s.view(ctx)
+				now, may := s.view(ctx), s.o.Rights(caller(ctx))
 				pending = &generated.CapabilitiesChange{
 					Tools:     pending.Tools || !now.SameTools(seen),
 					Resources: pending.Resources || !now.SameResources(seen),
 					Prompts:   pending.Prompts || !now.SamePrompts(seen),
+					Viewer:    pending.Viewer || !slices.Equal(may, rights),
 				}
-				seen = now
+				seen, rights = now, may
 			}
 		}
 	})

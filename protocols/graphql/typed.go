@@ -188,7 +188,7 @@ func (f *Frontend) typed(ctx context.Context) (*generated.Typed, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := f.gw.Do(ctx, call)
+	res, err := f.do(ctx, f.gw, call)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ func (f *Frontend) called(ctx context.Context) (*generated.CallResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := f.gw.Do(ctx, call)
+	res, err := f.do(ctx, f.gw, call)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (q query) Prompted(ctx context.Context) (*generated.PromptResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := q.gw.Do(ctx, call)
+	res, err := q.do(ctx, q.gw, call)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 // Followed calls a tool that does not say what it returns, like ToolCall. It never fails itself: see fail.
 func (s subscription) Followed(ctx context.Context) (<-chan generated.ToolCallEvent, error) {
-	q := newQueue[generated.ToolCallEvent](s.o.QueueLength)
+	q := newCallQueue(s.o.QueueLength)
 	s.work.Go(func() {
 		defer q.close()
 		_, call, err := s.typedCall(ctx, gateway.OpCall)
@@ -30,6 +30,7 @@ func (s subscription) Followed(ctx context.Context) (<-chan generated.ToolCallEv
 // Typed calls a tool that says what it returns and streams what it says meanwhile. It never fails itself: see fail.
 func (s subscription) Typed(ctx context.Context) (<-chan *generated.Typed, error) {
 	q := newQueue[*generated.Typed](s.o.QueueLength)
+	q.kept = func(event *generated.Typed) bool { return event.Kept }
 	s.work.Go(func() {
 		defer q.close()
 		s.fail(ctx, s.followTyped(ctx, q))
@@ -47,7 +48,7 @@ func (s subscription) followTyped(ctx context.Context, q *queue[*generated.Typed
 	put := func(kind gqlschema.EventKind, members func(b []byte) []byte) {
 		q.put(func(dropped int32) *generated.Typed {
 			event := append(members(strconv.AppendInt([]byte(`{"dropped":`), int64(dropped), 10)), '}')
-			return &generated.Typed{Write: func(ctx context.Context, w io.Writer) error {
+			return &generated.Typed{Kept: kind == gqlschema.EventQuestion || kind == gqlschema.EventFinished, Write: func(ctx context.Context, w io.Writer) error {
 				_, err := w.Write(to.plan.EventValue(projection(ctx, call.Name), field.Field, path, kind, event))
 				return err
 			}}
@@ -63,7 +64,9 @@ func (s subscription) followTyped(ctx context.Context, q *queue[*generated.Typed
 			put(gqlschema.EventLog, func(b []byte) []byte { return appendLog(b, l) })
 		}
 	}
-	res, err := s.gw.Do(ctx, call)
+	res, err := s.runAsking(ctx, call, func(question *generated.ToolQuestion) {
+		put(gqlschema.EventQuestion, func(b []byte) []byte { return appendQuestion(b, question) })
+	})
 	if err != nil {
 		return err
 	}
@@ -85,6 +88,20 @@ func appendLog(b []byte, l gateway.LogMessage) []byte {
 		b = gqlschema.AppendString(append(b, `,"logger":`...), l.Logger)
 	}
 	return append(append(b, `,"data":`...), l.Data...)
+}
+
+// appendQuestion adds the members of ToolQuestion to an object.
+func appendQuestion(b []byte, q *generated.ToolQuestion) []byte {
+	b = gqlschema.AppendString(append(b, `,"id":`...), q.ID)
+	b = gqlschema.AppendString(append(b, `,"kind":`...), q.Kind)
+	b = gqlschema.AppendString(append(b, `,"message":`...), q.Message)
+	if q.Schema != nil {
+		b = append(append(b, `,"schema":`...), q.Schema...)
+	}
+	if q.URL != nil {
+		b = gqlschema.AppendString(append(b, `,"url":`...), *q.URL)
+	}
+	return b
 }
 
 // appendProgress adds the members of ToolProgress to an object.

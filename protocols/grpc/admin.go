@@ -24,6 +24,7 @@ import (
 // every method takes the road, whichever it is.
 type administration struct {
 	adminv1.UnimplementedAuditServiceServer
+	adminv1.UnimplementedSourceServiceServer
 	adminv1.UnimplementedTrafficServiceServer
 	*Frontend
 
@@ -40,7 +41,7 @@ func (a *administration) services() []*grpc.ServiceDesc {
 				desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: string(m.Name()), Handler: a.unary(m)})
 			}
 		}
-		for _, streaming := range []*grpc.ServiceDesc{&adminv1.AuditService_ServiceDesc, &adminv1.TrafficService_ServiceDesc} {
+		for _, streaming := range []*grpc.ServiceDesc{&adminv1.AuditService_ServiceDesc, &adminv1.SourceService_ServiceDesc, &adminv1.TrafficService_ServiceDesc} {
 			if desc.ServiceName != streaming.ServiceName {
 				continue
 			}
@@ -129,13 +130,25 @@ func (a *administration) TailRecords(req *adminv1.TailRecordsRequest, stream grp
 // WatchTraffic sends what happened in the last seconds, every second. Of what
 // waits for a reader only the latest is kept.
 func (a *administration) WatchTraffic(req *adminv1.WatchTrafficRequest, stream grpc.ServerStreamingServer[adminv1.WatchTrafficResponse]) error {
-	return follow(a, adminMethod(adminv1.TrafficService_WatchTraffic_FullMethodName), req, stream, func(queue []*adminv1.WatchTrafficResponse, line json.RawMessage) []*adminv1.WatchTrafficResponse {
-		next := &adminv1.WatchTrafficResponse{}
-		if err := protojson.Unmarshal(line, next); err != nil {
-			return queue // It came from this process.
-		}
-		return append(queue[:0], next)
-	})
+	return follow(a, adminMethod(adminv1.TrafficService_WatchTraffic_FullMethodName), req, stream, latest[adminv1.WatchTrafficResponse])
+}
+
+// WatchSources sends how the sources do, when that changes. Of what waits for a
+// reader only the latest is kept.
+func (a *administration) WatchSources(req *adminv1.WatchSourcesRequest, stream grpc.ServerStreamingServer[adminv1.WatchSourcesResponse]) error {
+	return follow(a, adminMethod(adminv1.SourceService_WatchSources_FullMethodName), req, stream, latest[adminv1.WatchSourcesResponse])
+}
+
+// latest keeps of what waits for a reader only the latest.
+func latest[T any, M interface {
+	*T
+	proto.Message
+}](queue []*T, line json.RawMessage) []*T {
+	next := M(new(T))
+	if err := protojson.Unmarshal(line, next); err != nil {
+		return queue // It came from this process.
+	}
+	return append(queue[:0], next)
 }
 
 // follow runs a streaming method: each log line of the running call is something

@@ -69,6 +69,13 @@ func (h *rest) traffic(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// sources answers GET /admin/v1/sources:watch with events.
+func (h *rest) sources(w http.ResponseWriter, r *http.Request) {
+	if req := new(adminv1.WatchSourcesRequest); h.query(w, r, req) {
+		serveEvents(h, w, r, messageEvent, req, h.admin.WatchSources)
+	}
+}
+
 // query fills a request from the query, and reports whether it could.
 func (h *rest) query(w http.ResponseWriter, r *http.Request, into proto.Message) bool {
 	if err := runtime.PopulateQueryParameters(into, r.URL.Query(), utilities.NewDoubleArray(nil)); err != nil {

@@ -129,6 +129,8 @@ func (h *rest) route(next runtime.HandlerFunc) runtime.HandlerFunc {
 		case pattern.Verb() == "call" && acceptsEvents(r):
 			req := &gatewayv1.CallToolStreamRequest{Name: name, ArgumentsJson: string(textOf(r.Body))}
 			serveEvents(h, w, r, callEvent, req, h.service.CallToolStream)
+		case pattern.Verb() == "watch" && strings.HasPrefix(r.URL.Path, adminPath+"sources:"):
+			h.sources(w, r)
 		case pattern.Verb() == "watch" && strings.HasPrefix(r.URL.Path, adminPath):
 			h.traffic(w, r)
 		case pattern.Verb() == "watch" && strings.HasPrefix(r.URL.Path, "/v1/resources:"):

@@ -76,7 +76,7 @@ type Plan struct {
 	open      int  // the argument that holds all members that are not declared, or -1
 	inputs    map[string]*Type
 	result    *use // nil where the tool does not say what it returns
-	events    [3]*Type
+	events    [4]*Type
 	possible  []possible
 }
 

@@ -171,14 +171,19 @@ func (e *emitter) events() string {
 	progress.setFields([]*field{dropped(), {name: "progress", key: "progress", use: must(number)}, {name: "total", key: "total", use: number}, {name: "message", key: "message", use: text}})
 	log := &Type{name: "ToolLog", kind: kindObject, rest: -1}
 	log.setFields([]*field{dropped(), {name: "level", key: "level", use: must(text)}, {name: "logger", key: "logger", use: text}, {name: "data", key: "data", use: must(jsonUse())}})
-	p.events = [3]*Type{progress, log, finished}
+	question := &Type{name: "ToolQuestion", kind: kindObject, rest: -1}
+	question.setFields([]*field{
+		dropped(), {name: "id", key: "id", use: must(text)}, {name: "kind", key: "kind", use: must(text)}, {name: "message", key: "message", use: must(text)},
+		{name: "schema", key: "schema", use: jsonUse()}, {name: "url", key: "url", use: text},
+	})
+	p.events = [4]*Type{progress, log, finished, question}
 	finished.satisfy = []string{finished.name, union}
-	for _, t := range []*Type{progress, log} {
+	for _, t := range []*Type{progress, log, question} {
 		t.satisfy = []string{t.name, toolCallEvent, union}
 	}
-	d := &ast.Definition{Kind: ast.Union, Name: union, Types: []string{progress.name, log.name, finished.name}, Description: "Something that happened in a call of `" + p.Names.Field + "`: progress, a log line or the result."}
+	d := &ast.Definition{Kind: ast.Union, Name: union, Types: []string{progress.name, log.name, finished.name, question.name}, Description: "Something that happened in a call of `" + p.Names.Field + "`: progress, a log line, the result or a question."}
 	p.Types = append(p.Types, d)
-	p.possible = append(p.possible, possible{d, []*ast.Definition{nil, nil, finished.def}})
+	p.possible = append(p.possible, possible{d, []*ast.Definition{nil, nil, finished.def, nil}})
 	return union
 }
 

@@ -30,6 +30,7 @@ type CallResult { isError: Boolean! structured: JSON }
 interface ToolCallEvent { dropped: Int! }
 type ToolProgress implements ToolCallEvent { dropped: Int! progress: Float! total: Float message: String }
 type ToolLog implements ToolCallEvent { dropped: Int! level: String! logger: String data: JSON! }
+type ToolQuestion implements ToolCallEvent { dropped: Int! id: ID! kind: String! message: String! schema: JSON url: String }
 type PromptResult { description: String }
 type Tool { name: String! }
 scalar Typed

@@ -74,15 +74,16 @@ func (p *Plan) Result(pr *Projection, f graphql.CollectedField, path ast.Path, v
 // EventKind is a kind of event in a call.
 type EventKind int
 
-// The kinds of events, in the terms of the static schema: ToolProgress, ToolLog, and the end.
+// The kinds of events, in the terms of the static schema: ToolProgress, ToolLog, the end, and ToolQuestion.
 const (
 	EventProgress EventKind = iota
 	EventLog
 	EventFinished
+	EventQuestion
 )
 
 // EventValue returns what the field of a plan on Subscription selects of an event. The value is an object with the
-// members of ToolProgress, of ToolLog, or with dropped and result.
+// members of ToolProgress, of ToolLog, of ToolQuestion, or with dropped and result.
 func (p *Plan) EventValue(pr *Projection, f graphql.CollectedField, path ast.Path, kind EventKind, value json.RawMessage) json.RawMessage {
 	pr.begin(path, value)
 	sel := &selection{op: pr.Operation, set: f.Selections}

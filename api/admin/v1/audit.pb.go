@@ -49,10 +49,16 @@ type RecordFilter struct {
 	Trace string `protobuf:"bytes,10,opt,name=trace,proto3" json:"trace,omitempty"`
 	// The identifier of a call.
 	Id string `protobuf:"bytes,11,opt,name=id,proto3" json:"id,omitempty"`
-	// A pattern: the rule that refused.
+	// A pattern: the rule that decided.
 	Rule string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
 	// The tenant of the principal.
-	Tenant        string `protobuf:"bytes,13,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Tenant string `protobuf:"bytes,13,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The name of the source that the call is about.
+	Source string `protobuf:"bytes,14,opt,name=source,proto3" json:"source,omitempty"`
+	// The version of the policy that decided.
+	Policy string `protobuf:"bytes,15,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The session of a browser that the call was made in, as SessionService has it.
+	Session       string `protobuf:"bytes,16,opt,name=session,proto3" json:"session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -174,6 +180,27 @@ func (x *RecordFilter) GetRule() string {
 func (x *RecordFilter) GetTenant() string {
 	if x != nil {
 		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RecordFilter) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *RecordFilter) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *RecordFilter) GetSession() string {
+	if x != nil {
+		return x.Session
 	}
 	return ""
 }
@@ -640,7 +667,7 @@ var File_admin_v1_audit_proto protoreflect.FileDescriptor
 
 const file_admin_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x14admin/v1/audit.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x02\n" +
+	"\x14admin/v1/audit.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x03\n" +
 	"\fRecordFilter\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
 	"\x02to\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12\x1c\n" +
@@ -655,7 +682,10 @@ const file_admin_v1_audit_proto_rawDesc = "" +
 	" \x01(\tR\x05trace\x12\x0e\n" +
 	"\x02id\x18\v \x01(\tR\x02id\x12\x12\n" +
 	"\x04rule\x18\f \x01(\tR\x04rule\x12\x16\n" +
-	"\x06tenant\x18\r \x01(\tR\x06tenant\"\xa3\x01\n" +
+	"\x06tenant\x18\r \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06source\x18\x0e \x01(\tR\x06source\x12\x16\n" +
+	"\x06policy\x18\x0f \x01(\tR\x06policy\x12\x18\n" +
+	"\asession\x18\x10 \x01(\tR\asession\"\xa3\x01\n" +
 	"\x12ListRecordsRequest\x12.\n" +
 	"\x06filter\x18\x01 \x01(\v2\x16.admin.v1.RecordFilterR\x06filter\x12!\n" +
 	"\foldest_first\x18\x02 \x01(\bR\voldestFirst\x12\x1b\n" +

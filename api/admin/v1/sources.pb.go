@@ -46,7 +46,18 @@ type Source struct {
 	// How its guards do on the node that answers; absent where it has none.
 	Guard *SourceGuard `protobuf:"bytes,9,opt,name=guard,proto3" json:"guard,omitempty"`
 	// How sessions and connections with it do on the node that answers; absent where it has none.
-	Pool          *SourcePool `protobuf:"bytes,10,opt,name=pool,proto3" json:"pool,omitempty"`
+	Pool *SourcePool `protobuf:"bytes,10,opt,name=pool,proto3" json:"pool,omitempty"`
+	// mcp, openapi, http, graphql, grpc or demo; program for one that the program which embeds the gateway has given.
+	Kind string `protobuf:"bytes,11,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Those that the configuration gives to everything that it offers.
+	Tags []string `protobuf:"bytes,12,rep,name=tags,proto3" json:"tags,omitempty"`
+	// What is pinned: off, warn or require.
+	Pin string `protobuf:"bytes,13,opt,name=pin,proto3" json:"pin,omitempty"`
+	// Where it can be reached, in the order of the configuration, the first of them main; empty for what runs in the
+	// gateway.
+	Endpoints []*SourceEndpoint `protobuf:"bytes,14,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
+	// Its canary; absent where it has none.
+	Canary        *SourceCanary `protobuf:"bytes,15,opt,name=canary,proto3" json:"canary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -147,6 +158,41 @@ func (x *Source) GetGuard() *SourceGuard {
 func (x *Source) GetPool() *SourcePool {
 	if x != nil {
 		return x.Pool
+	}
+	return nil
+}
+
+func (x *Source) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Source) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Source) GetPin() string {
+	if x != nil {
+		return x.Pin
+	}
+	return ""
+}
+
+func (x *Source) GetEndpoints() []*SourceEndpoint {
+	if x != nil {
+		return x.Endpoints
+	}
+	return nil
+}
+
+func (x *Source) GetCanary() *SourceCanary {
+	if x != nil {
+		return x.Canary
 	}
 	return nil
 }
@@ -569,6 +615,89 @@ func (x *ListSourcesResponse) GetSources() []*Source {
 	return nil
 }
 
+// WatchSourcesRequest asks for all sources.
+type WatchSourcesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchSourcesRequest) Reset() {
+	*x = WatchSourcesRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSourcesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSourcesRequest) ProtoMessage() {}
+
+func (x *WatchSourcesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSourcesRequest.ProtoReflect.Descriptor instead.
+func (*WatchSourcesRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{5}
+}
+
+// WatchSourcesResponse is all sources.
+type WatchSourcesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	Sources       []*Source `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchSourcesResponse) Reset() {
+	*x = WatchSourcesResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSourcesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSourcesResponse) ProtoMessage() {}
+
+func (x *WatchSourcesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSourcesResponse.ProtoReflect.Descriptor instead.
+func (*WatchSourcesResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WatchSourcesResponse) GetSources() []*Source {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
 // An ImportNote says what became of something that a source has.
 type ImportNote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -585,7 +714,7 @@ type ImportNote struct {
 
 func (x *ImportNote) Reset() {
 	*x = ImportNote{}
-	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +726,7 @@ func (x *ImportNote) String() string {
 func (*ImportNote) ProtoMessage() {}
 
 func (x *ImportNote) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[5]
+	mi := &file_admin_v1_sources_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +739,7 @@ func (x *ImportNote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportNote.ProtoReflect.Descriptor instead.
 func (*ImportNote) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{5}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ImportNote) GetSubject() string {
@@ -651,7 +780,7 @@ type ListImportNotesRequest struct {
 
 func (x *ListImportNotesRequest) Reset() {
 	*x = ListImportNotesRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +792,7 @@ func (x *ListImportNotesRequest) String() string {
 func (*ListImportNotesRequest) ProtoMessage() {}
 
 func (x *ListImportNotesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[6]
+	mi := &file_admin_v1_sources_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +805,7 @@ func (x *ListImportNotesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImportNotesRequest.ProtoReflect.Descriptor instead.
 func (*ListImportNotesRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{6}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListImportNotesRequest) GetSource() string {
@@ -722,7 +851,7 @@ type ListImportNotesResponse struct {
 
 func (x *ListImportNotesResponse) Reset() {
 	*x = ListImportNotesResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +863,7 @@ func (x *ListImportNotesResponse) String() string {
 func (*ListImportNotesResponse) ProtoMessage() {}
 
 func (x *ListImportNotesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[7]
+	mi := &file_admin_v1_sources_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +876,7 @@ func (x *ListImportNotesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImportNotesResponse.ProtoReflect.Descriptor instead.
 func (*ListImportNotesResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{7}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListImportNotesResponse) GetNotes() []*ImportNote {
@@ -791,14 +920,16 @@ type SourceEndpoint struct {
 	// Those that it failed.
 	Failed int64 `protobuf:"varint,8,opt,name=failed,proto3" json:"failed,omitempty"`
 	// About how long a call takes lately, in milliseconds; 0 before the first.
-	LatencyMs     float64 `protobuf:"fixed64,9,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
+	LatencyMs float64 `protobuf:"fixed64,9,opt,name=latency_ms,json=latencyMs,proto3" json:"latency_ms,omitempty"`
+	// Its URL without credentials, query and fragment, or the program that is run, without its arguments.
+	Address       string `protobuf:"bytes,10,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SourceEndpoint) Reset() {
 	*x = SourceEndpoint{}
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +941,7 @@ func (x *SourceEndpoint) String() string {
 func (*SourceEndpoint) ProtoMessage() {}
 
 func (x *SourceEndpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[8]
+	mi := &file_admin_v1_sources_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +954,7 @@ func (x *SourceEndpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceEndpoint.ProtoReflect.Descriptor instead.
 func (*SourceEndpoint) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{8}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SourceEndpoint) GetName() string {
@@ -889,6 +1020,13 @@ func (x *SourceEndpoint) GetLatencyMs() float64 {
 	return 0
 }
 
+func (x *SourceEndpoint) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // A CanaryShare is how the endpoints on one side of a comparison have done.
 type CanaryShare struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -904,7 +1042,7 @@ type CanaryShare struct {
 
 func (x *CanaryShare) Reset() {
 	*x = CanaryShare{}
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1054,7 @@ func (x *CanaryShare) String() string {
 func (*CanaryShare) ProtoMessage() {}
 
 func (x *CanaryShare) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[9]
+	mi := &file_admin_v1_sources_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1067,7 @@ func (x *CanaryShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CanaryShare.ProtoReflect.Descriptor instead.
 func (*CanaryShare) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{9}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CanaryShare) GetCalls() int64 {
@@ -974,7 +1112,7 @@ type SourceCanary struct {
 
 func (x *SourceCanary) Reset() {
 	*x = SourceCanary{}
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1124,7 @@ func (x *SourceCanary) String() string {
 func (*SourceCanary) ProtoMessage() {}
 
 func (x *SourceCanary) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[10]
+	mi := &file_admin_v1_sources_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1137,7 @@ func (x *SourceCanary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceCanary.ProtoReflect.Descriptor instead.
 func (*SourceCanary) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{10}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SourceCanary) GetPhase() string {
@@ -1055,7 +1193,7 @@ type GetCanaryRequest struct {
 
 func (x *GetCanaryRequest) Reset() {
 	*x = GetCanaryRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1205,7 @@ func (x *GetCanaryRequest) String() string {
 func (*GetCanaryRequest) ProtoMessage() {}
 
 func (x *GetCanaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[11]
+	mi := &file_admin_v1_sources_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1218,7 @@ func (x *GetCanaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCanaryRequest.ProtoReflect.Descriptor instead.
 func (*GetCanaryRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{11}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetCanaryRequest) GetSource() string {
@@ -1103,7 +1241,7 @@ type GetCanaryResponse struct {
 
 func (x *GetCanaryResponse) Reset() {
 	*x = GetCanaryResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1253,7 @@ func (x *GetCanaryResponse) String() string {
 func (*GetCanaryResponse) ProtoMessage() {}
 
 func (x *GetCanaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[12]
+	mi := &file_admin_v1_sources_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1266,7 @@ func (x *GetCanaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCanaryResponse.ProtoReflect.Descriptor instead.
 func (*GetCanaryResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{12}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetCanaryResponse) GetCanary() *SourceCanary {
@@ -1158,7 +1296,7 @@ type ShiftCanaryRequest struct {
 
 func (x *ShiftCanaryRequest) Reset() {
 	*x = ShiftCanaryRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1308,7 @@ func (x *ShiftCanaryRequest) String() string {
 func (*ShiftCanaryRequest) ProtoMessage() {}
 
 func (x *ShiftCanaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[13]
+	mi := &file_admin_v1_sources_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1321,7 @@ func (x *ShiftCanaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShiftCanaryRequest.ProtoReflect.Descriptor instead.
 func (*ShiftCanaryRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{13}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShiftCanaryRequest) GetSource() string {
@@ -1211,7 +1349,7 @@ type ShiftCanaryResponse struct {
 
 func (x *ShiftCanaryResponse) Reset() {
 	*x = ShiftCanaryResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	mi := &file_admin_v1_sources_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1361,7 @@ func (x *ShiftCanaryResponse) String() string {
 func (*ShiftCanaryResponse) ProtoMessage() {}
 
 func (x *ShiftCanaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[14]
+	mi := &file_admin_v1_sources_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1374,7 @@ func (x *ShiftCanaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShiftCanaryResponse.ProtoReflect.Descriptor instead.
 func (*ShiftCanaryResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{14}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ShiftCanaryResponse) GetCanary() *SourceCanary {
@@ -1257,7 +1395,7 @@ type PromoteCanaryRequest struct {
 
 func (x *PromoteCanaryRequest) Reset() {
 	*x = PromoteCanaryRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	mi := &file_admin_v1_sources_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1407,7 @@ func (x *PromoteCanaryRequest) String() string {
 func (*PromoteCanaryRequest) ProtoMessage() {}
 
 func (x *PromoteCanaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[15]
+	mi := &file_admin_v1_sources_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1420,7 @@ func (x *PromoteCanaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteCanaryRequest.ProtoReflect.Descriptor instead.
 func (*PromoteCanaryRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{15}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PromoteCanaryRequest) GetSource() string {
@@ -1303,7 +1441,7 @@ type PromoteCanaryResponse struct {
 
 func (x *PromoteCanaryResponse) Reset() {
 	*x = PromoteCanaryResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[16]
+	mi := &file_admin_v1_sources_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1453,7 @@ func (x *PromoteCanaryResponse) String() string {
 func (*PromoteCanaryResponse) ProtoMessage() {}
 
 func (x *PromoteCanaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[16]
+	mi := &file_admin_v1_sources_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1466,7 @@ func (x *PromoteCanaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PromoteCanaryResponse.ProtoReflect.Descriptor instead.
 func (*PromoteCanaryResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{16}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PromoteCanaryResponse) GetCanary() *SourceCanary {
@@ -1351,7 +1489,7 @@ type AbortCanaryRequest struct {
 
 func (x *AbortCanaryRequest) Reset() {
 	*x = AbortCanaryRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[17]
+	mi := &file_admin_v1_sources_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1363,7 +1501,7 @@ func (x *AbortCanaryRequest) String() string {
 func (*AbortCanaryRequest) ProtoMessage() {}
 
 func (x *AbortCanaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[17]
+	mi := &file_admin_v1_sources_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1376,7 +1514,7 @@ func (x *AbortCanaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortCanaryRequest.ProtoReflect.Descriptor instead.
 func (*AbortCanaryRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{17}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AbortCanaryRequest) GetSource() string {
@@ -1404,7 +1542,7 @@ type AbortCanaryResponse struct {
 
 func (x *AbortCanaryResponse) Reset() {
 	*x = AbortCanaryResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[18]
+	mi := &file_admin_v1_sources_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1554,7 @@ func (x *AbortCanaryResponse) String() string {
 func (*AbortCanaryResponse) ProtoMessage() {}
 
 func (x *AbortCanaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[18]
+	mi := &file_admin_v1_sources_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1567,7 @@ func (x *AbortCanaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortCanaryResponse.ProtoReflect.Descriptor instead.
 func (*AbortCanaryResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{18}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AbortCanaryResponse) GetCanary() *SourceCanary {
@@ -1479,7 +1617,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_admin_v1_sources_proto_msgTypes[19]
+	mi := &file_admin_v1_sources_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1629,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[19]
+	mi := &file_admin_v1_sources_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1642,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{19}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Pin) GetId() string {
@@ -1628,7 +1766,7 @@ type PinChange struct {
 
 func (x *PinChange) Reset() {
 	*x = PinChange{}
-	mi := &file_admin_v1_sources_proto_msgTypes[20]
+	mi := &file_admin_v1_sources_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1778,7 @@ func (x *PinChange) String() string {
 func (*PinChange) ProtoMessage() {}
 
 func (x *PinChange) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[20]
+	mi := &file_admin_v1_sources_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1791,7 @@ func (x *PinChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinChange.ProtoReflect.Descriptor instead.
 func (*PinChange) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{20}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PinChange) GetPath() string {
@@ -1696,7 +1834,7 @@ type ListPinsRequest struct {
 
 func (x *ListPinsRequest) Reset() {
 	*x = ListPinsRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[21]
+	mi := &file_admin_v1_sources_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1846,7 @@ func (x *ListPinsRequest) String() string {
 func (*ListPinsRequest) ProtoMessage() {}
 
 func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[21]
+	mi := &file_admin_v1_sources_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1859,7 @@ func (x *ListPinsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsRequest.ProtoReflect.Descriptor instead.
 func (*ListPinsRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{21}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListPinsRequest) GetSource() string {
@@ -1772,7 +1910,7 @@ type ListPinsResponse struct {
 
 func (x *ListPinsResponse) Reset() {
 	*x = ListPinsResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[22]
+	mi := &file_admin_v1_sources_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1922,7 @@ func (x *ListPinsResponse) String() string {
 func (*ListPinsResponse) ProtoMessage() {}
 
 func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[22]
+	mi := &file_admin_v1_sources_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1935,7 @@ func (x *ListPinsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPinsResponse.ProtoReflect.Descriptor instead.
 func (*ListPinsResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{22}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListPinsResponse) GetPins() []*Pin {
@@ -1825,7 +1963,7 @@ type GetPinRequest struct {
 
 func (x *GetPinRequest) Reset() {
 	*x = GetPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[23]
+	mi := &file_admin_v1_sources_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1975,7 @@ func (x *GetPinRequest) String() string {
 func (*GetPinRequest) ProtoMessage() {}
 
 func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[23]
+	mi := &file_admin_v1_sources_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1988,7 @@ func (x *GetPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinRequest.ProtoReflect.Descriptor instead.
 func (*GetPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{23}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetPinRequest) GetId() string {
@@ -1871,7 +2009,7 @@ type GetPinResponse struct {
 
 func (x *GetPinResponse) Reset() {
 	*x = GetPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[24]
+	mi := &file_admin_v1_sources_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +2021,7 @@ func (x *GetPinResponse) String() string {
 func (*GetPinResponse) ProtoMessage() {}
 
 func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[24]
+	mi := &file_admin_v1_sources_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2034,7 @@ func (x *GetPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPinResponse.ProtoReflect.Descriptor instead.
 func (*GetPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{24}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetPinResponse) GetPin() *Pin {
@@ -1921,7 +2059,7 @@ type ApprovePinRequest struct {
 
 func (x *ApprovePinRequest) Reset() {
 	*x = ApprovePinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[25]
+	mi := &file_admin_v1_sources_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2071,7 @@ func (x *ApprovePinRequest) String() string {
 func (*ApprovePinRequest) ProtoMessage() {}
 
 func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[25]
+	mi := &file_admin_v1_sources_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2084,7 @@ func (x *ApprovePinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinRequest.ProtoReflect.Descriptor instead.
 func (*ApprovePinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{25}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ApprovePinRequest) GetId() string {
@@ -1979,7 +2117,7 @@ type ApprovePinResponse struct {
 
 func (x *ApprovePinResponse) Reset() {
 	*x = ApprovePinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[26]
+	mi := &file_admin_v1_sources_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2129,7 @@ func (x *ApprovePinResponse) String() string {
 func (*ApprovePinResponse) ProtoMessage() {}
 
 func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[26]
+	mi := &file_admin_v1_sources_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2142,7 @@ func (x *ApprovePinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApprovePinResponse.ProtoReflect.Descriptor instead.
 func (*ApprovePinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{26}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{28}
 }
 
 // RejectPinRequest says what is rejected.
@@ -2020,7 +2158,7 @@ type RejectPinRequest struct {
 
 func (x *RejectPinRequest) Reset() {
 	*x = RejectPinRequest{}
-	mi := &file_admin_v1_sources_proto_msgTypes[27]
+	mi := &file_admin_v1_sources_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2170,7 @@ func (x *RejectPinRequest) String() string {
 func (*RejectPinRequest) ProtoMessage() {}
 
 func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[27]
+	mi := &file_admin_v1_sources_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2183,7 @@ func (x *RejectPinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinRequest.ProtoReflect.Descriptor instead.
 func (*RejectPinRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{27}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RejectPinRequest) GetId() string {
@@ -2071,7 +2209,7 @@ type RejectPinResponse struct {
 
 func (x *RejectPinResponse) Reset() {
 	*x = RejectPinResponse{}
-	mi := &file_admin_v1_sources_proto_msgTypes[28]
+	mi := &file_admin_v1_sources_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2221,7 @@ func (x *RejectPinResponse) String() string {
 func (*RejectPinResponse) ProtoMessage() {}
 
 func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_sources_proto_msgTypes[28]
+	mi := &file_admin_v1_sources_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,14 +2234,14 @@ func (x *RejectPinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectPinResponse.ProtoReflect.Descriptor instead.
 func (*RejectPinResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_sources_proto_rawDescGZIP(), []int{28}
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{30}
 }
 
 var File_admin_v1_sources_proto protoreflect.FileDescriptor
 
 const file_admin_v1_sources_proto_rawDesc = "" +
 	"\n" +
-	"\x16admin/v1/sources.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n" +
+	"\x16admin/v1/sources.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x03\n" +
 	"\x06Source\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tavailable\x18\x02 \x01(\bR\tavailable\x12\x18\n" +
@@ -2115,7 +2253,12 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x06hidden\x18\b \x03(\tR\x06hidden\x12+\n" +
 	"\x05guard\x18\t \x01(\v2\x15.admin.v1.SourceGuardR\x05guard\x12(\n" +
 	"\x04pool\x18\n" +
-	" \x01(\v2\x14.admin.v1.SourcePoolR\x04pool\"\xd9\x03\n" +
+	" \x01(\v2\x14.admin.v1.SourcePoolR\x04pool\x12\x12\n" +
+	"\x04kind\x18\v \x01(\tR\x04kind\x12\x12\n" +
+	"\x04tags\x18\f \x03(\tR\x04tags\x12\x10\n" +
+	"\x03pin\x18\r \x01(\tR\x03pin\x126\n" +
+	"\tendpoints\x18\x0e \x03(\v2\x18.admin.v1.SourceEndpointR\tendpoints\x12.\n" +
+	"\x06canary\x18\x0f \x01(\v2\x16.admin.v1.SourceCanaryR\x06canary\"\xd9\x03\n" +
 	"\vSourceGuard\x12\x18\n" +
 	"\abreaker\x18\x01 \x01(\tR\abreaker\x12\x16\n" +
 	"\x06opened\x18\x02 \x01(\x03R\x06opened\x12\x18\n" +
@@ -2155,6 +2298,9 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x12connections_reused\x18\r \x01(\x03R\x11connectionsReused\"\x14\n" +
 	"\x12ListSourcesRequest\"A\n" +
 	"\x13ListSourcesResponse\x12*\n" +
+	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources\"\x15\n" +
+	"\x13WatchSourcesRequest\"B\n" +
+	"\x14WatchSourcesResponse\x12*\n" +
 	"\asources\x18\x01 \x03(\v2\x10.admin.v1.SourceR\asources\"V\n" +
 	"\n" +
 	"ImportNote\x12\x18\n" +
@@ -2170,7 +2316,7 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x17ListImportNotesResponse\x12*\n" +
 	"\x05notes\x18\x01 \x03(\v2\x14.admin.v1.ImportNoteR\x05notes\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x05R\x05total\"\x92\x02\n" +
+	"\x05total\x18\x03 \x01(\x05R\x05total\"\xac\x02\n" +
 	"\x0eSourceEndpoint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -2181,7 +2327,9 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x05calls\x18\a \x01(\x03R\x05calls\x12\x16\n" +
 	"\x06failed\x18\b \x01(\x03R\x06failed\x12\x1d\n" +
 	"\n" +
-	"latency_ms\x18\t \x01(\x01R\tlatencyMs\"Z\n" +
+	"latency_ms\x18\t \x01(\x01R\tlatencyMs\x12\x18\n" +
+	"\aaddress\x18\n" +
+	" \x01(\tR\aaddress\"Z\n" +
 	"\vCanaryShare\x12\x14\n" +
 	"\x05calls\x18\x01 \x01(\x03R\x05calls\x12\x16\n" +
 	"\x06failed\x18\x02 \x01(\x03R\x06failed\x12\x1d\n" +
@@ -2257,9 +2405,10 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x10RejectPinRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\"\x13\n" +
-	"\x11RejectPinResponse2\x86\t\n" +
+	"\x11RejectPinResponse2\xf8\t\n" +
 	"\rSourceService\x12e\n" +
-	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sources\x12\x80\x01\n" +
+	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sources\x12p\n" +
+	"\fWatchSources\x12\x1d.admin.v1.WatchSourcesRequest\x1a\x1e.admin.v1.WatchSourcesResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/admin/v1/sources:watch0\x01\x12\x80\x01\n" +
 	"\x0fListImportNotes\x12 .admin.v1.ListImportNotesRequest\x1a!.admin.v1.ListImportNotesResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /admin/v1/sources/{source}/notes\x12o\n" +
 	"\tGetCanary\x12\x1a.admin.v1.GetCanaryRequest\x1a\x1b.admin.v1.GetCanaryResponse\")\x82\xd3\xe4\x93\x02#\x12!/admin/v1/sources/{source}/canary\x12~\n" +
 	"\vShiftCanary\x12\x1c.admin.v1.ShiftCanaryRequest\x1a\x1d.admin.v1.ShiftCanaryResponse\"2\x82\xd3\xe4\x93\x02,:\x01*\"'/admin/v1/sources/{source}/canary:shift\x12\x86\x01\n" +
@@ -2283,83 +2432,90 @@ func file_admin_v1_sources_proto_rawDescGZIP() []byte {
 	return file_admin_v1_sources_proto_rawDescData
 }
 
-var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_admin_v1_sources_proto_goTypes = []any{
 	(*Source)(nil),                  // 0: admin.v1.Source
 	(*SourceGuard)(nil),             // 1: admin.v1.SourceGuard
 	(*SourcePool)(nil),              // 2: admin.v1.SourcePool
 	(*ListSourcesRequest)(nil),      // 3: admin.v1.ListSourcesRequest
 	(*ListSourcesResponse)(nil),     // 4: admin.v1.ListSourcesResponse
-	(*ImportNote)(nil),              // 5: admin.v1.ImportNote
-	(*ListImportNotesRequest)(nil),  // 6: admin.v1.ListImportNotesRequest
-	(*ListImportNotesResponse)(nil), // 7: admin.v1.ListImportNotesResponse
-	(*SourceEndpoint)(nil),          // 8: admin.v1.SourceEndpoint
-	(*CanaryShare)(nil),             // 9: admin.v1.CanaryShare
-	(*SourceCanary)(nil),            // 10: admin.v1.SourceCanary
-	(*GetCanaryRequest)(nil),        // 11: admin.v1.GetCanaryRequest
-	(*GetCanaryResponse)(nil),       // 12: admin.v1.GetCanaryResponse
-	(*ShiftCanaryRequest)(nil),      // 13: admin.v1.ShiftCanaryRequest
-	(*ShiftCanaryResponse)(nil),     // 14: admin.v1.ShiftCanaryResponse
-	(*PromoteCanaryRequest)(nil),    // 15: admin.v1.PromoteCanaryRequest
-	(*PromoteCanaryResponse)(nil),   // 16: admin.v1.PromoteCanaryResponse
-	(*AbortCanaryRequest)(nil),      // 17: admin.v1.AbortCanaryRequest
-	(*AbortCanaryResponse)(nil),     // 18: admin.v1.AbortCanaryResponse
-	(*Pin)(nil),                     // 19: admin.v1.Pin
-	(*PinChange)(nil),               // 20: admin.v1.PinChange
-	(*ListPinsRequest)(nil),         // 21: admin.v1.ListPinsRequest
-	(*ListPinsResponse)(nil),        // 22: admin.v1.ListPinsResponse
-	(*GetPinRequest)(nil),           // 23: admin.v1.GetPinRequest
-	(*GetPinResponse)(nil),          // 24: admin.v1.GetPinResponse
-	(*ApprovePinRequest)(nil),       // 25: admin.v1.ApprovePinRequest
-	(*ApprovePinResponse)(nil),      // 26: admin.v1.ApprovePinResponse
-	(*RejectPinRequest)(nil),        // 27: admin.v1.RejectPinRequest
-	(*RejectPinResponse)(nil),       // 28: admin.v1.RejectPinResponse
-	(*timestamppb.Timestamp)(nil),   // 29: google.protobuf.Timestamp
+	(*WatchSourcesRequest)(nil),     // 5: admin.v1.WatchSourcesRequest
+	(*WatchSourcesResponse)(nil),    // 6: admin.v1.WatchSourcesResponse
+	(*ImportNote)(nil),              // 7: admin.v1.ImportNote
+	(*ListImportNotesRequest)(nil),  // 8: admin.v1.ListImportNotesRequest
+	(*ListImportNotesResponse)(nil), // 9: admin.v1.ListImportNotesResponse
+	(*SourceEndpoint)(nil),          // 10: admin.v1.SourceEndpoint
+	(*CanaryShare)(nil),             // 11: admin.v1.CanaryShare
+	(*SourceCanary)(nil),            // 12: admin.v1.SourceCanary
+	(*GetCanaryRequest)(nil),        // 13: admin.v1.GetCanaryRequest
+	(*GetCanaryResponse)(nil),       // 14: admin.v1.GetCanaryResponse
+	(*ShiftCanaryRequest)(nil),      // 15: admin.v1.ShiftCanaryRequest
+	(*ShiftCanaryResponse)(nil),     // 16: admin.v1.ShiftCanaryResponse
+	(*PromoteCanaryRequest)(nil),    // 17: admin.v1.PromoteCanaryRequest
+	(*PromoteCanaryResponse)(nil),   // 18: admin.v1.PromoteCanaryResponse
+	(*AbortCanaryRequest)(nil),      // 19: admin.v1.AbortCanaryRequest
+	(*AbortCanaryResponse)(nil),     // 20: admin.v1.AbortCanaryResponse
+	(*Pin)(nil),                     // 21: admin.v1.Pin
+	(*PinChange)(nil),               // 22: admin.v1.PinChange
+	(*ListPinsRequest)(nil),         // 23: admin.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),        // 24: admin.v1.ListPinsResponse
+	(*GetPinRequest)(nil),           // 25: admin.v1.GetPinRequest
+	(*GetPinResponse)(nil),          // 26: admin.v1.GetPinResponse
+	(*ApprovePinRequest)(nil),       // 27: admin.v1.ApprovePinRequest
+	(*ApprovePinResponse)(nil),      // 28: admin.v1.ApprovePinResponse
+	(*RejectPinRequest)(nil),        // 29: admin.v1.RejectPinRequest
+	(*RejectPinResponse)(nil),       // 30: admin.v1.RejectPinResponse
+	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
 }
 var file_admin_v1_sources_proto_depIdxs = []int32{
 	1,  // 0: admin.v1.Source.guard:type_name -> admin.v1.SourceGuard
 	2,  // 1: admin.v1.Source.pool:type_name -> admin.v1.SourcePool
-	0,  // 2: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
-	5,  // 3: admin.v1.ListImportNotesResponse.notes:type_name -> admin.v1.ImportNote
-	29, // 4: admin.v1.SourceEndpoint.ejected_until:type_name -> google.protobuf.Timestamp
-	29, // 5: admin.v1.SourceCanary.since:type_name -> google.protobuf.Timestamp
-	9,  // 6: admin.v1.SourceCanary.stable:type_name -> admin.v1.CanaryShare
-	9,  // 7: admin.v1.SourceCanary.canary:type_name -> admin.v1.CanaryShare
-	10, // 8: admin.v1.GetCanaryResponse.canary:type_name -> admin.v1.SourceCanary
-	8,  // 9: admin.v1.GetCanaryResponse.endpoints:type_name -> admin.v1.SourceEndpoint
-	10, // 10: admin.v1.ShiftCanaryResponse.canary:type_name -> admin.v1.SourceCanary
-	10, // 11: admin.v1.PromoteCanaryResponse.canary:type_name -> admin.v1.SourceCanary
-	10, // 12: admin.v1.AbortCanaryResponse.canary:type_name -> admin.v1.SourceCanary
-	29, // 13: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
-	29, // 14: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
-	20, // 15: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
-	19, // 16: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
-	19, // 17: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
-	3,  // 18: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
-	6,  // 19: admin.v1.SourceService.ListImportNotes:input_type -> admin.v1.ListImportNotesRequest
-	11, // 20: admin.v1.SourceService.GetCanary:input_type -> admin.v1.GetCanaryRequest
-	13, // 21: admin.v1.SourceService.ShiftCanary:input_type -> admin.v1.ShiftCanaryRequest
-	15, // 22: admin.v1.SourceService.PromoteCanary:input_type -> admin.v1.PromoteCanaryRequest
-	17, // 23: admin.v1.SourceService.AbortCanary:input_type -> admin.v1.AbortCanaryRequest
-	21, // 24: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
-	23, // 25: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
-	25, // 26: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
-	27, // 27: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
-	4,  // 28: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
-	7,  // 29: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
-	12, // 30: admin.v1.SourceService.GetCanary:output_type -> admin.v1.GetCanaryResponse
-	14, // 31: admin.v1.SourceService.ShiftCanary:output_type -> admin.v1.ShiftCanaryResponse
-	16, // 32: admin.v1.SourceService.PromoteCanary:output_type -> admin.v1.PromoteCanaryResponse
-	18, // 33: admin.v1.SourceService.AbortCanary:output_type -> admin.v1.AbortCanaryResponse
-	22, // 34: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
-	24, // 35: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
-	26, // 36: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
-	28, // 37: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
-	28, // [28:38] is the sub-list for method output_type
-	18, // [18:28] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	10, // 2: admin.v1.Source.endpoints:type_name -> admin.v1.SourceEndpoint
+	12, // 3: admin.v1.Source.canary:type_name -> admin.v1.SourceCanary
+	0,  // 4: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
+	0,  // 5: admin.v1.WatchSourcesResponse.sources:type_name -> admin.v1.Source
+	7,  // 6: admin.v1.ListImportNotesResponse.notes:type_name -> admin.v1.ImportNote
+	31, // 7: admin.v1.SourceEndpoint.ejected_until:type_name -> google.protobuf.Timestamp
+	31, // 8: admin.v1.SourceCanary.since:type_name -> google.protobuf.Timestamp
+	11, // 9: admin.v1.SourceCanary.stable:type_name -> admin.v1.CanaryShare
+	11, // 10: admin.v1.SourceCanary.canary:type_name -> admin.v1.CanaryShare
+	12, // 11: admin.v1.GetCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	10, // 12: admin.v1.GetCanaryResponse.endpoints:type_name -> admin.v1.SourceEndpoint
+	12, // 13: admin.v1.ShiftCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	12, // 14: admin.v1.PromoteCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	12, // 15: admin.v1.AbortCanaryResponse.canary:type_name -> admin.v1.SourceCanary
+	31, // 16: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
+	31, // 17: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
+	22, // 18: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
+	21, // 19: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
+	21, // 20: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
+	3,  // 21: admin.v1.SourceService.ListSources:input_type -> admin.v1.ListSourcesRequest
+	5,  // 22: admin.v1.SourceService.WatchSources:input_type -> admin.v1.WatchSourcesRequest
+	8,  // 23: admin.v1.SourceService.ListImportNotes:input_type -> admin.v1.ListImportNotesRequest
+	13, // 24: admin.v1.SourceService.GetCanary:input_type -> admin.v1.GetCanaryRequest
+	15, // 25: admin.v1.SourceService.ShiftCanary:input_type -> admin.v1.ShiftCanaryRequest
+	17, // 26: admin.v1.SourceService.PromoteCanary:input_type -> admin.v1.PromoteCanaryRequest
+	19, // 27: admin.v1.SourceService.AbortCanary:input_type -> admin.v1.AbortCanaryRequest
+	23, // 28: admin.v1.SourceService.ListPins:input_type -> admin.v1.ListPinsRequest
+	25, // 29: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
+	27, // 30: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
+	29, // 31: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
+	4,  // 32: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
+	6,  // 33: admin.v1.SourceService.WatchSources:output_type -> admin.v1.WatchSourcesResponse
+	9,  // 34: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
+	14, // 35: admin.v1.SourceService.GetCanary:output_type -> admin.v1.GetCanaryResponse
+	16, // 36: admin.v1.SourceService.ShiftCanary:output_type -> admin.v1.ShiftCanaryResponse
+	18, // 37: admin.v1.SourceService.PromoteCanary:output_type -> admin.v1.PromoteCanaryResponse
+	20, // 38: admin.v1.SourceService.AbortCanary:output_type -> admin.v1.AbortCanaryResponse
+	24, // 39: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
+	26, // 40: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
+	28, // 41: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
+	30, // 42: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
+	32, // [32:43] is the sub-list for method output_type
+	21, // [21:32] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_sources_proto_init() }
@@ -2373,7 +2529,7 @@ func file_admin_v1_sources_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_sources_proto_rawDesc), len(file_admin_v1_sources_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

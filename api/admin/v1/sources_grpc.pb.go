@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	SourceService_ListSources_FullMethodName     = "/admin.v1.SourceService/ListSources"
+	SourceService_WatchSources_FullMethodName    = "/admin.v1.SourceService/WatchSources"
 	SourceService_ListImportNotes_FullMethodName = "/admin.v1.SourceService/ListImportNotes"
 	SourceService_GetCanary_FullMethodName       = "/admin.v1.SourceService/GetCanary"
 	SourceService_ShiftCanary_FullMethodName     = "/admin.v1.SourceService/ShiftCanary"
@@ -40,6 +41,9 @@ const (
 type SourceServiceClient interface {
 	// ListSources lists the sources by name.
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
+	// WatchSources returns that at once and then whenever anything has changed, at most once a second. A reader that is too
+	// slow gets the latest. The stream ends as those of gateway.v1 do.
+	WatchSources(ctx context.Context, in *WatchSourcesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSourcesResponse], error)
 	// ListImportNotes says what of a source is not offered, or not as the source has it: what was skipped, renamed or
 	// approximated, and why. Fails with NOT_FOUND where there is no such source.
 	ListImportNotes(ctx context.Context, in *ListImportNotesRequest, opts ...grpc.CallOption) (*ListImportNotesResponse, error)
@@ -87,6 +91,25 @@ func (c *sourceServiceClient) ListSources(ctx context.Context, in *ListSourcesRe
 	}
 	return out, nil
 }
+
+func (c *sourceServiceClient) WatchSources(ctx context.Context, in *WatchSourcesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSourcesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SourceService_ServiceDesc.Streams[0], SourceService_WatchSources_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchSourcesRequest, WatchSourcesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SourceService_WatchSourcesClient = grpc.ServerStreamingClient[WatchSourcesResponse]
 
 func (c *sourceServiceClient) ListImportNotes(ctx context.Context, in *ListImportNotesRequest, opts ...grpc.CallOption) (*ListImportNotesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -187,6 +210,9 @@ func (c *sourceServiceClient) RejectPin(ctx context.Context, in *RejectPinReques
 type SourceServiceServer interface {
 	// ListSources lists the sources by name.
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
+	// WatchSources returns that at once and then whenever anything has changed, at most once a second. A reader that is too
+	// slow gets the latest. The stream ends as those of gateway.v1 do.
+	WatchSources(*WatchSourcesRequest, grpc.ServerStreamingServer[WatchSourcesResponse]) error
 	// ListImportNotes says what of a source is not offered, or not as the source has it: what was skipped, renamed or
 	// approximated, and why. Fails with NOT_FOUND where there is no such source.
 	ListImportNotes(context.Context, *ListImportNotesRequest) (*ListImportNotesResponse, error)
@@ -227,6 +253,9 @@ type UnimplementedSourceServiceServer struct{}
 
 func (UnimplementedSourceServiceServer) ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSources not implemented")
+}
+func (UnimplementedSourceServiceServer) WatchSources(*WatchSourcesRequest, grpc.ServerStreamingServer[WatchSourcesResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchSources not implemented")
 }
 func (UnimplementedSourceServiceServer) ListImportNotes(context.Context, *ListImportNotesRequest) (*ListImportNotesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListImportNotes not implemented")
@@ -293,6 +322,17 @@ func _SourceService_ListSources_Handler(srv interface{}, ctx context.Context, de
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _SourceService_WatchSources_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchSourcesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SourceServiceServer).WatchSources(m, &grpc.GenericServerStream[WatchSourcesRequest, WatchSourcesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SourceService_WatchSourcesServer = grpc.ServerStreamingServer[WatchSourcesResponse]
 
 func _SourceService_ListImportNotes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListImportNotesRequest)
@@ -504,6 +544,12 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SourceService_RejectPin_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchSources",
+			Handler:       _SourceService_WatchSources_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "admin/v1/sources.proto",
 }

@@ -14,9 +14,19 @@ type Capability interface {
 	IsCapability()
 }
 
-// Something that happened in a call: progress, a log line or the result.
+// Something that happened in a call: progress, a log line, a question or the result.
 type ToolCallEvent interface {
 	IsToolCallEvent()
+}
+
+// What you may do in one area of administration. Rules with a condition are asked again at each call.
+type AdminRight struct {
+	// Such as `policy` or `audit`: in rules its object is `admin/policy`.
+	Area string `json:"area"`
+	// Whether you may see what it holds.
+	Read bool `json:"read"`
+	// Whether you may change it.
+	Admin bool `json:"admin"`
 }
 
 // Lets through the records that match all that is given. In patterns `*` stands for any text, slashes too, and `?` for
@@ -44,10 +54,16 @@ type AuditFilter struct {
 	Trace *string `json:"trace,omitempty"`
 	// The identifier of a call.
 	ID *string `json:"id,omitempty"`
-	// A pattern: the rule that refused.
+	// A pattern: the rule that decided.
 	Rule *string `json:"rule,omitempty"`
 	// The tenant of the principal.
 	Tenant *string `json:"tenant,omitempty"`
+	// The name of the source that the call is about.
+	Source *string `json:"source,omitempty"`
+	// The version of the policy that decided.
+	Policy *string `json:"policy,omitempty"`
+	// The session of a browser that the call was made in, as `admin { sessions }` has it.
+	Session *string `json:"session,omitempty"`
 }
 
 // An audit record that was written.
@@ -88,6 +104,8 @@ type CapabilitiesChange struct {
 	Resources bool `json:"resources"`
 	// Ask for `prompts` again.
 	Prompts bool `json:"prompts"`
+	// Ask for `viewer` again: what you may administer has changed.
+	Viewer bool `json:"viewer"`
 }
 
 // Narrows a list. All that is given must match.
@@ -98,6 +116,8 @@ type CapabilityFilter struct {
 	Source *string `json:"source,omitempty"`
 	// A tag that it has.
 	Tag *string `json:"tag,omitempty"`
+	// A toolset that selects it.
+	Toolset *string `json:"toolset,omitempty"`
 }
 
 // Suggested values, best first.
@@ -432,6 +452,8 @@ type ToolFilter struct {
 	Source *string `json:"source,omitempty"`
 	// A tag that it has.
 	Tag *string `json:"tag,omitempty"`
+	// A toolset that selects it.
+	Toolset *string `json:"toolset,omitempty"`
 	// Whether the tool says of itself that it changes nothing.
 	ReadOnly *bool `json:"readOnly,omitempty"`
 }
@@ -474,6 +496,43 @@ type ToolProgress struct {
 
 func (ToolProgress) IsToolCallEvent() {}
 
+// Something that the tool wants to know from you before it goes on. Answer with `answerQuestion`. A call asks one question
+// after another; one that you have not answered in time, or that the tool takes back, is over without notice.
+type ToolQuestion struct {
+	// See ToolCallEvent.
+	Dropped int32 `json:"dropped"`
+	// For `answerQuestion`. It is good for one answer, while the call runs.
+	ID string `json:"id"`
+	// `form`: the tool wants what `schema` describes. `url`: it wants you to visit `url`.
+	Kind string `json:"kind"`
+	// For people to read. It comes from the source: show it as text and say whose it is.
+	Message string `json:"message"`
+	// Of a form: the JSON Schema of the answer, an object without nested objects.
+	Schema json.RawMessage `json:"schema,omitempty"`
+	// Where to go. Show it whole and ask before you open it.
+	URL *string `json:"url,omitempty"`
+}
+
+func (ToolQuestion) IsToolCallEvent() {}
+
+// A selection of tools, resources and prompts that has an MCP endpoint of its own.
+type Toolset struct {
+	// As it is configured.
+	Name string `json:"name"`
+	// What it is for, as it is configured.
+	Description *string `json:"description,omitempty"`
+	// The path of its MCP endpoint, such as `/mcp/support`.
+	Path string `json:"path"`
+	// Whether its endpoint serves two tools, to search and to call, in place of those that it selects.
+	Search bool `json:"search"`
+	// How many of its tools you may use.
+	Tools int32 `json:"tools"`
+	// How many of its resources and resource templates you may use.
+	Resources int32 `json:"resources"`
+	// How many of its prompts you may use.
+	Prompts int32 `json:"prompts"`
+}
+
 // Whoever the credential of this request stands for.
 type Viewer struct {
 	// Unique across all issuers of credentials.
@@ -486,4 +545,8 @@ type Viewer struct {
 	Roles []string `json:"roles"`
 	// When the credential ends, and with it every subscription that it opened; null for never.
 	Expires *time.Time `json:"expires,omitempty"`
+	// The session of your browser, as `admin { sessions }` has it; null where you are not signed in with one.
+	Session *string `json:"session,omitempty"`
+	// The areas of administration of which you may see or change something, by name.
+	Admin []*AdminRight `json:"admin"`
 }

@@ -55,6 +55,7 @@ func UnmarshalTimestamp(v any) (*timestamppb.Timestamp, error) {
 // the field or event that it belongs to.
 type Typed struct {
 	Write func(ctx context.Context, w io.Writer) error
+	Kept  bool // whether it is an event that must not be left out
 }
 
 // MarshalGQLContext writes the value.

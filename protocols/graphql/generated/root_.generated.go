@@ -33,6 +33,12 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AdminRight struct {
+		Admin func(childComplexity int) int
+		Area  func(childComplexity int) int
+		Read  func(childComplexity int) int
+	}
+
 	Administration struct {
 		AuditProof     func(childComplexity int, seq int64) int
 		AuditRecords   func(childComplexity int, first *int32, after *string, filter *AuditFilter, oldestFirst bool) int
@@ -126,6 +132,7 @@ type ComplexityRoot struct {
 		Prompts   func(childComplexity int) int
 		Resources func(childComplexity int) int
 		Tools     func(childComplexity int) int
+		Viewer    func(childComplexity int) int
 	}
 
 	Completion struct {
@@ -165,6 +172,7 @@ type ComplexityRoot struct {
 	}
 
 	Endpoint struct {
+		Address      func(childComplexity int) int
 		Calls        func(childComplexity int) int
 		EjectedUntil func(childComplexity int) int
 		Failed       func(childComplexity int) int
@@ -252,6 +260,7 @@ type ComplexityRoot struct {
 	Mutation struct {
 		AbortCanary         func(childComplexity int, source string, reason string) int
 		ActivatePolicy      func(childComplexity int, id string, revision int64) int
+		AnswerQuestion      func(childComplexity int, id string, action string, content json.RawMessage) int
 		ApprovePin          func(childComplexity int, id string, hash string, allowHidden bool) int
 		CallTool            func(childComplexity int, name string, arguments json.RawMessage) int
 		Called              func(childComplexity int) int
@@ -463,6 +472,7 @@ type ComplexityRoot struct {
 		Resources         func(childComplexity int, first *int32, after *string, filter *CapabilityFilter) int
 		Tool              func(childComplexity int, name string) int
 		Tools             func(childComplexity int, first *int32, after *string, filter *ToolFilter) int
+		Toolsets          func(childComplexity int) int
 		Typed             func(childComplexity int) int
 		Viewer            func(childComplexity int) int
 	}
@@ -599,14 +609,19 @@ type ComplexityRoot struct {
 
 	SourceStatus struct {
 		Available   func(childComplexity int) int
+		Canary      func(childComplexity int) int
+		Endpoints   func(childComplexity int) int
 		Guard       func(childComplexity int) int
 		Hidden      func(childComplexity int) int
+		Kind        func(childComplexity int) int
 		Name        func(childComplexity int) int
+		Pin         func(childComplexity int) int
 		Pool        func(childComplexity int) int
 		Problem     func(childComplexity int) int
 		Prompts     func(childComplexity int) int
 		Quarantined func(childComplexity int) int
 		Resources   func(childComplexity int) int
+		Tags        func(childComplexity int) int
 		Tools       func(childComplexity int) int
 	}
 
@@ -615,6 +630,7 @@ type ComplexityRoot struct {
 		CapabilitiesChanged func(childComplexity int) int
 		Followed            func(childComplexity int) int
 		ResourceUpdated     func(childComplexity int, uri string) int
+		Sources             func(childComplexity int) int
 		ToolCall            func(childComplexity int, name string, arguments json.RawMessage) int
 		Traffic             func(childComplexity int, seconds *int32) int
 		Typed               func(childComplexity int) int
@@ -666,6 +682,25 @@ type ComplexityRoot struct {
 		Total    func(childComplexity int) int
 	}
 
+	ToolQuestion struct {
+		Dropped func(childComplexity int) int
+		ID      func(childComplexity int) int
+		Kind    func(childComplexity int) int
+		Message func(childComplexity int) int
+		Schema  func(childComplexity int) int
+		URL     func(childComplexity int) int
+	}
+
+	Toolset struct {
+		Description func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Path        func(childComplexity int) int
+		Prompts     func(childComplexity int) int
+		Resources   func(childComplexity int) int
+		Search      func(childComplexity int) int
+		Tools       func(childComplexity int) int
+	}
+
 	Traffic struct {
 		Doors   func(childComplexity int) int
 		Seconds func(childComplexity int) int
@@ -686,11 +721,13 @@ type ComplexityRoot struct {
 	}
 
 	Viewer struct {
+		Admin   func(childComplexity int) int
 		Expires func(childComplexity int) int
 		ID      func(childComplexity int) int
 		Kind    func(childComplexity int) int
 		Name    func(childComplexity int) int
 		Roles   func(childComplexity int) int
+		Session func(childComplexity int) int
 	}
 }
 
@@ -707,6 +744,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AdminRight.admin":
+		if e.ComplexityRoot.AdminRight.Admin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdminRight.Admin(childComplexity), true
+	case "AdminRight.area":
+		if e.ComplexityRoot.AdminRight.Area == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdminRight.Area(childComplexity), true
+	case "AdminRight.read":
+		if e.ComplexityRoot.AdminRight.Read == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdminRight.Read(childComplexity), true
 
 	case "Administration.auditProof":
 		if e.ComplexityRoot.Administration.AuditProof == nil {
@@ -1207,6 +1263,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CapabilitiesChange.Tools(childComplexity), true
+	case "CapabilitiesChange.viewer":
+		if e.ComplexityRoot.CapabilitiesChange.Viewer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CapabilitiesChange.Viewer(childComplexity), true
 
 	case "Completion.hasMore":
 		if e.ComplexityRoot.Completion.HasMore == nil {
@@ -1322,6 +1384,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.EndedConnection.Revoked(childComplexity), true
 
+	case "Endpoint.address":
+		if e.ComplexityRoot.Endpoint.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Endpoint.Address(childComplexity), true
 	case "Endpoint.calls":
 		if e.ComplexityRoot.Endpoint.Calls == nil {
 			break
@@ -1684,6 +1752,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ActivatePolicy(childComplexity, args["id"].(string), args["revision"].(int64)), true
+	case "Mutation.answerQuestion":
+		if e.ComplexityRoot.Mutation.AnswerQuestion == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_answerQuestion_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AnswerQuestion(childComplexity, args["id"].(string), args["action"].(string), args["content"].(json.RawMessage)), true
 	case "Mutation.approvePin":
 		if e.ComplexityRoot.Mutation.ApprovePin == nil {
 			break
@@ -2690,6 +2769,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Tools(childComplexity, args["first"].(*int32), args["after"].(*string), args["filter"].(*ToolFilter)), true
+	case "Query.toolsets":
+		if e.ComplexityRoot.Query.Toolsets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Toolsets(childComplexity), true
 	case "Query._typed":
 		if e.ComplexityRoot.Query.Typed == nil {
 			break
@@ -3217,6 +3302,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SourceStatus.Available(childComplexity), true
+	case "SourceStatus.canary":
+		if e.ComplexityRoot.SourceStatus.Canary == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Canary(childComplexity), true
+	case "SourceStatus.endpoints":
+		if e.ComplexityRoot.SourceStatus.Endpoints == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Endpoints(childComplexity), true
 	case "SourceStatus.guard":
 		if e.ComplexityRoot.SourceStatus.Guard == nil {
 			break
@@ -3229,12 +3326,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SourceStatus.Hidden(childComplexity), true
+	case "SourceStatus.kind":
+		if e.ComplexityRoot.SourceStatus.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Kind(childComplexity), true
 	case "SourceStatus.name":
 		if e.ComplexityRoot.SourceStatus.Name == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SourceStatus.Name(childComplexity), true
+	case "SourceStatus.pin":
+		if e.ComplexityRoot.SourceStatus.Pin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Pin(childComplexity), true
 	case "SourceStatus.pool":
 		if e.ComplexityRoot.SourceStatus.Pool == nil {
 			break
@@ -3265,6 +3374,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SourceStatus.Resources(childComplexity), true
+	case "SourceStatus.tags":
+		if e.ComplexityRoot.SourceStatus.Tags == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SourceStatus.Tags(childComplexity), true
 	case "SourceStatus.tools":
 		if e.ComplexityRoot.SourceStatus.Tools == nil {
 			break
@@ -3306,6 +3421,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.ResourceUpdated(childComplexity, args["uri"].(string)), true
+	case "Subscription.sources":
+		if e.ComplexityRoot.Subscription.Sources == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Sources(childComplexity), true
 	case "Subscription.toolCall":
 		if e.ComplexityRoot.Subscription.ToolCall == nil {
 			break
@@ -3509,6 +3630,86 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ToolProgress.Total(childComplexity), true
 
+	case "ToolQuestion.dropped":
+		if e.ComplexityRoot.ToolQuestion.Dropped == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ToolQuestion.Dropped(childComplexity), true
+	case "ToolQuestion.id":
+		if e.ComplexityRoot.ToolQuestion.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ToolQuestion.ID(childComplexity), true
+	case "ToolQuestion.kind":
+		if e.ComplexityRoot.ToolQuestion.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ToolQuestion.Kind(childComplexity), true
+	case "ToolQuestion.message":
+		if e.ComplexityRoot.ToolQuestion.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ToolQuestion.Message(childComplexity), true
+	case "ToolQuestion.schema":
+		if e.ComplexityRoot.ToolQuestion.Schema == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ToolQuestion.Schema(childComplexity), true
+	case "ToolQuestion.url":
+		if e.ComplexityRoot.ToolQuestion.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ToolQuestion.URL(childComplexity), true
+
+	case "Toolset.description":
+		if e.ComplexityRoot.Toolset.Description == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Toolset.Description(childComplexity), true
+	case "Toolset.name":
+		if e.ComplexityRoot.Toolset.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Toolset.Name(childComplexity), true
+	case "Toolset.path":
+		if e.ComplexityRoot.Toolset.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Toolset.Path(childComplexity), true
+	case "Toolset.prompts":
+		if e.ComplexityRoot.Toolset.Prompts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Toolset.Prompts(childComplexity), true
+	case "Toolset.resources":
+		if e.ComplexityRoot.Toolset.Resources == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Toolset.Resources(childComplexity), true
+	case "Toolset.search":
+		if e.ComplexityRoot.Toolset.Search == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Toolset.Search(childComplexity), true
+	case "Toolset.tools":
+		if e.ComplexityRoot.Toolset.Tools == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Toolset.Tools(childComplexity), true
+
 	case "Traffic.doors":
 		if e.ComplexityRoot.Traffic.Doors == nil {
 			break
@@ -3589,6 +3790,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TrafficShare.ToolErrors(childComplexity), true
 
+	case "Viewer.admin":
+		if e.ComplexityRoot.Viewer.Admin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Admin(childComplexity), true
 	case "Viewer.expires":
 		if e.ComplexityRoot.Viewer.Expires == nil {
 			break
@@ -3619,6 +3826,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Roles(childComplexity), true
+	case "Viewer.session":
+		if e.ComplexityRoot.Viewer.Session == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Session(childComplexity), true
 
 	}
 	return 0, false
@@ -4143,6 +4356,12 @@ extend type Subscription {
   ): AuditRecordEvent!
 
   """
+  The sources of capabilities, by name, at once and then whenever anything about them has changed, at most once a second. A
+  connection that is too slow gets the latest. It asks for the right to ` + "`" + `read` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
+  """
+  sources: [SourceStatus!]!
+
+  """
   What happened in the last seconds on the node that answers, at once and then every second. A connection that is too
   slow gets the latest. It asks for the right to ` + "`" + `read` + "`" + ` ` + "`" + `admin/traffic` + "`" + `.
   """
@@ -4451,6 +4670,19 @@ type RevokedCredentials {
 type SourceStatus {
   "As it is configured."
   name: String!
+  """
+  ` + "`" + `mcp` + "`" + `, ` + "`" + `openapi` + "`" + `, ` + "`" + `http` + "`" + `, ` + "`" + `graphql` + "`" + `, ` + "`" + `grpc` + "`" + ` or ` + "`" + `demo` + "`" + `; ` + "`" + `program` + "`" + ` for one that the program which embeds the gateway has
+  given.
+  """
+  kind: String!
+  "Those that the configuration gives to everything that it offers."
+  tags: [String!]!
+  "What is pinned: ` + "`" + `off` + "`" + `, ` + "`" + `warn` + "`" + ` or ` + "`" + `require` + "`" + `."
+  pin: String!
+  "Where it can be reached, in the order of the configuration; empty for what runs in the gateway."
+  endpoints: [Endpoint!]!
+  "Its canary; null where it has none."
+  canary: Canary
   "Whether it can be called."
   available: Boolean!
   "Why it cannot, or what it offers that was left out; may be empty."
@@ -4483,6 +4715,8 @@ type EndpointStatus {
 type Endpoint {
   "As it is configured; ` + "`" + `main` + "`" + ` is the url of the source."
   name: String!
+  "Its URL without credentials, query and fragment, or the program that is run, without its arguments."
+  address: String!
   "` + "`" + `stable` + "`" + `, ` + "`" + `canary` + "`" + ` or ` + "`" + `mirror` + "`" + `."
   role: String!
   "How many calls it gets, compared with others of its role."
@@ -4728,10 +4962,16 @@ input AuditFilter {
   trace: String
   "The identifier of a call."
   id: String
-  "A pattern: the rule that refused."
+  "A pattern: the rule that decided."
   rule: String
   "The tenant of the principal."
   tenant: String
+  "The name of the source that the call is about."
+  source: String
+  "The version of the policy that decided."
+  policy: String
+  "The session of a browser that the call was made in, as ` + "`" + `admin { sessions }` + "`" + ` has it."
+  session: String
 }
 
 "A page of audit records."
@@ -4897,6 +5137,21 @@ type Mutation {
     "What the tool's ` + "`" + `inputSchema` + "`" + ` asks for: an object; leaving it out is ` + "`" + `{}` + "`" + `."
     arguments: JSON
   ): CallResult
+
+  """
+  Answers a question that the subscription ` + "`" + `toolCall` + "`" + ` has delivered to you, on the node that runs the call: with several
+  nodes, send it over the WebSocket that the question came by. True where the tool gets the answer. It fails with
+  NOT_FOUND where no question of that id waits for you, and with INVALID_ARGUMENT where the content does not satisfy the
+  question's schema; then it can be answered again.
+  """
+  answerQuestion(
+    "Of the question."
+    id: ID!
+    "` + "`" + `accept` + "`" + `, ` + "`" + `decline` + "`" + ` or ` + "`" + `cancel` + "`" + `."
+    action: String!
+    "With ` + "`" + `accept` + "`" + ` to a form: what was filled in, an object."
+    content: JSON
+  ): Boolean
 }
 `, BuiltIn: false},
 	{Name: "../../../schema/query.graphqls", Input: `"""
@@ -4958,6 +5213,9 @@ type Query {
   "One prompt by its name; null where there is none that you may use."
   prompt(name: String!): Prompt
 
+  "The toolsets in which there is something that you may use, by name."
+  toolsets: [Toolset!]!
+
   "Reads a resource, listed or of a template. Null, with an error, where that fails."
   readResource(uri: String!): ReadResult
 
@@ -4996,6 +5254,38 @@ type Viewer {
   roles: [String!]!
   "When the credential ends, and with it every subscription that it opened; null for never."
   expires: Time
+  "The session of your browser, as ` + "`" + `admin { sessions }` + "`" + ` has it; null where you are not signed in with one."
+  session: ID
+  "The areas of administration of which you may see or change something, by name."
+  admin: [AdminRight!]!
+}
+
+"What you may do in one area of administration. Rules with a condition are asked again at each call."
+type AdminRight {
+  "Such as ` + "`" + `policy` + "`" + ` or ` + "`" + `audit` + "`" + `: in rules its object is ` + "`" + `admin/policy` + "`" + `."
+  area: String!
+  "Whether you may see what it holds."
+  read: Boolean!
+  "Whether you may change it."
+  admin: Boolean!
+}
+
+"A selection of tools, resources and prompts that has an MCP endpoint of its own."
+type Toolset {
+  "As it is configured."
+  name: String!
+  "What it is for, as it is configured."
+  description: String
+  "The path of its MCP endpoint, such as ` + "`" + `/mcp/support` + "`" + `."
+  path: String!
+  "Whether its endpoint serves two tools, to search and to call, in place of those that it selects."
+  search: Boolean!
+  "How many of its tools you may use."
+  tools: Int!
+  "How many of its resources and resource templates you may use."
+  resources: Int!
+  "How many of its prompts you may use."
+  prompts: Int!
 }
 
 "Narrows a list. All that is given must match."
@@ -5006,6 +5296,8 @@ input CapabilityFilter {
   source: String
   "A tag that it has."
   tag: String
+  "A toolset that selects it."
+  toolset: String
 }
 
 "Narrows the list of tools. All that is given must match."
@@ -5016,6 +5308,8 @@ input ToolFilter {
   source: String
   "A tag that it has."
   tag: String
+  "A toolset that selects it."
+  toolset: String
   "Whether the tool says of itself that it changes nothing."
   readOnly: Boolean
 }
@@ -5045,7 +5339,8 @@ refused or fails delivers one last result with ` + "`" + `errors` + "`" + ` and 
 type Subscription {
   """
   Calls a tool and follows it: progress and log lines while it runs, then its result, then the end. To
-  unsubscribe is to cancel the call.
+  unsubscribe is to cancel the call. Select ` + "`" + `id` + "`" + ` of ToolQuestion, with its ` + "`" + `schema` + "`" + `, its ` + "`" + `url` + "`" + ` or both, to be asked what
+  the tool wants to know: a tool asks nobody else.
   """
   toolCall(
     "The tool's name, such as ` + "`" + `demo.echo` + "`" + `."
@@ -5067,11 +5362,11 @@ type Subscription {
   capabilitiesChanged: CapabilitiesChange!
 }
 
-"Something that happened in a call: progress, a log line or the result."
+"Something that happened in a call: progress, a log line, a question or the result."
 interface ToolCallEvent {
   """
-  How many events of this call were left out so far because the connection did not take them in time. The
-  result is never left out.
+  How many events of this call were left out so far because the connection did not take them in time. Questions and the
+  result are never left out.
   """
   dropped: Int!
 }
@@ -5100,6 +5395,25 @@ type ToolLog implements ToolCallEvent {
   data: JSON!
 }
 
+"""
+Something that the tool wants to know from you before it goes on. Answer with ` + "`" + `answerQuestion` + "`" + `. A call asks one question
+after another; one that you have not answered in time, or that the tool takes back, is over without notice.
+"""
+type ToolQuestion implements ToolCallEvent {
+  "See ToolCallEvent."
+  dropped: Int!
+  "For ` + "`" + `answerQuestion` + "`" + `. It is good for one answer, while the call runs."
+  id: ID!
+  "` + "`" + `form` + "`" + `: the tool wants what ` + "`" + `schema` + "`" + ` describes. ` + "`" + `url` + "`" + `: it wants you to visit ` + "`" + `url` + "`" + `."
+  kind: String!
+  "For people to read. It comes from the source: show it as text and say whose it is."
+  message: String!
+  "Of a form: the JSON Schema of the answer, an object without nested objects."
+  schema: JSON
+  "Where to go. Show it whole and ask before you open it."
+  url: String
+}
+
 "The end of the call."
 type ToolFinished implements ToolCallEvent {
   "See ToolCallEvent."
@@ -5122,6 +5436,8 @@ type CapabilitiesChange {
   resources: Boolean!
   "Ask for ` + "`" + `prompts` + "`" + ` again."
   prompts: Boolean!
+  "Ask for ` + "`" + `viewer` + "`" + ` again: what you may administer has changed."
+  viewer: Boolean!
 }
 `, BuiltIn: false},
 	{Name: "../../../schema/typed.graphqls", Input: `# Placeholders for what is typed at run time. A field of a tool or a prompt, and introspection, runs as one of them;
@@ -5445,6 +5761,18 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_AdminRight(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "area":
+		return ec.fieldContext_AdminRight_area(ctx, field)
+	case "read":
+		return ec.fieldContext_AdminRight_read(ctx, field)
+	case "admin":
+		return ec.fieldContext_AdminRight_admin(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AdminRight", field.Name)
+}
+
 func (ec *executionContext) childFields_Administration(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "policy":
@@ -5631,6 +5959,8 @@ func (ec *executionContext) childFields_CapabilitiesChange(ctx context.Context, 
 		return ec.fieldContext_CapabilitiesChange_resources(ctx, field)
 	case "prompts":
 		return ec.fieldContext_CapabilitiesChange_prompts(ctx, field)
+	case "viewer":
+		return ec.fieldContext_CapabilitiesChange_viewer(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CapabilitiesChange", field.Name)
 }
@@ -5711,6 +6041,8 @@ func (ec *executionContext) childFields_Endpoint(ctx context.Context, field grap
 	switch field.Name {
 	case "name":
 		return ec.fieldContext_Endpoint_name(ctx, field)
+	case "address":
+		return ec.fieldContext_Endpoint_address(ctx, field)
 	case "role":
 		return ec.fieldContext_Endpoint_role(ctx, field)
 	case "weight":
@@ -6495,6 +6827,16 @@ func (ec *executionContext) childFields_SourceStatus(ctx context.Context, field 
 	switch field.Name {
 	case "name":
 		return ec.fieldContext_SourceStatus_name(ctx, field)
+	case "kind":
+		return ec.fieldContext_SourceStatus_kind(ctx, field)
+	case "tags":
+		return ec.fieldContext_SourceStatus_tags(ctx, field)
+	case "pin":
+		return ec.fieldContext_SourceStatus_pin(ctx, field)
+	case "endpoints":
+		return ec.fieldContext_SourceStatus_endpoints(ctx, field)
+	case "canary":
+		return ec.fieldContext_SourceStatus_canary(ctx, field)
 	case "available":
 		return ec.fieldContext_SourceStatus_available(ctx, field)
 	case "problem":
@@ -6571,6 +6913,26 @@ func (ec *executionContext) childFields_ToolEdge(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type ToolEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_Toolset(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Toolset_name(ctx, field)
+	case "description":
+		return ec.fieldContext_Toolset_description(ctx, field)
+	case "path":
+		return ec.fieldContext_Toolset_path(ctx, field)
+	case "search":
+		return ec.fieldContext_Toolset_search(ctx, field)
+	case "tools":
+		return ec.fieldContext_Toolset_tools(ctx, field)
+	case "resources":
+		return ec.fieldContext_Toolset_resources(ctx, field)
+	case "prompts":
+		return ec.fieldContext_Toolset_prompts(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Toolset", field.Name)
+}
+
 func (ec *executionContext) childFields_Traffic(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "time":
@@ -6621,6 +6983,10 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_roles(ctx, field)
 	case "expires":
 		return ec.fieldContext_Viewer_expires(ctx, field)
+	case "session":
+		return ec.fieldContext_Viewer_session(ctx, field)
+	case "admin":
+		return ec.fieldContext_Viewer_admin(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }

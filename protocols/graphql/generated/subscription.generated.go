@@ -23,6 +23,7 @@ type SubscriptionResolver interface {
 	ResourceUpdated(ctx context.Context, uri string) (<-chan *ResourceUpdate, error)
 	CapabilitiesChanged(ctx context.Context) (<-chan *CapabilitiesChange, error)
 	AuditRecords(ctx context.Context, filter *AuditFilter) (<-chan *AuditRecordEvent, error)
+	Sources(ctx context.Context) (<-chan []*adminv1.Source, error)
 	Traffic(ctx context.Context, seconds *int32) (<-chan *adminv1.Traffic, error)
 	Typed(ctx context.Context) (<-chan *Typed, error)
 	Followed(ctx context.Context) (<-chan ToolCallEvent, error)
@@ -166,6 +167,29 @@ func (ec *executionContext) _CapabilitiesChange_prompts(ctx context.Context, fie
 	)
 }
 func (ec *executionContext) fieldContext_CapabilitiesChange_prompts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CapabilitiesChange", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _CapabilitiesChange_viewer(ctx context.Context, field graphql.CollectedField, obj *CapabilitiesChange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CapabilitiesChange_viewer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Viewer, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CapabilitiesChange_viewer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CapabilitiesChange", field, false, false, "Boolean")
 }
 
@@ -352,6 +376,38 @@ func (ec *executionContext) fieldContext_Subscription_auditRecords(ctx context.C
 	if fc.Args, err = ec.field_Subscription_auditRecords_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_sources(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_sources(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Subscription().Sources(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*adminv1.Source) graphql.Marshaler {
+			return ec.marshalNSourceStatus2ᚕᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋapiᚋadminᚋv1ᚐSourceᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_sources(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SourceStatus(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -694,6 +750,144 @@ func (ec *executionContext) fieldContext_ToolProgress_message(_ context.Context,
 	return graphql.NewScalarFieldContext("ToolProgress", field, false, false, "String")
 }
 
+func (ec *executionContext) _ToolQuestion_dropped(ctx context.Context, field graphql.CollectedField, obj *ToolQuestion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ToolQuestion_dropped(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Dropped, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ToolQuestion_dropped(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ToolQuestion", field, false, false, "Int")
+}
+
+func (ec *executionContext) _ToolQuestion_id(ctx context.Context, field graphql.CollectedField, obj *ToolQuestion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ToolQuestion_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ToolQuestion_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ToolQuestion", field, false, false, "ID")
+}
+
+func (ec *executionContext) _ToolQuestion_kind(ctx context.Context, field graphql.CollectedField, obj *ToolQuestion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ToolQuestion_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ToolQuestion_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ToolQuestion", field, false, false, "String")
+}
+
+func (ec *executionContext) _ToolQuestion_message(ctx context.Context, field graphql.CollectedField, obj *ToolQuestion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ToolQuestion_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ToolQuestion_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ToolQuestion", field, false, false, "String")
+}
+
+func (ec *executionContext) _ToolQuestion_schema(ctx context.Context, field graphql.CollectedField, obj *ToolQuestion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ToolQuestion_schema(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Schema, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ToolQuestion_schema(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ToolQuestion", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _ToolQuestion_url(ctx context.Context, field graphql.CollectedField, obj *ToolQuestion) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ToolQuestion_url(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.URL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ToolQuestion_url(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ToolQuestion", field, false, false, "String")
+}
+
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
@@ -706,6 +900,13 @@ func (ec *executionContext) _ToolCallEvent(ctx context.Context, sel ast.Selectio
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
+	case ToolQuestion:
+		return ec._ToolQuestion(ctx, sel, &obj)
+	case *ToolQuestion:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ToolQuestion(ctx, sel, obj)
 	case ToolProgress:
 		return ec._ToolProgress(ctx, sel, &obj)
 	case *ToolProgress:
@@ -763,6 +964,11 @@ func (ec *executionContext) _CapabilitiesChange(ctx context.Context, sel ast.Sel
 			}
 		case "prompts":
 			out.Values[i] = ec._CapabilitiesChange_prompts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "viewer":
+			out.Values[i] = ec._CapabilitiesChange_viewer(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -837,6 +1043,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_capabilitiesChanged(ctx, fields[0])
 	case "auditRecords":
 		return ec._Subscription_auditRecords(ctx, fields[0])
+	case "sources":
+		return ec._Subscription_sources(ctx, fields[0])
 	case "traffic":
 		return ec._Subscription_traffic(ctx, fields[0])
 	case "_typed":
@@ -962,6 +1170,64 @@ func (ec *executionContext) _ToolProgress(ctx context.Context, sel ast.Selection
 			}
 		case "message":
 			out.Values[i] = ec._ToolProgress_message(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var toolQuestionImplementors = []string{"ToolQuestion", "ToolCallEvent"}
+
+func (ec *executionContext) _ToolQuestion(ctx context.Context, sel ast.SelectionSet, obj *ToolQuestion) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, toolQuestionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ToolQuestion")
+		case "dropped":
+			out.Values[i] = ec._ToolQuestion_dropped(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "id":
+			out.Values[i] = ec._ToolQuestion_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "kind":
+			out.Values[i] = ec._ToolQuestion_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._ToolQuestion_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "schema":
+			out.Values[i] = ec._ToolQuestion_schema(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "url":
+			out.Values[i] = ec._ToolQuestion_url(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
