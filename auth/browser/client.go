@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 )
 
 // patience is how long an issuer may take to answer.
@@ -28,8 +29,8 @@ type Client struct {
 	o    ClientOptions
 	http *http.Client
 
-	mu       sync.Mutex
-	provider *oidc.Provider // nil until it is asked for
+	provider atomic.Pointer[oidc.Provider] // nil until it is asked for
+	asking   singleflight.Group
 }
 
 // ClientOptions describe a client. Issuer, ID and Redirect are required.
@@ -53,22 +54,33 @@ func NewClient(o ClientOptions) *Client {
 // Issuer returns the issuer that users sign in at.
 func (c *Client) Issuer() string { return c.o.Issuer }
 
-// config finds out where users sign in.
+// config finds out where users sign in. All who ask at once wait for one answer,
+// and each for as long as its ctx lasts.
 func (c *Client) config(ctx context.Context) (*oauth2.Config, *oidc.Provider, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.provider == nil {
-		// The provider keeps the context for its key set.
-		p, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), c.http), c.o.Issuer)
-		if err != nil {
-			return nil, nil, fmt.Errorf("sign-in at %s: %w", c.o.Issuer, err)
+	p := c.provider.Load()
+	if p == nil {
+		asked := c.asking.DoChan("", func() (any, error) {
+			// The provider keeps the context for its key set, and others wait too.
+			p, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), c.http), c.o.Issuer)
+			if err == nil {
+				c.provider.Store(p)
+			}
+			return p, err
+		})
+		select {
+		case answer := <-asked:
+			if answer.Err != nil {
+				return nil, nil, fmt.Errorf("sign-in at %s: %w", c.o.Issuer, answer.Err)
+			}
+			p, _ = answer.Val.(*oidc.Provider)
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("sign-in at %s: %w", c.o.Issuer, context.Cause(ctx))
 		}
-		c.provider = p
 	}
 	return &oauth2.Config{
-		ClientID: c.o.ID, ClientSecret: c.o.Secret, Endpoint: c.provider.Endpoint(), RedirectURL: c.o.Redirect,
+		ClientID: c.o.ID, ClientSecret: c.o.Secret, Endpoint: p.Endpoint(), RedirectURL: c.o.Redirect,
 		Scopes: append([]string{oidc.ScopeOpenID}, c.o.Scopes...),
-	}, c.provider, nil
+	}, p, nil
 }
 
 // resource adds what the tokens are for.

@@ -71,12 +71,15 @@ type Sessions struct {
 	flights singleflight.Group
 	misses  *rate.Limiter
 	slots   chan struct{} // logins that wait for the issuer
+	telling *telling
+	tasks   sync.WaitGroup // what follows the state
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when a session has ended
 }
 
-// Open returns the sessions kept in s. It follows changes until ctx ends.
+// Open returns the sessions kept in s. It follows changes until ctx ends; when
+// that has ended, Close them.
 func Open(ctx context.Context, s *state.State, o Options) (*Sessions, error) {
 	b, err := state.OpenBucket[record](ctx, s, state.BucketOptions{Name: "logins", TTL: o.Life, MaxValueBytes: maxRecord})
 	if err != nil {
@@ -93,10 +96,19 @@ func Open(ctx context.Context, s *state.State, o Options) (*Sessions, error) {
 	l := &Sessions{
 		o: o, records: b, mirror: m, turns: turns,
 		misses: rate.NewLimiter(missRate, missRate), slots: make(chan struct{}, 32), changed: make(chan struct{}),
+		telling: tell(ctx, o.Client.Revoke, o.Logger),
 	}
-	go l.follow(ctx)
-	go l.sweep(ctx, sweepEvery)
+	l.tasks.Go(func() { l.follow(ctx) })
+	l.tasks.Go(func() { l.sweep(ctx, sweepEvery) })
 	return l, nil
+}
+
+// Close waits for what was begun, once the context of Open has ended: a moment
+// for an issuer that is still to be told of the ends of sessions, and no longer.
+func (l *Sessions) Close() error {
+	l.tasks.Wait()
+	l.telling.close(grace)
+	return nil
 }
 
 // follow tells of sessions that ended, at once: it waits for nobody.
@@ -118,8 +130,7 @@ func (l *Sessions) follow(ctx context.Context) {
 	}
 }
 
-// sweep ends sessions that nobody uses. Their issuer is told of each, and may be
-// slow to hear it.
+// sweep ends sessions that nobody uses.
 func (l *Sessions) sweep(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -391,7 +402,8 @@ func (l *Sessions) begin(ctx context.Context, who *gateway.Principal, t tokens) 
 	return secret, id, err
 }
 
-// end ends a session; [ErrNoSession] where there is none.
+// end ends a session; [ErrNoSession] where there is none. Its issuer is told of
+// it in its own time.
 func (l *Sessions) end(ctx context.Context, id, why string) error {
 	ctx = context.WithoutCancel(ctx) // The state bounds it.
 	e, err := l.records.Get(ctx, id)
@@ -406,9 +418,7 @@ func (l *Sessions) end(ctx context.Context, id, why string) error {
 		return err
 	}
 	if t, err := l.open(&e); err == nil {
-		if err := l.o.Client.Revoke(ctx, t.Refresh); err != nil {
-			l.o.Logger.InfoContext(ctx, "the issuer was not told of the end of a session", slog.Any("cause", err))
-		}
+		l.telling.add(ctx, t.Refresh)
 	}
 	return l.o.Event(ctx, "logout", e.Value.principal(id), why)
 }

@@ -29,9 +29,14 @@ func (s *Server) openLogins(ctx context.Context, cfg *config.Config, judge auth.
 		return nil, err
 	}
 	following, end := context.WithCancel(context.WithoutCancel(ctx)) // What follows the state outlasts the building.
-	s.onClose(func() error { end(); return nil })
 	defer context.AfterFunc(ctx, end)()
-	return login.Open(following, s.state, o)
+	l, err := login.Open(following, s.state, o)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	s.onClose(func() error { end(); return l.Close() })
+	return l, nil
 }
 
 // loginClient returns the gateway as a client of the issuer at which people sign
