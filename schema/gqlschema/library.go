@@ -39,9 +39,9 @@ type Library struct {
 	reserved map[string]bool // fields of the static root types
 	last     map[any]*kept
 	texts    map[[32]byte]*Plan // the plans of the last update, by what they are made of
-	owned    map[string]int32 // how many plans have a type of that name
-	total    int              // types of all plans
-	settled  bool             // whether the last update had no clash, and was within bounds
+	owned    map[string]int32   // how many plans have a type of that name
+	total    int                // types of all plans
+	settled  bool               // whether the last update had no clash, and was within bounds
 }
 
 // kept is a plan with the names it was compiled for, and those that its entry wants. It is never changed.

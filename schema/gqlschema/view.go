@@ -65,7 +65,7 @@ type View struct {
 func NewView(base *ast.Schema, parts []Part) *View {
 	v := &View{base: base, parts: parts, index: make(map[string]int32, len(parts)), types: len(base.Types)}
 	for i, p := range parts {
-		v.index[p.Plan.Names.Field] = int32(i) //nolint:gosec // G115: there are fewer plans than maxTotal and memory for them.
+		v.index[p.Plan.Names.Field] = int32(i)
 		v.types += len(p.Plan.Types)
 	}
 	v.whole = sync.OnceValue(func() *ast.Schema { return join(base, parts) })
