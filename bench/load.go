@@ -20,6 +20,17 @@ type request struct {
 	check  func([]byte) bool
 }
 
+// A requester opens what makes one call after another, for that many callers at
+// once.
+type requester interface {
+	open(ctx context.Context, conns int) (call func(context.Context) error, end func(), err error)
+}
+
+func (r request) open(_ context.Context, conns int) (func(context.Context) error, func(), error) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}}
+	return func(ctx context.Context) error { return call(ctx, client, r) }, client.CloseIdleConnections, nil
+}
+
 // load says how a subject is measured.
 type load struct {
 	length time.Duration
@@ -35,17 +46,20 @@ type sample struct {
 // warm is how long a subject is loaded before it is measured.
 const warm = 500 * time.Millisecond
 
-func (l load) measure(ctx context.Context, p *process, r request) (sample, error) {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: l.conns}}
-	defer client.CloseIdleConnections()
-	if _, err := l.drive(ctx, client, r, warm); err != nil {
+func (l load) measure(ctx context.Context, p *process, r requester) (sample, error) {
+	call, end, err := r.open(ctx, l.conns)
+	if err != nil {
+		return sample{}, err
+	}
+	defer end()
+	if _, err := l.drive(ctx, call, warm); err != nil {
 		return sample{}, err
 	}
 	before, err := p.usage()
 	if err != nil {
 		return sample{}, err
 	}
-	times, err := l.drive(ctx, client, r, l.length)
+	times, err := l.drive(ctx, call, l.length)
 	if err != nil {
 		return sample{}, err
 	}
@@ -66,7 +80,7 @@ func (l load) measure(ctx context.Context, p *process, r request) (sample, error
 
 // drive calls with every connection until the time is over and returns how
 // long each call took.
-func (l load) drive(ctx context.Context, client *http.Client, r request, length time.Duration) ([]time.Duration, error) {
+func (l load) drive(ctx context.Context, call func(context.Context) error, length time.Duration) ([]time.Duration, error) {
 	end := time.Now().Add(length)
 	each := make([][]time.Duration, l.conns)
 	errs := make([]error, l.conns)
@@ -75,7 +89,7 @@ func (l load) drive(ctx context.Context, client *http.Client, r request, length 
 		all.Go(func() {
 			for time.Now().Before(end) {
 				start := time.Now()
-				if errs[i] = call(ctx, client, r); errs[i] != nil {
+				if errs[i] = call(ctx); errs[i] != nil {
 					return
 				}
 				each[i] = append(each[i], time.Since(start))

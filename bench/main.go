@@ -112,7 +112,9 @@ machine, where times do not. The control, `+"`bare`"+`, is net/http with one par
 bytes, with no identity, policy or audit. `+"`trilith`"+` is the whole gateway with all of them on. `+"`go-sdk`"+` is the official
 SDK's handler with none of them. In `+"`mcp/proxy`"+` a bare server stands behind both subjects, and its cost does not
 count: the control is httputil.ReverseProxy, which decides and records nothing. `+"`direct`"+` is that server without anything
-in front of it: its times are what those of the others compare with.
+in front of it: its times are what those of the others compare with. In `+"`grpc/proxy`"+` the server behind is generated code
+of grpc-go, the control passes bytes on through grpc-go, and the gateway has that server as a source, found by
+reflection and typed at its gRPC door.
 
 | subject | ratio | CPU µs per call | allocations | RSS KiB | p50 ms | p99 ms |
 |---|---|---|---|---|---|---|
@@ -135,7 +137,7 @@ type comparison struct {
 	name     string
 	upstream string // the subject that serves behind all others, or ""
 	subjects []string
-	request  func(endpoint) request
+	request  func(endpoint) requester
 }
 
 // A result is what one subject cost in one comparison: medians over rounds.

@@ -29,7 +29,8 @@ type subject func(context.Context) (e endpoint, wait func() error, err error)
 
 func subjects() map[string]subject {
 	return map[string]subject{"bare": bare, "trilith": trilith, "go-sdk": goSDK, "reverse-proxy": reverseProxy, "trilith-proxy": trilithProxy,
-		"bare-stream": bareStream, "trilith-streams": streaming(false), "trilith-streams-tls": streaming(true)}
+		"bare-stream": bareStream, "trilith-streams": streaming(false), "trilith-streams-tls": streaming(true),
+		"grpc-orders": grpcOrders, "grpc-proxy": grpcProxy, "trilith-grpc": trilithGRPC}
 }
 
 func comparisons() []comparison {
@@ -37,6 +38,7 @@ func comparisons() []comparison {
 		{name: "mcp/call", subjects: []string{"bare", "trilith", "go-sdk"}, request: callEcho},
 		{name: "mcp/proxy", upstream: "bare", subjects: []string{"reverse-proxy", "trilith-proxy", direct}, request: callEcho},
 		{name: "mcp/list", subjects: []string{"bare", "trilith", "go-sdk"}, request: list},
+		{name: "grpc/proxy", upstream: "grpc-orders", subjects: []string{"grpc-proxy", "trilith-grpc", direct}, request: search},
 	}
 }
 
@@ -47,7 +49,9 @@ const (
 
 // callEcho is tools/call of revision 2026-07-28 with a token, as a client
 // sends it.
-func callEcho(e endpoint) request {
+func callEcho(e endpoint) requester { return echo(e) }
+
+func echo(e endpoint) request {
 	h := http.Header{}
 	h.Set("Content-Type", "application/json")
 	h.Set("Accept", "application/json, text/event-stream")
@@ -64,8 +68,8 @@ func callEcho(e endpoint) request {
 }
 
 // list is tools/list of a hundred tools and some.
-func list(e endpoint) request {
-	r := callEcho(e)
+func list(e endpoint) requester {
+	r := echo(e)
 	r.header.Set("Mcp-Method", "tools/list")
 	r.header.Del("Mcp-Name")
 	r.body = []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"` + revision +
@@ -219,6 +223,11 @@ func open(ctx context.Context, tool string, sources map[string]gateway.Upstream)
 
 // openWith is open with changes to the configuration.
 func openWith(ctx context.Context, tool string, sources map[string]gateway.Upstream, change func(*config.Config) error) (endpoint, func() error, error) {
+	return openServer(ctx, tool, sources, change, new(string))
+}
+
+// openServer is openWith that also says where gRPC is.
+func openServer(ctx context.Context, tool string, sources map[string]gateway.Upstream, change func(*config.Config) error, grpcAddress *string) (endpoint, func() error, error) {
 	server.KeepHeap() // As gateway serve does, to the end of the process.
 	dir, err := os.MkdirTemp("", "trilith-bench-")
 	if err != nil {
@@ -241,6 +250,7 @@ func openWith(ctx context.Context, tool string, sources map[string]gateway.Upstr
 	case err := <-done:
 		return endpoint{}, nil, err
 	}
+	*grpcAddress = s.GRPCAddr()
 	token, err := s.Token("admin")
 	return endpoint{URL: s.URL() + "/mcp", Token: token, Tool: tool}, func() error {
 		err := <-done

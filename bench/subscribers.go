@@ -195,7 +195,7 @@ func (s *subscribers) told(ctx context.Context, change func() (time.Time, error)
 
 // grow lets the server's list change and returns when it did.
 func grow(ctx context.Context, e endpoint) (time.Time, error) {
-	r := callEcho(e)
+	r := echo(e)
 	subs, err := newSubscribers(e.URL[:5] == "https")
 	if err != nil {
 		return time.Time{}, err
@@ -291,7 +291,7 @@ func openSSE(ctx context.Context, s *subscribers, e endpoint) error {
 
 // openListen listens to changes of tools.
 func openListen(ctx context.Context, s *subscribers, e endpoint) error {
-	h := callEcho(e).header.Clone()
+	h := echo(e).header.Clone()
 	h.Set("Mcp-Method", "subscriptions/listen")
 	h.Del("Mcp-Name")
 	meta, err := json.Marshal(map[string]any{

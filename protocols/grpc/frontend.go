@@ -149,6 +149,8 @@ func (f *Frontend) Server(opts ...grpc.ServerOption) *grpc.Server {
 		// Without the policy, clients that ping more often than every five
 		// minutes are sent away.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 30 * time.Second, PermitWithoutStream: true}),
+		// Calls that come one by one run on stacks that have grown already.
+		grpc.NumStreamWorkers(workers),
 		// The first interceptors are the outermost: they also see the others.
 		grpc.ChainUnaryInterceptor(f.recoverUnary),
 		grpc.ChainStreamInterceptor(f.recoverStream),
@@ -171,6 +173,10 @@ func (f *Frontend) Server(opts ...grpc.ServerOption) *grpc.Server {
 	f.servers = append(f.servers, s)
 	return s
 }
+
+// workers are the goroutines of a server that wait for calls. When all are at
+// work, each call gets one of its own.
+const workers = 64
 
 // REST returns the handler of /v1/… and /openapi.json. The Door stands before
 // it.
