@@ -64,9 +64,7 @@ func (d caching) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, e
 // after all, and nobody waits for it.
 func (d caching) fetch(ctx context.Context, call *gateway.Call, own, shared key) (*gateway.Result, error) {
 	if d.cache.p.TTL <= 0 { // Most likely nothing comes of waiting.
-		e, res, err := d.make(ctx, call)
-		d.cache.keep(e, own, shared)
-		return res, err
+		return d.alone(ctx, call, own, shared)
 	}
 	for {
 		f, leads := d.cache.board(shared)
@@ -83,36 +81,41 @@ func (d caching) fetch(ctx context.Context, call *gateway.Call, own, shared key)
 			d.cache.joined.Add(1)
 			return f.entry.result(gateway.ServedCache), nil
 		case !f.left:
-			e, res, err := d.make(ctx, call)
-			d.cache.keep(e, own, shared)
-			return res, err
+			return d.alone(ctx, call, own, shared)
 		}
 	}
 }
 
-// lead makes a call for which others wait.
+// lead makes a call for which others wait, until it is known that nothing comes
+// of it for them: its caller takes long to answer a question, and the answer is
+// for that caller alone.
 func (d caching) lead(ctx context.Context, call *gateway.Call, f *flight, own, shared key) (*gateway.Result, error) {
 	f.own = own
-	defer d.cache.land(f, shared)
-	f.left = true // Until it is known better: also after a panic another one leads.
-	e, res, err := d.make(ctx, call)
-	f.left = err != nil && ctx.Err() != nil
-	f.entry = e
+	defer d.cache.land(f, shared, nil, true) // After a panic another one leads.
+	e, res, err := d.make(ctx, call, func() { d.cache.land(f, shared, nil, false) })
 	d.cache.keep(e, own, shared)
+	d.cache.land(f, shared, e, err != nil && ctx.Err() != nil)
 	return res, err
 }
 
 // make makes the call and returns its answer as an entry too, where it may be
-// kept.
-func (d caching) make(ctx context.Context, call *gateway.Call) (*entry, *gateway.Result, error) {
+// kept. Asks is run when the caller is asked something.
+func (d caching) make(ctx context.Context, call *gateway.Call, asks func()) (*entry, *gateway.Result, error) {
 	var asked atomic.Bool
 	quiet := call
 	if call.Ask != nil {
-		quiet = asking(call, func() { asked.Store(true) }, func() {})
+		quiet = asking(call, func() { asked.Store(true); asks() }, func() {})
 	}
 	res, err := d.up.Do(ctx, quiet)
 	if err != nil || res == nil || res.IsError || res.Input != nil || res.Served != "" || asked.Load() || int64(len(res.Raw)) > d.cache.p.MaxEntry {
 		return nil, res, err
 	}
 	return newEntry(call, res, d.cache.p), res, nil
+}
+
+// alone makes a call for which nobody waits.
+func (d caching) alone(ctx context.Context, call *gateway.Call, own, shared key) (*gateway.Result, error) {
+	e, res, err := d.make(ctx, call, func() {})
+	d.cache.keep(e, own, shared)
+	return res, err
 }

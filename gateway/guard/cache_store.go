@@ -109,11 +109,15 @@ func (c *cache) board(k key) (*flight, bool) {
 	return f, true
 }
 
-// land ends a flight.
-func (c *cache) land(f *flight, k key) {
+// land ends a flight, once: what is said of it later says nothing.
+func (c *cache) land(f *flight, k key, e *entry, left bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flights[k] != f {
+		return
+	}
 	delete(c.flights, k)
-	c.mu.Unlock()
+	f.entry, f.left = e, left
 	close(f.landed)
 }
 
@@ -158,7 +162,9 @@ func (e *entry) fits(call *gateway.Call) bool {
 	return bytes.Equal(e.definition, call.Target.Definition)
 }
 
-func (e *entry) size() int64 { return int64(len(e.raw)) + entryBytes }
+// size is what the entry holds on to: the definition may be one that the source
+// does not have any more.
+func (e *entry) size() int64 { return int64(len(e.raw)+len(e.definition)) + entryBytes }
 
 // result returns the answer. What it says of how long it is good, which clients
 // go by, is what is left of that.

@@ -290,6 +290,63 @@ func TestCacheJoins(t *testing.T) {
 	})
 }
 
+// TestCacheAsks has a call that others wait for ask its caller, who takes his
+// time: nobody waits for that, and what he is answered is for nobody else.
+func TestCacheAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goes, answers := make(chan struct{}), make(chan struct{})
+		var calls, asked atomic.Int64
+		up := guard.New(gateway.Func(func(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+			n := calls.Add(1)
+			if n > 1 {
+				return gateway.TextResult("mine"), nil
+			}
+			<-goes
+			if _, err := call.Ask(ctx, gateway.Question{}); err != nil {
+				return nil, err
+			}
+			return gateway.TextResult("the first's"), nil
+		}), guard.Options{Cache: minute, Trusted: true})
+		ask := func() *gateway.Call {
+			c := use(tool(t, "a", reads))
+			c.Ask = func(context.Context, gateway.Question) (json.RawMessage, error) {
+				asked.Add(1)
+				<-answers
+				return json.RawMessage(`{}`), nil
+			}
+			return c
+		}
+		var first, rest sync.WaitGroup
+		first.Go(func() {
+			if res, err := up.Do(t.Context(), ask()); err != nil || !strings.Contains(string(res.Raw), "the first's") {
+				t.Errorf("the first: %v, %v", res, err)
+			}
+		})
+		synctest.Wait()
+		for range 5 {
+			rest.Go(func() {
+				if res, err := up.Do(t.Context(), ask()); err != nil || !strings.Contains(string(res.Raw), "mine") {
+					t.Errorf("who waited: %v, %v", res, err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d calls while the first has not asked", n)
+		}
+		close(goes)
+		rest.Wait() // Nobody has answered.
+		close(answers)
+		first.Wait()
+		if res, err := up.Do(t.Context(), ask()); err != nil || res.Served != gateway.ServedCache || !strings.Contains(string(res.Raw), "mine") {
+			t.Errorf("after all: %+v, %v", res, err)
+		}
+		if calls.Load() != 6 || asked.Load() != 1 {
+			t.Errorf("%d calls, %d questions", calls.Load(), asked.Load())
+		}
+	})
+}
+
 // TestCacheBytes fills the cache beyond its bytes: what was used last stays.
 func TestCacheBytes(t *testing.T) {
 	p := minute
@@ -317,6 +374,20 @@ func TestCacheBytes(t *testing.T) {
 		t.Errorf("%d calls", calls)
 	}
 	if st := up.Stats(); st.CacheEntries < 5 || st.CacheEntries > 9 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestCacheDefinitions counts what an answer holds on to beside itself.
+func TestCacheDefinitions(t *testing.T) {
+	up := guard.New(gateway.Func(func(context.Context, *gateway.Call) (*gateway.Result, error) {
+		return gateway.TextResult("ok"), nil
+	}), guard.Options{Cache: minute, Trusted: true})
+	large := tool(t, "a", `{"readOnlyHint":true,"title":"`+strings.Repeat("x", 10_000)+`"}`)
+	if _, err := up.Do(t.Context(), use(large)); err != nil {
+		t.Fatal(err)
+	}
+	if st := up.Stats(); st.CacheEntries != 1 || st.CacheBytes < 10_000 {
 		t.Errorf("%+v", st)
 	}
 }
