@@ -4,6 +4,7 @@ import { markConnected, useConnection } from '../lib/connection';
 import { failures } from '../lib/errors';
 import { plain } from '../lib/format';
 import { graphql, type ResultOf } from '../lib/graphql';
+import { useLive } from '../lib/live';
 import { Failures, Loading, Note } from '../ui';
 import css from './app.module.css';
 
@@ -15,6 +16,21 @@ const viewerQuery = graphql(`
       kind
       roles
       expires
+      session
+      admin {
+        area
+        read
+        admin
+      }
+    }
+  }
+`);
+
+/** It also tells that the policy has changed what the viewer may do. */
+const changes = graphql(`
+  subscription ViewChanges {
+    capabilitiesChanged {
+      tools
     }
   }
 `);
@@ -49,11 +65,11 @@ export function SignedIn({ children }: { children: ReactNode }) {
   const seen = data?.viewer;
 
   useEffect(() => {
-    if (connection !== 'expired') return;
     const look = () => again({ requestPolicy: 'network-only' });
     window.addEventListener('focus', look);
     return () => window.removeEventListener('focus', look);
-  }, [connection, again]);
+  }, [again]);
+  useLive(changes, {}, () => again({ requestPolicy: 'network-only' }), !seen);
   useEffect(() => {
     if (data && !error) markConnected();
   }, [data, error]);
