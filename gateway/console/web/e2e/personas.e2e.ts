@@ -77,7 +77,10 @@ test('another page cannot ask with the session', async () => {
   const page = await signIn(browser, gateway, 'admin');
   const [cookie] = await page.context().cookies();
   expect(cookie).toMatchObject({ httpOnly: true, secure: true, sameSite: 'Lax' });
-  for (const headers of [{ Origin: 'https://evil.example' }, { 'Sec-Fetch-Site': 'cross-site' }, {}]) {
+  for (const headers of [{ Origin: 'https://evil.example' }, { 'Sec-Fetch-Site': 'cross-site' }, {}] as Record<
+    string,
+    string
+  >[]) {
     const answer = await fetch(`${gateway.url}/graphql`, {
       method: 'POST',
       headers: { ...headers, Cookie: `${cookie?.name}=${cookie?.value}`, 'Content-Type': 'application/json' },
