@@ -12,6 +12,10 @@ type GraphQLDoor struct {
 	// Subscriptions may take as long as their calls.
 	Timeout time.Duration `yaml:"timeout" default:"5m" min:"100ms" max:"24h"`
 
+	// Longest response to one operation, and to one event of a subscription. The
+	// results of the calls that it is made of may have as many bytes together.
+	Response Size `yaml:"response" default:"32MiB" min:"64KiB" max:"1GiB"`
+
 	// Bounds on a document.
 	Limits GraphQLLimits `yaml:"limits"`
 

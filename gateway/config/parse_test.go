@@ -39,7 +39,7 @@ func TestDefault(t *testing.T) {
 			SessionsPerPrincipal: 100, StreamsPerPrincipal: 100,
 		},
 		GraphQL: config.GraphQLDoor{
-			Introspection: []string{"*"}, Timeout: 5 * time.Minute,
+			Introspection: []string{"*"}, Timeout: 5 * time.Minute, Response: 32 << 20,
 			Limits: config.GraphQLLimits{Mode: "enforce", Cost: 20_000}, Documents: config.GraphQLDocuments{Mode: "off"},
 		},
 		GRPC: config.GRPC{Typed: true, Reflection: "authenticated"},

@@ -20,7 +20,7 @@ func (s *Server) openGraphQL(cfg *config.Config, bounds schema.Bounds) (err erro
 		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: s.admin,
 		Introspection: slices.Contains(g.Introspection, "*"), IntrospectionRoles: g.Introspection,
 		Limits:  graphqldoor.Limits{Cost: g.Limits.Cost, Measure: map[string]bool{}},
-		Budgets: map[string]int{}, Roles: s.policy.Roles, Timeout: g.Timeout,
+		Budgets: map[string]int{}, Roles: s.policy.Roles, Timeout: g.Timeout, Response: int(g.Response),
 		Rights: s.rights, Toolsets: func() []graphqldoor.Toolset { return s.toolsets.shown() },
 	}
 	measure := g.Limits.Measure

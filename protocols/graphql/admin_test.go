@@ -392,7 +392,7 @@ func TestCostOfAdministration(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := meter{table: &table{}, enough: f.o.Limits.Comparisons}
-		if got := m.set(doc.Operations[0].SelectionSet).cost; got <= costCall {
+		if got := m.set(doc.Operations[0].SelectionSet, true).cost; got <= costCall {
 			t.Errorf("%s costs %d", field.Name, got)
 		}
 	}

@@ -39,6 +39,11 @@ const (
 // logged, and the caller sees only that something failed.
 func (f *Frontend) present(ctx context.Context, err error) *gqlerror.Error {
 	at := graphql.DefaultErrorPresenter(ctx, err)
+	if long, ok := errors.AsType[*overlongError](err); ok {
+		if l := ledgerOf(ctx); l != nil {
+			return l.overlong(long, at)
+		}
+	}
 	e := gateway.AsError(err)
 	var call string
 	if r, ok := errors.AsType[*recordedError](err); ok {
@@ -90,6 +95,9 @@ func recorded(call *gateway.Call, err error) error {
 // do takes a call along the road.
 func (f *Frontend) do(ctx context.Context, gw *gateway.Gateway, call *gateway.Call) (*gateway.Result, error) {
 	res, err := gw.Do(ctx, call)
+	if err == nil && res != nil {
+		err = ledgerOf(ctx).hold(len(res.Raw))
+	}
 	return res, recorded(call, err)
 }
 

@@ -62,7 +62,7 @@ func (f *Frontend) prepare(ctx context.Context, p *gateway.Principal, r *request
 		Operation:              op,
 		Variables:              vars,
 		RecoverFunc:            recovered,
-		ResolverMiddleware:     func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) },
+		ResolverMiddleware:     counted,
 		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
 	}
 	out.Stats.SetExtension(preparationKey, known)

@@ -57,6 +57,7 @@ type Options struct {
 	Roles              func(*gateway.Principal) []string // all roles of a principal; nil is those of the credential
 	Documents          *Documents                        // those that are trusted; nil trusts all
 	Timeout            time.Duration                     // of a query or mutation; default 5 minutes
+	Response           int                               // bytes of one response, and of the results that it is made of; default 32 MiB
 
 	Connections      int           // WebSockets and event streams of one principal at a time; default 32
 	TotalConnections int           // and of all principals, a tenth of them before authentication; default 10,000
@@ -112,7 +113,7 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&o.Connections, 32}, {&o.TotalConnections, 10_000}, {&o.Operations, 64}, {&o.QueueLength, 64}} {
+	}{{&o.Connections, 32}, {&o.TotalConnections, 10_000}, {&o.Operations, 64}, {&o.QueueLength, 64}, {&o.Response, 32 << 20}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
@@ -148,6 +149,7 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	f.executor = executor.New(generated.NewExecutableSchema(generated.Config{Schema: &static, Resolvers: resolvers{f}}))
 	f.executor.SetErrorPresenter(f.present)
 	f.executor.SetRecoverFunc(recovered)
+	f.executor.AroundResponses(f.respond)
 	f.following.Go(f.follow)
 	return f, nil
 }

@@ -39,7 +39,7 @@ func (f *Frontend) introspect(ctx context.Context) (*generated.Typed, error) {
 		}
 		return nil, &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "the introspection is too long: ask for less"}
 	}
-	return ready(w.out), nil
+	return ready(w.out), ledgerOf(ctx).describe(len(w.out))
 }
 
 // An introspector writes parts of a schema as JSON (GraphQL, section 4.2).

@@ -105,7 +105,7 @@ func (f *Frontend) check(d *document, t *table) *gqlerror.Error {
 	d.costs = make(map[*ast.OperationDefinition]int, len(doc.Operations))
 	for _, op := range doc.Operations {
 		m.directives += len(op.Directives)
-		s := m.set(op.SelectionSet)
+		s := m.set(op.SelectionSet, true)
 		if err := first(
 			f.excess("depth", s.depth, l.Depth, "levels of depth"),
 			f.excess("expanded", s.fields, l.Expanded, "fields with fragments in place"),
@@ -161,13 +161,17 @@ func (m *meter) fragment(name string) size {
 	s, done := m.sizes[name]
 	if f := m.fragments[name]; f != nil && !done {
 		m.sizes[name] = size{}
-		s = m.set(f.SelectionSet)
+		s = m.set(f.SelectionSet, isRoot(f.TypeCondition))
 		m.sizes[name] = s
 	}
 	return s
 }
 
-func (m *meter) set(set ast.SelectionSet) (s size) {
+// isRoot reports whether a type is one that operations begin at.
+func isRoot(name string) bool { return name == "Query" || name == "Mutation" || name == "Subscription" }
+
+// set measures a selection set, which is one of an operation's own fields where root is true.
+func (m *meter) set(set ast.SelectionSet, root bool) (s size) {
 	m.nesting++
 	m.deepest = max(m.deepest, m.nesting)
 	defer func() { m.nesting-- }()
@@ -176,11 +180,11 @@ func (m *meter) set(set ast.SelectionSet) (s size) {
 		var c size
 		switch n := selection.(type) {
 		case *ast.Field:
-			c = m.field(n)
+			c = m.field(n, root)
 		case *ast.InlineFragment:
 			m.inline++
 			m.directives += len(n.Directives)
-			c = m.set(n.SelectionSet)
+			c = m.set(n.SelectionSet, root || isRoot(n.TypeCondition))
 		case *ast.FragmentSpread:
 			m.directives += len(n.Directives)
 			c = m.fragment(n.Name)
@@ -193,13 +197,13 @@ func (m *meter) set(set ast.SelectionSet) (s size) {
 	return s
 }
 
-func (m *meter) field(f *ast.Field) size {
+func (m *meter) field(f *ast.Field, root bool) size {
 	m.fields++
 	m.directives += len(f.Directives)
 	if f.Alias != f.Name {
 		m.aliases++
 	}
-	below, own := m.set(f.SelectionSet), 1
+	below, own := m.set(f.SelectionSet, false), 1
 	switch f.Name {
 	case "callTool", "toolCall", "readResource", "resourceUpdated", "getPrompt", "complete":
 		own = costCall
@@ -224,7 +228,8 @@ func (m *meter) field(f *ast.Field) size {
 	case "__schema", "__type":
 		m.introspect = true
 	default:
-		if to := m.table.fields[f.Name]; to != nil {
+		// Elsewhere the name of a tool means nothing, and a cost would tell of one that is hidden.
+		if to := m.table.fields[f.Name]; to != nil && root {
 			own = m.costOf(to)
 		}
 	}

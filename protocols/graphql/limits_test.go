@@ -234,3 +234,31 @@ func opVariables(op *graphql.OperationContext) map[string]any {
 	}
 	return op.Variables
 }
+
+// TestCostsAreForRoots: the name of a tool has the cost of a call where it may be one. Elsewhere it would tell of tools
+// that the caller does not see.
+func TestCostsAreForRoots(t *testing.T) {
+	f := typedFixture(t, Options{})
+	for query, want := range map[string]int{
+		`{demo_weather{city}}`:                                        1 + costCall,
+		`{...{demo_weather{city}}}`:                                   1 + costCall,
+		`{...on Query{demo_weather{city}}}`:                           1 + costCall,
+		`{...F} fragment F on Query{demo_weather{city}}`:              1 + costCall,
+		`{viewer{demo_weather}}`:                                      2,
+		`{viewer{...{demo_weather}}}`:                                 2,
+		`{viewer{...F}} fragment F on Viewer{demo_weather}`:           2,
+		`{viewer{...on Viewer{demo_weather demo_echo:demo_weather}}}`: 3,
+	} {
+		doc, err := f.parseDocument(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &document{doc: doc}
+		if err := f.check(d, f.views.of(f.gw.View(alice())).table); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.costs[doc.Operations[0]]; got != want {
+			t.Errorf("%s costs %d, want %d", query, got, want)
+		}
+	}
+}

@@ -198,7 +198,7 @@ func (f *Frontend) typed(ctx context.Context) (*generated.Typed, error) {
 	}
 	field := graphql.GetFieldContext(ctx)
 	data := to.plan.Result(projection(ctx, call.Name), field.Field, field.Path(), value)
-	return ready(data), nil
+	return ready(data), ledgerOf(ctx).write(len(data))
 }
 
 // ready returns a value that is written already.
