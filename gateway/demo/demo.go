@@ -44,10 +44,10 @@ const (
 	maxDelay = 10_000
 )
 
-// Tools adds the demo toolset to f: the tools echo, add and count, the
+// Tools adds the demo toolset to f: the tools echo, add, count and ask, the
 // resource demo://about and the prompt greet.
 func Tools(f *gateway.Funcs) error {
-	for _, add := range []func(*gateway.Funcs) error{addEcho, addAdd, addCount, addAbout, addGreet} {
+	for _, add := range []func(*gateway.Funcs) error{addEcho, addAdd, addCount, addAsk, addAbout, addGreet} {
 		if err := add(f); err != nil {
 			return fmt.Errorf("demo: %w", err)
 		}
@@ -92,6 +92,22 @@ func count(ctx context.Context, call *gateway.Call, in countArgs) (countResult, 
 		}
 	}
 	return countResult{in.To}, nil
+}
+
+// orderForm is what the ask tool wants to know: a field of each type that a form
+// can have.
+const orderForm = `{"name":{"type":"string","title":"Your name","maxLength":100},` +
+	`"drink":{"type":"string","title":"Drink","oneOf":[{"const":"coffee","title":"Coffee"},{"const":"tea","title":"Tea"},{"const":"water","title":"Water"}],"default":"tea"},` +
+	`"cups":{"type":"integer","title":"Cups","minimum":1,"maximum":10,"default":1},` +
+	`"extras":{"type":"array","title":"Extras","items":{"type":"string","enum":["milk","sugar","lemon"]}},` +
+	`"hurry":{"type":"boolean","title":"In a hurry","default":false}}`
+
+func addAsk(f *gateway.Funcs) error {
+	return gateway.AddTool(f, "ask", "Ask what you would like to drink, and say what you answered.",
+		func(ctx context.Context, call *gateway.Call, _ none) (string, error) {
+			return elicit(ctx, call, "You answered:", form("What would you like to drink?", orderForm, "name", "drink"))
+		},
+		gateway.WithTitle("Ask"), gateway.ReadOnly())
 }
 
 func number(i int) json.Number { return json.Number(strconv.Itoa(i)) }

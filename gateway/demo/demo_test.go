@@ -3,6 +3,7 @@ package demo_test
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/demo"
+	"github.com/trilith-gateway/trilith/schema"
 )
 
 func open(t *testing.T) *gateway.Gateway {
@@ -44,6 +46,7 @@ func TestTools(t *testing.T) {
 		{gateway.OpCall, "demo.count", `{"to":2}`, `{"content":[{"type":"text","text":"{\"counted\":2}"}],"structuredContent":{"counted":2}}`},
 		{gateway.OpCall, "demo.count", `{"to":0}`, `{"content":[{"type":"text","text":"to must be 1 to 1000 and delayMs 0 to 10000"}],"isError":true}`},
 		{gateway.OpCall, "demo.count", `{}`, `INVALID_ARGUMENT`},
+		{gateway.OpCall, "demo.ask", `{}`, `FAILED_PRECONDITION`},
 		{gateway.OpGet, "demo.greet", `{"name":"Ada"}`, `{"messages":[{"content":{"text":"Write a short, friendly greeting for Ada.","type":"text"},"role":"user"}]}`},
 		{gateway.OpGet, "demo.greet", `{}`, `INVALID_ARGUMENT`},
 	} {
@@ -57,6 +60,30 @@ func TestTools(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", tt.name, tt.args, diff)
 		}
+	}
+}
+
+func TestAsk(t *testing.T) {
+	call := &gateway.Call{Op: gateway.OpCall, Name: "demo.ask", Principal: &gateway.Principal{ID: "x"}}
+	call.Ask = func(_ context.Context, q gateway.Question) (json.RawMessage, error) {
+		var params struct {
+			Schema json.RawMessage `json:"requestedSchema"`
+		}
+		if err := json.Unmarshal(q.Params, &params); err != nil {
+			t.Error(err)
+		}
+		s, err := schema.Compile(params.Schema)
+		if err == nil {
+			err = s.Validate(json.RawMessage(`{"name":"Ada","drink":"tea","cups":2,"extras":["milk"],"hurry":true}`))
+		}
+		if err != nil || s.Validate(json.RawMessage(`{"name":"Ada","drink":"oil"}`)) == nil {
+			t.Errorf("the form %s: %v", params.Schema, err)
+		}
+		return json.RawMessage(`{"action":"accept","content":{"name":"Ada","drink":"tea"}}`), nil
+	}
+	res, err := open(t).Do(t.Context(), call)
+	if err != nil || !strings.Contains(string(res.Raw), "You answered") || !strings.Contains(string(res.Raw), "Ada") {
+		t.Errorf("got %v, %v", res, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -44,18 +45,51 @@ func TestGuide(t *testing.T) {
 	if len(blocks) < 4 {
 		t.Fatalf("%d operations in the guide", len(blocks))
 	}
-	for _, b := range blocks {
-		query, err := json.Marshal(b[1])
+	run := func(text string) string {
+		query, err := json.Marshal(text)
 		if err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
 		r := httptest.NewRequestWithContext(auth.With(t.Context(), alice()), http.MethodPost, "/graphql", strings.NewReader(`{"query":`+string(query)+`}`))
 		r.Header = http.Header{"Content-Type": {typeJSON}, "Accept": {typeEvents}}
 		w := httptest.NewRecorder()
 		f.ServeHTTP(w, r)
-		got := w.Body.String()
-		if !strings.Contains(got, `data: {"data":{`) || strings.Contains(got, `"errors"`) || strings.Contains(got, `:null`) && !strings.Contains(b[1], "blob") {
-			t.Errorf("%s\ngives\n%s", b[1], got)
+		return w.Body.String()
+	}
+	check := func(text, got string) {
+		if !strings.Contains(got, `data: {"data":{`) || strings.Contains(got, `"errors"`) || strings.Contains(got, `:null`) && !strings.Contains(text, "blob") && !strings.Contains(text, "url") {
+			t.Errorf("%s\ngives\n%s", text, got)
+		}
+	}
+	for i, b := range blocks {
+		switch text := b[1]; {
+		case strings.Contains(text, "ToolQuestion"):
+			ended := make(chan string)
+			go func() { ended <- run(text) }()
+			answer := strings.Replace(blocks[i+1][1], "OF-THE-QUESTION", f.waitForQuestion(t), 1)
+			check(answer, run(answer))
+			check(text, <-ended)
+		case !strings.Contains(text, "OF-THE-QUESTION"):
+			check(text, run(text))
+		}
+	}
+}
+
+// waitForQuestion returns the id of a question as soon as there is one.
+func (f *Frontend) waitForQuestion(t *testing.T) string {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		f.questions.mu.Lock()
+		for id := range f.questions.byID {
+			f.questions.mu.Unlock()
+			return id
+		}
+		f.questions.mu.Unlock()
+		select {
+		case <-deadline:
+			t.Fatal("nobody is asked")
+		case <-time.After(time.Millisecond):
 		}
 	}
 }
