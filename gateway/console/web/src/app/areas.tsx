@@ -15,6 +15,10 @@ export type Area = {
 };
 
 const overview = lazy(() => import('../pages/overview'));
+const policy = lazy(() => import('../pages/policy'));
 
 /** Every area, in the order of the menu. */
-export const areas: Area[] = [{ path: '', title: 'Overview', right: 'traffic', page: overview }];
+export const areas: Area[] = [
+  { path: '', title: 'Overview', right: 'traffic', page: overview },
+  { path: 'policy', title: 'Policy', right: 'policy', page: policy },
+];
