@@ -46,7 +46,8 @@ func newSourcesReport(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "report SOURCE", Short: "Say what of a source is not offered, or not as the source has it", Args: cobra.ExactArgs(1),
 		Long: `Say what was skipped, renamed or approximated when a source's capabilities were registered, and why:
-what the source has that no tool can stand for, and what the configuration leaves out or renames.`,
+what the source has that no tool can stand for, what the configuration leaves out or renames, and
+what typed GraphQL, typed gRPC and the OpenAPI documents do not say as the schemas do.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			query := url.Values{"pageSize": {"1000"}}
 			if change != "" {

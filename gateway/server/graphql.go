@@ -95,8 +95,12 @@ func trustedDocuments(c config.GraphQLDocuments) (*graphqldoor.Documents, error)
 
 // doorNotes returns what doors do not show as the registry has it.
 func (s *Server) doorNotes(source string) []gateway.Note {
-	if s.graphql == nil {
-		return nil
+	var notes []gateway.Note
+	if s.graphql != nil {
+		notes = s.graphql.Notes(source)
 	}
-	return s.graphql.Notes(source)
+	if s.grpc != nil {
+		notes = append(notes, s.grpc.Notes(source)...)
+	}
+	return notes
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/gateway"
@@ -74,22 +75,38 @@ func TestOneRoad(t *testing.T) {
 	if code, body := r.send(t, "dev", http.MethodPost, "/v1/tools/road.walk:call", h(), `{}`); code != http.StatusOK {
 		t.Errorf("rest: %d %s", code, body)
 	}
-	mu.Lock()
-	registry := roads["rest"]
-	mu.Unlock()
+	plainly := func(via string) { // What comes next through a door is another way.
+		mu.Lock()
+		defer mu.Unlock()
+		roads["registry, "+via] = roads[via]
+	}
+	typed := func(via string) {
+		mu.Lock()
+		defer mu.Unlock()
+		roads[via], roads[via+", typed"] = roads["registry, "+via], roads[via]
+	}
+	plainly("rest")
 	if code, body := r.send(t, "dev", http.MethodPost, "/v1/call/road.walk", h(), `{}`); code != http.StatusOK {
 		t.Errorf("rest, typed: %d %s", code, body)
 	}
-	mu.Lock()
-	roads["rest"], roads["rest, typed"] = registry, roads["rest"]
-	mu.Unlock()
+	typed("rest")
+	plainly("graphql")
+	if code, body := r.send(t, "dev", http.MethodPost, "/graphql", h(), `{"query":"mutation{road_walk{isError}}"}`); code != http.StatusOK || strings.Contains(body, "errors") {
+		t.Errorf("graphql, typed: %d %s", code, body)
+	}
+	typed("graphql")
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+r.token(t, "dev"))
 	if _, err := gatewayv1.NewGatewayServiceClient(r.grpc).CallTool(ctx, &gatewayv1.CallToolRequest{Name: "road.walk"}); err != nil {
 		t.Errorf("grpc: %v", err)
 	}
+	plainly("grpc")
+	poll(t, func() bool { // The types follow the registry.
+		return r.grpc.Invoke(ctx, "/trilith.road.v1.RoadService/Walk", &emptypb.Empty{}, &emptypb.Empty{}) == nil
+	})
+	typed("grpc")
 
 	var b strings.Builder
-	for _, via := range []string{"mcp", "graphql", "grpc", "rest", "rest, typed"} {
+	for _, via := range []string{"mcp", "graphql", "graphql, typed", "grpc", "grpc, typed", "rest", "rest, typed"} {
 		way := roads[via]
 		at := slices.Index(way, "gateway.(*Gateway).Do")
 		if at < 0 || !slices.Contains(way[:at], "auth.(*Door)") {

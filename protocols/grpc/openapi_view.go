@@ -118,7 +118,8 @@ func newCommon(o Options) (*common, error) {
 		f.names = append(f.names, name)
 	}
 	paths[readPath] = object{"get": readOperation()}
-	f.operations = append(f.operations, "read")
+	paths[protoPath], paths[protoPath+"/{source}.proto"] = object{"get": protoOperation()}, object{"get": protoFileOperation()}
+	f.operations = append(f.operations, "read", "listProto", "getProto")
 	if f.paths, err = inner(paths); err == nil {
 		f.schemas, err = inner(schemas)
 	}
@@ -160,6 +161,33 @@ func readOperation() object {
 		"parameters": list{object{"name": "uri", "in": "query", "required": true, "schema": object{"type": "string"}}},
 		"responses": object{
 			"200":     object{"description": "The content, text or binary.", "content": object{"*/*": object{"schema": object{}}}},
+			"default": answer("Problem"),
+		},
+	}
+}
+
+func protoOperation() object {
+	text := func(description string) object { return object{"type": "string", "description": description} }
+	file := object{"type": "object", "required": list{"source", "package", "service", "path"}, "properties": object{
+		"source": text("The source whose tools and prompts are methods."), "package": text("Of its types."),
+		"service": text("Its full name."), "path": text("Of the file, as others would import it."),
+	}}
+	body := object{"type": "object", "required": list{"files"}, "properties": object{"files": object{"type": "array", "items": file}}}
+	return object{
+		"operationId": "listProto", "tags": list{"proto"}, "summary": "The typed gRPC services, one of each source.",
+		"responses": object{
+			"200":     object{"description": "The services of which the caller may use something.", "content": object{"application/json": object{"schema": body}}},
+			"default": answer("Problem"),
+		},
+	}
+}
+
+func protoFileOperation() object {
+	return object{
+		"operationId": "getProto", "tags": list{"proto"}, "summary": "The protobuf of a source's typed gRPC service.",
+		"parameters": list{object{"name": "source", "in": "path", "required": true, "schema": object{"type": "string"}}},
+		"responses": object{
+			"200":     object{"description": "What the caller may use, as one file.", "content": object{"text/plain": object{"schema": object{"type": "string"}}}},
 			"default": answer("Problem"),
 		},
 	}

@@ -67,7 +67,7 @@ func TestDocument(t *testing.T) {
 	if doc.Paths.Value("/v1/call/demo.echo").Get != nil || doc.Paths.Value("/v1/call/demo.deep").Get != nil {
 		t.Error("what cannot be called by GET is described so")
 	}
-	if doc.Paths.Value("/v1/call/demo.a%2Fb") == nil || doc.Paths.Value("/v1/get/demo.greet") == nil || doc.Paths.Value("/v1/read") == nil || doc.Paths.Value("/v1/tools") == nil {
+	if doc.Paths.Value("/v1/call/demo.a%2Fb") == nil || doc.Paths.Value("/v1/get/demo.greet") == nil || doc.Paths.Value("/v1/read") == nil || doc.Paths.Value("/v1/proto") == nil || doc.Paths.Value("/v1/proto/{source}.proto") == nil || doc.Paths.Value("/v1/tools") == nil {
 		t.Error("paths are missing")
 	}
 	find := doc.Paths.Value("/v1/call/demo.find").Get

@@ -24,17 +24,18 @@ import (
 // reflector is gRPC reflection, of the services that the server was built with
 // and of the typed ones that the caller may use. It differs from grpc-go's in
 // that: an import is looked at once however often it is imported, answers stay
-// small, and a stream knows one state of everything, that of its first request.
+// small, and each request is answered from what the caller may use then.
 type reflector struct {
 	reflection.UnimplementedServerReflectionServer
 	*Frontend
 	static     *fileSet
+	nothing    *fileSet // the files of who is nobody
 	extensions map[string]map[int32]*fileDesc // by the message that they extend
 }
 
 // newReflector returns the reflection of a server with these services.
 func newReflector(f *Frontend, services []string) (*reflector, error) {
-	r := &reflector{Frontend: f, static: newFileSet(), extensions: map[string]map[int32]*fileDesc{}}
+	r := &reflector{Frontend: f, static: newFileSet(), nothing: newFileSet(), extensions: map[string]map[int32]*fileDesc{}}
 	for _, name := range services {
 		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
 		if err != nil {
@@ -98,8 +99,8 @@ const reflectionOlder = "grpc.reflection.v1alpha.ServerReflection"
 // ServerReflectionInfo answers the requests of one stream.
 func (r *reflector) ServerReflectionInfo(stream reflection.ServerReflection_ServerReflectionInfoServer) error {
 	ctx, p := stream.Context(), auth.From(stream.Context())
-	var known [2]*fileSet
-	sent := map[string]bool{}
+	known := [2]*fileSet{r.static}
+	var sent map[string]bool
 	for {
 		req, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -108,12 +109,11 @@ func (r *reflector) ServerReflectionInfo(stream reflection.ServerReflection_Serv
 		if err != nil {
 			return err
 		}
-		if known[0] == nil {
-			typed := r.typedFiles(p)
+		if typed := r.typedFiles(p); typed != known[1] { // What was sent before may not be so any more.
 			if err := r.gw.Listed(ctx, gateway.Listing{Principal: p, Via: "grpc", Count: len(typed.services)}); err != nil {
 				return &callError{err: gateway.AsError(err), recorded: true}
 			}
-			known = [2]*fileSet{r.static, typed}
+			known[1], sent = typed, map[string]bool{}
 		}
 		res := &reflection.ServerReflectionResponse{ValidHost: req.GetHost(), OriginalRequest: req}
 		r.answer(res, req, known, sent)
@@ -173,8 +173,8 @@ type filesKey struct{ types *types }
 // with those methods alone.
 func (r *reflector) typedFiles(p *gateway.Principal) *fileSet {
 	now := r.types.Load()
-	if p == nil { // Sees nothing that could change.
-		return newFileSet()
+	if p == nil {
+		return r.nothing
 	}
 	made := r.gw.View(p).Memo(filesKey{now}, func(view *gateway.Snapshot) any {
 		s := newFileSet()

@@ -108,9 +108,10 @@ func TestReflectionAnswers(t *testing.T) {
 	}
 }
 
-// TestReflectionIsPinned changes the services while a stream is open: it knows
-// those of its first request to its end.
-func TestReflectionIsPinned(t *testing.T) {
+// TestReflectionFollows changes the services while a stream is open, and the
+// policy: each request is answered from what there is then, with all that the
+// answer needs.
+func TestReflectionFollows(t *testing.T) {
 	w := newWorld(t)
 	f := typed(t, w, Options{Reflection: true})
 	conn := dial(t, f)
@@ -119,24 +120,32 @@ func TestReflectionIsPinned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	find := func() bool {
-		if err := stream.Send(bySymbol("trilith.demo.v1.AddRequest")); err != nil {
+	find := func(name string) int {
+		t.Helper()
+		if err := stream.Send(bySymbol(name)); err != nil {
 			t.Fatal(err)
 		}
 		res, err := stream.Recv()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return res.GetFileDescriptorResponse() != nil
+		return len(res.GetFileDescriptorResponse().GetFileDescriptorProto())
 	}
-	if !find() {
+	const add, echo = "trilith.demo.v1.AddRequest", "trilith.demo.v1.EchoResponse"
+	if find(add) == 0 {
 		t.Error("not found")
 	}
 	w.funcs.Remove(gateway.KindTool, "add")
 	w.settle(t, func(s *gateway.Snapshot) bool { return s.Tool("demo.add") == nil })
 	f.update(t.Context())
-	if !find() {
-		t.Error("the stream forgets what it knew")
+	if find(add) != 0 {
+		t.Error("the stream knows what is gone")
+	}
+	if n := find(echo); n < 2 { // With struct.proto.
+		t.Errorf("%d files, want all that the client can need", n)
+	}
+	if n := find(echo); n != 1 {
+		t.Errorf("%d files, want none besides that the client has", n)
 	}
 	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)

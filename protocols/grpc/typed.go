@@ -36,6 +36,8 @@ type LockStore interface {
 type types struct {
 	sources map[string]*typedSource // by name
 	methods map[string]*typedMethod // by full name, with a slash in front
+
+	problems map[string]string // why the types of a source are not as they should be
 }
 
 // A typedSource is the service of one source.
@@ -112,7 +114,7 @@ func (f *Frontend) update(ctx context.Context) (whole bool) {
 	f.updates.Lock()
 	defer f.updates.Unlock()
 	old := f.types.Load()
-	next := &types{sources: map[string]*typedSource{}, methods: map[string]*typedMethod{}}
+	next := &types{sources: map[string]*typedSource{}, methods: map[string]*typedMethod{}, problems: map[string]string{}}
 	offers := offersOf(f.options.Registry.Snapshot())
 	for name, away := range f.options.Registry.Sources() {
 		if _, offered := offers[name]; !offered && away != nil && old.sources[name] != nil {
@@ -129,6 +131,7 @@ func (f *Frontend) update(ctx context.Context) (whole bool) {
 		if err != nil {
 			whole = false
 			f.options.Logger.WarnContext(ctx, "the typed gRPC service is not up to date", slog.String("source", o.source), slog.Any("cause", err))
+			next.problems[o.source] = "is not up to date: " + clip(err.Error(), maxMessage)
 			s = old.sources[o.source]
 		}
 		if s != nil {
@@ -142,6 +145,7 @@ func (f *Frontend) update(ctx context.Context) (whole bool) {
 		if services[s.module.Package] { // No method of one may ever be answered by the other.
 			f.options.Logger.WarnContext(ctx, "two sources have one package of gRPC types; the second has no typed service",
 				slog.String("source", name), slog.String("package", s.module.Package))
+			next.problems[name] = "another source has its package, " + s.module.Package
 			delete(next.sources, name)
 			continue
 		}

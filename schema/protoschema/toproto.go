@@ -54,6 +54,7 @@ type Module struct {
 	Package string // such as "trilith.petstore.v1"
 	Service string // such as "PetstoreService", in the package
 	RPCs    []RPC  // sorted by name
+	Notes   []Note // where it differs from the schemas
 
 	messages map[string]*message
 	comments map[string]string // of the methods, by key
@@ -130,6 +131,9 @@ func (c *compiler) compile(methods []Method) error {
 		name, err := c.lock.method(method.Key, method.Name)
 		if err != nil {
 			return err
+		}
+		if want := pascal(method.Name, "Method"); name != want {
+			c.note(Note{At: c.module.Service + "." + name, Renamed: true, Reason: "is not called " + want + ": another method or message has the name"})
 		}
 		if len(method.Input) == 0 {
 			method.Input = json.RawMessage(`{"type":"object"}`)

@@ -3,6 +3,7 @@ package protoschema
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -98,6 +99,7 @@ func (c *compiler) root(name, text string, doc *document, input bool) error {
 	if err := b.place(rest, wish, kind, f); err != nil {
 		return err
 	}
+	b.placed(wish, f.GetName(), kind, doc.root)
 	c.module.whole[b.full(f)] = true
 	b.finish()
 	return nil
@@ -125,6 +127,7 @@ func (b *builder) object(n *node) error {
 	for _, name := range names {
 		if !hasJSONName(name) || len(b.desc.GetField()) >= maxFields || b.budget <= 0 {
 			open = true
+			b.note(Note{At: b.name(), Reason: "has no field for the property " + strconv.Quote(clipped(name)) + ": its name cannot be that of one, or there are too many"})
 			continue
 		}
 		b.budget--
@@ -183,6 +186,7 @@ func (b *builder) property(name string, n *node, required bool) error {
 	if err := b.place(name, name, kind, f); err != nil {
 		return err
 	}
+	b.placed(name, f.GetName(), kind, n)
 	if absent := b.absentOf(n, kind, f); required && absent != "" {
 		b.module.absent[b.full(f)] = absent
 	}
