@@ -168,7 +168,7 @@ func TestKeysRefused(t *testing.T) {
 // TestKeysEnd lets keys expire and be forgotten.
 func TestKeysEnd(t *testing.T) {
 	k := openNode(t, openState(t))
-	soon, _, err := k.Create(t.Context(), NewKey{Label: "soon", Expires: time.Now().Add(300 * time.Millisecond)})
+	soon, _, err := k.Create(t.Context(), NewKey{Label: "soon", Expires: time.Now().Add(2 * time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}

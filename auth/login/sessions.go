@@ -417,10 +417,29 @@ func (l *Sessions) end(ctx context.Context, id, why string) error {
 		l.o.Logger.WarnContext(ctx, "a session was not ended", slog.Any("cause", err))
 		return err
 	}
+	l.forget(ctx, id)
 	if t, err := l.open(&e); err == nil {
 		l.telling.add(ctx, t.Refresh)
 	}
 	return l.o.Event(ctx, "logout", e.Value.principal(id), why)
+}
+
+// forget waits until this node knows that a session has ended: what follows a
+// sign-out is refused here.
+func (l *Sessions) forget(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, lag)
+	defer cancel()
+	for {
+		changed := l.mirror.Changed()
+		if _, ok := l.mirror.Get(id); !ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return // It has ended, and the node hears of it once the engine is back.
+		}
+	}
 }
 
 // End ends a session, on all nodes; [ErrNoSession] where there is none.

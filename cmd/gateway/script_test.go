@@ -223,12 +223,12 @@ func hurry(ts *testscript.TestScript, _ bool, _ []string) {
 	defer res.Body.Close()
 	_, err = res.Body.Read(make([]byte, 1)) // The call has begun.
 	ts.Check(err)
-	ts.Check(b.cmd.Process.Signal(os.Interrupt))
+	ts.Check(b.cmd.Process.Signal(syscall.SIGTERM)) // A shell may have this process ignore interrupts, and it stays so after the first.
 	poll(ts, func() bool { return !ready(ts.Getenv("ADDR")) })
 	ended := make(chan error, 1)
 	go func() { ended <- b.cmd.Wait() }()
 	poll(ts, func() bool {
-		_ = b.cmd.Process.Signal(os.Interrupt) // It may have ended.
+		_ = b.cmd.Process.Signal(syscall.SIGTERM) // It may have ended.
 		select {
 		case <-ended:
 			return true

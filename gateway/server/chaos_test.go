@@ -93,12 +93,12 @@ func startBadDay(t *testing.T, policy string, edit func(*config.Source)) (*rig, 
 	bad := config.Source{
 		Name: "bad", Prefix: true, MaxTools: 100, Guard: config.DefaultGuard(),
 		MCP: &config.MCP{
-			URL: server.URL + "/mcp", Timeout: 250 * time.Millisecond, Era: "modern", Sessions: "shared", MaxSessions: 64, Idle: time.Hour,
+			URL: server.URL + "/mcp", Timeout: 30 * time.Second, Era: "modern", Sessions: "shared", MaxSessions: 64, Idle: time.Hour,
 			Headers:      map[string]config.Secret{"Authorization": config.Secret("Bearer " + back.token(t, "admin"))},
 			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		},
 	}
-	bad.Guard.Breaker.Open, bad.Guard.Breaker.MaxOpen = 200*time.Millisecond, 400*time.Millisecond
+	bad.Guard.Breaker.Open, bad.Guard.Breaker.MaxOpen = time.Second, 2*time.Second
 	bad.Guard.Retry.Backoff, bad.Guard.Retry.MaxBackoff = time.Millisecond, 5*time.Millisecond
 	edit(&bad)
 	put := withPolicy(t, policy)
@@ -136,6 +136,7 @@ func (r *rig) guardOf(t testing.TB, source string) guard.Stats {
 // source does not fail, and every call has one audit record.
 func TestChaos(t *testing.T) {
 	r, day := startBadDay(t, "p, role:dev, *, tool/**, call, allow\n", func(s *config.Source) {
+		s.MCP.Timeout = 250 * time.Millisecond // Of calls that hang.
 		s.Guard.Tools = []config.ToolGuard{{Match: []string{"demo.add"}, Effect: "idempotent"}}
 	})
 	var calls, good atomic.Int64
@@ -218,7 +219,7 @@ func TestChaos(t *testing.T) {
 // it.
 func TestSlowSource(t *testing.T) {
 	r, day := startBadDay(t, "p, role:dev, *, tool/**, call, allow\n", func(s *config.Source) {
-		s.Guard.Concurrency = config.Concurrency{Max: 2, Queue: 4, Wait: 5 * time.Second}
+		s.Guard.Concurrency = config.Concurrency{Max: 2, Queue: 4, Wait: 30 * time.Second}
 	})
 	day.now.Store(tardy)
 	var served, refused atomic.Int64

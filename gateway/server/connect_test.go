@@ -206,7 +206,7 @@ func TestConnect(t *testing.T) {
 			GroupsClaim: "groups", RolesClaim: "roles", TenantClaim: "tenant", Login: &config.Login{ClientID: "login"},
 		}}
 		cfg.Sources = []config.Source{{Name: "who", Prefix: true, MCP: &config.MCP{
-			URL: e.URL + "/mcp", Timeout: 5 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 8, Idle: time.Minute,
+			URL: e.URL + "/mcp", Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 8, Idle: time.Minute,
 			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 			OAuth:        &config.OAuth{ClientID: "gateway", ClientSecret: "${env:SECRET}", Issuer: e.URL, Users: true, Scopes: []string{"read"}},
 		}}}

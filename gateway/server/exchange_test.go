@@ -165,7 +165,7 @@ func testTokenExchange(t *testing.T, era string) {
 	})
 	next := *r.config
 	next.Sources = []config.Source{{Name: "who", Prefix: true, MCP: &config.MCP{
-		URL: e.URL + "/mcp", Timeout: 5 * time.Second, Era: era, Sessions: "shared", MaxSessions: 8, Idle: time.Minute,
+		URL: e.URL + "/mcp", Timeout: 30 * time.Second, Era: era, Sessions: "shared", MaxSessions: 8, Idle: time.Minute,
 		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		OAuth: &config.OAuth{
 			ClientID: "gateway", ClientSecret: "${env:SECRET}", Issuer: e.URL,

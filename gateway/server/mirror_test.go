@@ -23,7 +23,7 @@ func TestMirrorMCP(t *testing.T) {
 	for _, era := range []string{"modern", "legacy"} {
 		t.Run(era, func(t *testing.T) {
 			up, err := mcp.NewUpstream(mcp.UpstreamOptions{
-				Name: "mirror", URL: behind.URL() + "/mcp", Era: era, Timeout: 5 * time.Second,
+				Name: "mirror", URL: behind.URL() + "/mcp", Era: era, Timeout: 30 * time.Second,
 				Headers:      http.Header{"Authorization": {"Bearer " + behind.token(t, "admin")}},
 				AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 			})

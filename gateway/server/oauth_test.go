@@ -39,7 +39,7 @@ func TestSourceOAuth(t *testing.T) {
 			}}, func(cfg *config.Config) {
 				edit(cfg)
 				cfg.Sources = []config.Source{{Name: "behind", Prefix: true, MCP: &config.MCP{
-					URL: behind.URL() + "/mcp", Timeout: 5 * time.Second, Era: "auto",
+					URL: behind.URL() + "/mcp", Timeout: 30 * time.Second, Era: "auto",
 					AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 					OAuth:        &config.OAuth{ClientID: "admin", ClientSecret: "${env:SECRET}", Issuer: behind.URL() + "/dev/issuer"},
 				}}}

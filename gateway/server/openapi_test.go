@@ -50,7 +50,7 @@ func TestOpenAPI(t *testing.T) {
 	if err := os.WriteFile(document, []byte(books), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	remote := config.Remote{URL: srv.URL + "/v1", AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: 5 * time.Second}
+	remote := config.Remote{URL: srv.URL + "/v1", AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: 30 * time.Second}
 	described := remote
 	described.Headers = map[string]config.Secret{"X-Key": "${env:KEY}"}
 	policy := withPolicy(t, everything)

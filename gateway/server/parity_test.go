@@ -47,6 +47,7 @@ func TestParity(t *testing.T) {
 	edit := withPolicy(t, labPolicy)
 	r := start(t, map[string]gateway.Upstream{"lab": unbroken(t), "lost": newLost(t)}, func(cfg *config.Config) {
 		edit(cfg)
+		cfg.Limits.CallTimeout = 2 * time.Second // Of calls that hang.
 		cfg.Limits.Rates = []config.RateLimit{{
 			Name: "once", Per: "principal", Match: config.RateMatch{Tools: []string{"lab.limited"}}, Rate: config.Rate{Calls: 1, Per: 24 * time.Hour},
 		}}

@@ -182,7 +182,7 @@ func TestNothingOfTheCallerGoesUpstream(t *testing.T) {
 		cfg.Limits.CallTimeout = time.Minute
 		cfg.Auth.APIKeys = &config.APIKeys{Header: "X-API-Key", MaxLife: time.Hour}
 		cfg.Sources = []config.Source{{Name: "behind", Prefix: true, MCP: &config.MCP{
-			URL: between.URL + "/mcp", Timeout: 5 * time.Second, Era: "auto", Headers: map[string]config.Secret{"Authorization": "Bearer ${env:TOKEN}"},
+			URL: between.URL + "/mcp", Timeout: 30 * time.Second, Era: "auto", Headers: map[string]config.Secret{"Authorization": "Bearer ${env:TOKEN}"},
 			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		}}}
 	})

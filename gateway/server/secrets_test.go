@@ -58,7 +58,7 @@ func TestEgress(t *testing.T) {
 		cfg.Auth.APIKeys = &config.APIKeys{MaxLife: time.Hour}
 	})
 	source := config.Source{Name: "web", MCP: &config.MCP{
-		URL: upstream.URL, Timeout: time.Second, Headers: map[string]config.Secret{"X-Key": "${env:KEY}"},
+		URL: upstream.URL, Timeout: 30 * time.Second, Headers: map[string]config.Secret{"X-Key": "${env:KEY}"},
 		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}}
 	c, err := server.Egress(r.Server, source)

@@ -32,7 +32,7 @@ func behind(t *testing.T, r *rig) (*config.MCP, server.Options) {
 		t.Fatal(err)
 	}
 	return &config.MCP{
-			URL: r.URL() + "/mcp", Timeout: 5 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: time.Hour,
+			URL: r.URL() + "/mcp", Timeout: 30 * time.Second, Era: "auto", Sessions: "shared", MaxSessions: 64, Idle: time.Hour,
 			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 			OAuth:        &config.OAuth{ClientID: "admin", ClientSecret: "${env:SECRET}", Issuer: url, DPoP: "auto"},
 		}, server.Options{Dev: &server.Dev{}, LookEnv: func(name string) (string, bool) {

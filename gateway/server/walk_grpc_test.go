@@ -70,9 +70,9 @@ func outgoing(ctx context.Context, token string) context.Context {
 func (w *walker) askGRPC(m protoreflect.MethodDescriptor) func(*testing.T, string) answer {
 	return func(t *testing.T, token string) answer {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(outgoing(t.Context(), token), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(outgoing(t.Context(), token), time.Second)
 		if !m.IsStreamingServer() {
-			ctx, cancel = context.WithTimeout(outgoing(t.Context(), token), 10*time.Second)
+			ctx, cancel = context.WithTimeout(outgoing(t.Context(), token), 30*time.Second)
 		}
 		defer cancel()
 		in, out := message(t, m.Input()), message(t, m.Output())

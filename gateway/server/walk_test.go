@@ -82,7 +82,7 @@ func startWalk(t *testing.T, dev *server.Dev) *walker {
 // what came until then.
 func (w *walker) http(t *testing.T, method, path, token string, h http.Header, body string) (status int, header http.Header, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, w.URL()+path, strings.NewReader(body))
 	if err != nil {
@@ -102,7 +102,7 @@ func (w *walker) http(t *testing.T, method, path, token string, h http.Header, b
 	}
 	defer res.Body.Close()
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
-		defer time.AfterFunc(200*time.Millisecond, cancel).Stop() // Enough for what is refused, or told at once.
+		defer time.AfterFunc(time.Second, cancel).Stop() // Enough for what is refused, or told at once.
 	}
 	b, err := io.ReadAll(res.Body)
 	if err != nil && ctx.Err() == nil {
@@ -173,7 +173,7 @@ func withoutRequest(text string) bool {
 // at.
 func (w *walker) refusal(t *testing.T, what string) (found audit.Record) {
 	t.Helper()
-	late := time.Now().Add(5 * time.Second)
+	late := time.Now().Add(30 * time.Second)
 	for found.Seq == 0 {
 		for rec, err := range audit.Tail(t.Context(), w.config.AuditDir(), 50, false) {
 			if err != nil {

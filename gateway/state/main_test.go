@@ -49,22 +49,22 @@ func put[V any](t *testing.T, b *Bucket[V], key string, v V) uint64 {
 	return rev
 }
 
-// eventually polls until ok or fails the test after ten seconds.
+// eventually polls until ok or fails the test after thirty seconds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s: not within ten seconds", what)
+			t.Fatalf("%s: not within thirty seconds", what)
 		}
 	}
 }
 
-// receive waits for a value, at most ten seconds.
+// receive waits for a value, at most thirty seconds.
 func receive[V any](t *testing.T, ch <-chan V) V {
 	t.Helper()
 	select {
@@ -73,8 +73,8 @@ func receive[V any](t *testing.T, ch <-chan V) V {
 			t.Fatal("channel closed")
 		}
 		return v
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing received within ten seconds")
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing received within thirty seconds")
 	}
 	panic("unreachable")
 }

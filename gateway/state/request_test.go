@@ -82,7 +82,7 @@ func testRequestBounds(t *testing.T, s *State) {
 
 	began := make(chan struct{}, MaxServing+1)
 	serve(t, s, "busy", hang(began))
-	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	short, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for range MaxServing {
@@ -116,7 +116,7 @@ func testRequestEnds(t *testing.T, s *State) {
 		causes <- err
 		return nil, err
 	}))
-	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	short, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := s.Request(short, s.Instance(), "ends", nil)
 	var remote *RemoteError // Whichever of the two notices first.
@@ -131,7 +131,7 @@ func testRequestEnds(t *testing.T, s *State) {
 		go func() { results <- errOf(s.Request(ctx, s.Instance(), "ends", nil)) }()
 		receive(t, began)
 	}
-	leaving, leave := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	leaving, leave := context.WithTimeout(t.Context(), 2*time.Second)
 	defer leave()
 	request(leaving)
 	leave()

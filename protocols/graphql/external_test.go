@@ -67,7 +67,7 @@ func tokens(_ context.Context, token string) (*gateway.Principal, error) {
 	case "bob-token":
 		return bob, nil
 	case "brief-token":
-		bob.Expiry = time.Now().Add(300 * time.Millisecond)
+		bob.Expiry = time.Now().Add(2 * time.Second)
 		return bob, nil
 	}
 	return nil, &gateway.Error{Code: gateway.Unauthenticated, By: "auth", Msg: "bad token"}

@@ -101,7 +101,7 @@ func socketTokens(_ context.Context, token string) (*gateway.Principal, error) {
 	case "bob":
 		return bob, nil
 	case "brief":
-		bob.Expiry = time.Now().Add(200 * time.Millisecond)
+		bob.Expiry = time.Now().Add(2 * time.Second)
 		return bob, nil
 	case "later":
 		return nil, &gateway.Error{Code: gateway.Unavailable, By: "auth", Msg: "the issuer is away"}
@@ -111,7 +111,7 @@ func socketTokens(_ context.Context, token string) (*gateway.Principal, error) {
 
 // TestCloseCodes is the protocol's table of close codes.
 func TestCloseCodes(t *testing.T) {
-	f := newFixture(t, Options{Authenticate: socketTokens, InitTimeout: 200 * time.Millisecond, Bounds: schema.Bounds{Bytes: 4000}})
+	f := newFixture(t, Options{Authenticate: socketTokens, InitTimeout: 2 * time.Second, Bounds: schema.Bounds{Bytes: 4000}})
 	s := f.serve(t)
 	url := strings.Replace(s.URL, "http", "ws", 1)
 	for _, c := range []struct {

@@ -49,7 +49,7 @@ func (r *records) take() []string {
 func (r *records) wait(many int) []string {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(5 * time.Second); ; {
+	for late := time.After(30 * time.Second); ; {
 		r.mu.Lock()
 		there := len(r.lines)
 		r.mu.Unlock()

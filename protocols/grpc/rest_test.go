@@ -221,7 +221,7 @@ func TestRESTWatch(t *testing.T) {
 	w.funcs.Remove(2, "demo://motd")
 	expect(capabilities, `data: {"resources":true}`, "")
 
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	f.Shutdown(ctx)
 	problem := `data: {"title":"Service Unavailable","status":503,"code":"UNAVAILABLE","detail":"the gateway is shutting down"}`

@@ -442,7 +442,7 @@ func TestHealth(t *testing.T) {
 	f.SetServing(true)
 	expect(grpc_health_v1.HealthCheckResponse_SERVING)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	f.Shutdown(ctx)
 	if ctx.Err() != nil {

@@ -67,7 +67,7 @@ func (rights) View(p *gateway.Principal, s *gateway.Snapshot) *gateway.Snapshot 
 func principal(name string) *gateway.Principal {
 	p := &gateway.Principal{ID: "test|user|" + name, Issuer: "test", Subject: name, Kind: "user", Name: name}
 	if name == "carol" {
-		p.Expiry = time.Now().Add(100 * time.Millisecond)
+		p.Expiry = time.Now().Add(2 * time.Second)
 	}
 	return p
 }

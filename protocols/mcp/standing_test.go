@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"runtime"
 	"strings"
 	"testing"
@@ -140,9 +142,9 @@ func TestStandingFraming(t *testing.T) {
 		"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	receive(t, f.followed)
 	receive(t, f.followed)
-	read := make(chan []byte, 1)
+	read, told := make(chan []byte, 1), make(chan struct{})
 	go func() {
-		all, err := io.ReadAll(c)
+		all, err := readUntil(c, told, ": keep-alive", "list_changed", `"uri":"test://item/1"`, `"uri":"test://text"`)
 		if err != nil {
 			t.Errorf("read: %v", err)
 		}
@@ -155,8 +157,11 @@ func TestStandingFraming(t *testing.T) {
 			f.addTool(t, fmt.Sprint("more.", i))
 		}
 	}
-	tick := time.NewTimer(100 * time.Millisecond) // For some comments.
-	<-tick.C
+	select {
+	case <-told:
+	case <-time.After(patience):
+		t.Error("not all of it is told")
+	}
 	f.frontend.Close()
 	head, rest, _ := bytes.Cut(receive(t, read), []byte("\r\n\r\n"))
 	if !bytes.Contains(head, []byte("Transfer-Encoding: chunked")) || !bytes.Contains(head, []byte("Connection: close")) {
@@ -186,6 +191,24 @@ func TestStandingFraming(t *testing.T) {
 	if len(events) != 6 || events[": keep-alive\n\n"] == 0 { // The acknowledgement and the result, two updates, a list and comments.
 		t.Errorf("events: %v", events)
 	}
+}
+
+// readUntil is [io.ReadAll] that closes told once it has read all the texts.
+func readUntil(r io.Reader, told chan<- struct{}, texts ...string) (all []byte, err error) {
+	for b := make([]byte, 4096); err == nil; {
+		var n int
+		n, err = r.Read(b)
+		all = append(all, b[:n]...)
+		missing := func(text string) bool { return !bytes.Contains(all, []byte(text)) }
+		if told != nil && !slices.ContainsFunc(texts, missing) {
+			close(told)
+			told = nil
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return all, err
 }
 
 // TestStandingCost holds what an idle stream costs, with all that its session

@@ -320,7 +320,7 @@ func TestAnswerAttacks(t *testing.T) {
 		case tt.want == 0 && err != nil, tt.want != 0 && (e == nil || e.Code != tt.want):
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if d := time.Since(began); d > 15*time.Second {
+		if d := time.Since(began); d > 2*time.Minute {
 			t.Errorf("%s took %v", tt.name, d)
 		}
 	}
