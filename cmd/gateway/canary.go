@@ -16,8 +16,8 @@ func newCanary(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "canary", Short: "Give new endpoints of a source a share of its calls",
 		Long: `Give the endpoints of a source that have "role: canary" a share of its calls, and compare them with the
-others. A canary that fails more often or takes longer is aborted by itself. What is shifted holds on the node that
-answers, until the source is configured anew.`,
+others. A canary that fails more often or takes longer is aborted by itself. That holds on all nodes, and until the
+endpoints of the source are configured anew.`,
 	}
 	cmd.AddCommand(newCanaryStatus(a), newCanaryShift(a), newCanaryPromote(a), newCanaryAbort(a))
 	return cmd

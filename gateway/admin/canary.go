@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
@@ -81,24 +82,26 @@ func (s *service) addresses(source string) map[string]string {
 	return s.Addresses(source)
 }
 
-func (s *service) shiftCanary(_ context.Context, _ *gateway.Call, req *adminv1.ShiftCanaryRequest) (*adminv1.ShiftCanaryResponse, error) {
+func (s *service) shiftCanary(ctx context.Context, _ *gateway.Call, req *adminv1.ShiftCanaryRequest) (*adminv1.ShiftCanaryResponse, error) {
 	e, err := s.canaryOf(req.GetSource())
 	if err != nil {
 		return nil, err
 	}
-	if err := e.Shift(int(req.GetPercent())); err != nil {
+	if err := e.Shift(ctx, int(req.GetPercent())); errors.Is(err, guard.ErrShare) {
 		return nil, invalid("%v", err)
+	} else if err != nil {
+		return nil, stateError(err)
 	}
 	return &adminv1.ShiftCanaryResponse{Canary: canaryStatus(e)}, nil
 }
 
-func (s *service) promoteCanary(_ context.Context, _ *gateway.Call, req *adminv1.PromoteCanaryRequest) (*adminv1.PromoteCanaryResponse, error) {
+func (s *service) promoteCanary(ctx context.Context, _ *gateway.Call, req *adminv1.PromoteCanaryRequest) (*adminv1.PromoteCanaryResponse, error) {
 	e, err := s.canaryOf(req.GetSource())
-	if err == nil {
-		err = e.Promote()
-	}
 	if err != nil {
 		return nil, err
+	}
+	if err := e.Promote(ctx); err != nil {
+		return nil, stateError(err)
 	}
 	return &adminv1.PromoteCanaryResponse{Canary: canaryStatus(e)}, nil
 }
@@ -106,16 +109,16 @@ func (s *service) promoteCanary(_ context.Context, _ *gateway.Call, req *adminv1
 // maxReason bounds why a canary was aborted, in bytes.
 const maxReason = 500
 
-func (s *service) abortCanary(_ context.Context, _ *gateway.Call, req *adminv1.AbortCanaryRequest) (*adminv1.AbortCanaryResponse, error) {
+func (s *service) abortCanary(ctx context.Context, _ *gateway.Call, req *adminv1.AbortCanaryRequest) (*adminv1.AbortCanaryResponse, error) {
 	if len(req.GetReason()) > maxReason {
 		return nil, invalid("a reason has at most %d bytes", maxReason)
 	}
 	e, err := s.canaryOf(req.GetSource())
-	if err == nil {
-		err = e.Abort(req.GetReason())
-	}
 	if err != nil {
 		return nil, err
+	}
+	if err := e.Abort(ctx, req.GetReason()); err != nil {
+		return nil, stateError(err)
 	}
 	return &adminv1.AbortCanaryResponse{Canary: canaryStatus(e)}, nil
 }

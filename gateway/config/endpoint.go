@@ -81,7 +81,8 @@ type EndpointHealth struct {
 }
 
 // Canary says which share of the calls new endpoints get, and when that ends by
-// itself. `gateway canary` changes the share; a reload begins anew.
+// itself. `gateway canary` changes the share on all nodes, until the endpoints or
+// what is said here are configured otherwise.
 type Canary struct {
 	// Calls in a hundred that they get.
 	Percent int `yaml:"percent" default:"0" min:"0" max:"100"`

@@ -87,6 +87,7 @@ func (e *Endpoints) role(byHash bool, key uint64) Role {
 	if e.canary == nil {
 		return Stable
 	}
+	e.canary.adopt()
 	draw := mix(key ^ 0x9e3779b97f4a7c15) // Another one than which endpoint it is.
 	if !byHash {
 		draw = e.o.Random()

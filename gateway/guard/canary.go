@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -23,6 +24,33 @@ type CanaryOptions struct {
 	Window    time.Duration
 	ErrorRate float64
 	Latency   float64
+
+	// Board is where what is decided of the canary is kept for all nodes; nil where
+	// it holds for these endpoints alone.
+	Board CanaryBoard
+}
+
+// A CanaryTurn is what was decided of a canary last.
+type CanaryTurn struct {
+	Phase    string // one of the constants
+	Percent  int    // of the calls that it gets
+	Reason   string // why it was aborted; "" otherwise
+	Since    time.Time
+	Revision uint64 // on its board, where it grows; 0 before anything was decided
+}
+
+// A CanaryBoard keeps what is decided of one canary. It is safe for concurrent
+// use.
+type CanaryBoard interface {
+	// Turn returns what was decided last, here or on another node, and false where
+	// nothing was. It is asked for each call, and must not wait.
+	Turn() (CanaryTurn, bool)
+	// Decide keeps what somebody decides, whose Revision says nothing. When it
+	// returns nil, Turn returns that or what was decided later.
+	Decide(context.Context, CanaryTurn) error
+	// Aborted keeps that the canary aborted itself, unless something was decided
+	// after the turn of that Revision. It must not wait.
+	Aborted(CanaryTurn)
 }
 
 func (o *CanaryOptions) setDefaults() {
@@ -56,6 +84,8 @@ type canary struct {
 	o       CanaryOptions
 	percent atomic.Int64
 
+	adopted atomic.Uint64 // the revision of the turn; mu is held
+
 	mu     sync.Mutex
 	phase  string
 	reason string
@@ -82,18 +112,22 @@ type CanaryStatus struct {
 // ErrNoCanary says that a source has no endpoint that is a canary.
 var ErrNoCanary = errors.New("the source has no canary")
 
+// ErrShare says that a share of calls is none.
+var ErrShare = errors.New("a share is from 0 to 100")
+
 func newCanary(o CanaryOptions) *canary {
 	c := &canary{o: o, phase: CanaryRunning, since: time.Now()}
 	c.percent.Store(int64(o.Percent))
 	return c
 }
 
-// CanaryStatus returns how the canary does; false without one.
+// CanaryStatus returns how the canary does here; false without one.
 func (e *Endpoints) CanaryStatus() (CanaryStatus, bool) {
 	c := e.canary
 	if c == nil {
 		return CanaryStatus{}, false
 	}
+	c.adopt()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -104,35 +138,66 @@ func (e *Endpoints) CanaryStatus() (CanaryStatus, bool) {
 }
 
 // Shift has the canary get that share of the calls, from 0 to 100 in a hundred,
-// and compares it from now on, also one that was promoted or aborted.
-func (e *Endpoints) Shift(percent int) error {
+// and compares it from now on, also one that was promoted or aborted. As with
+// Promote and Abort, that is kept on the board, and the error is the board's.
+func (e *Endpoints) Shift(ctx context.Context, percent int) error {
 	if percent < 0 || percent > 100 {
-		return fmt.Errorf("a share is from 0 to 100, not %d", percent)
+		return fmt.Errorf("%w: %d", ErrShare, percent)
 	}
-	return e.turn(CanaryRunning, percent, "")
+	return e.decide(ctx, CanaryTurn{Phase: CanaryRunning, Percent: percent})
 }
 
 // Promote has the canary get every call, for good: it is not compared any more.
-func (e *Endpoints) Promote() error { return e.turn(CanaryPromoted, 100, "") }
+func (e *Endpoints) Promote(ctx context.Context) error {
+	return e.decide(ctx, CanaryTurn{Phase: CanaryPromoted, Percent: 100})
+}
 
 // Abort has the canary get no calls any more.
-func (e *Endpoints) Abort(reason string) error { return e.turn(CanaryAborted, 0, reason) }
+func (e *Endpoints) Abort(ctx context.Context, reason string) error {
+	return e.decide(ctx, CanaryTurn{Phase: CanaryAborted, Reason: reason})
+}
 
-func (e *Endpoints) turn(phase string, percent int, reason string) error {
-	if e.canary == nil {
+func (e *Endpoints) decide(ctx context.Context, t CanaryTurn) error {
+	c := e.canary
+	if c == nil {
 		return ErrNoCanary
 	}
-	e.canary.mu.Lock()
-	defer e.canary.mu.Unlock()
-	e.canary.turn(phase, percent, reason)
+	t.Since = time.Now()
+	if c.o.Board == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.turn(t)
+		return nil
+	}
+	if err := c.o.Board.Decide(ctx, t); err != nil {
+		return err
+	}
+	c.adopt()
 	return nil
 }
 
+// adopt follows what was decided, here or on another node.
+func (c *canary) adopt() {
+	if c.o.Board == nil {
+		return
+	}
+	t, ok := c.o.Board.Turn()
+	if !ok || t.Revision <= c.adopted.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.Revision > c.adopted.Load() {
+		c.turn(t)
+	}
+}
+
 // turn begins a phase, with nothing held against anybody. c.mu is held.
-func (c *canary) turn(phase string, percent int, reason string) {
-	c.phase, c.reason, c.since = phase, reason, time.Now()
+func (c *canary) turn(t CanaryTurn) {
+	c.phase, c.reason, c.since = t.Phase, t.Reason, t.Since
 	c.groups = [2]window{}
-	c.percent.Store(int64(percent))
+	c.percent.Store(int64(min(max(t.Percent, 0), 100)))
+	c.adopted.Store(t.Revision)
 }
 
 // settle notes how a call ended. It returns why the canary is aborted, where it
@@ -147,7 +212,11 @@ func (c *canary) settle(role Role, failed bool, took time.Duration) (why string)
 	}
 	stable, canary := c.groups[Stable].share(now, c.o.Window), c.groups[Canary].share(now, c.o.Window)
 	if why = c.worse(stable, canary); why != "" {
-		c.turn(CanaryAborted, 0, why)
+		t := CanaryTurn{Phase: CanaryAborted, Reason: why, Since: now, Revision: c.adopted.Load()}
+		c.turn(t)
+		if c.o.Board != nil {
+			c.o.Board.Aborted(t)
+		}
 	}
 	return why
 }

@@ -360,7 +360,7 @@ func TestCanary(t *testing.T) {
 					t.Error("it gets calls after it was aborted")
 				}
 				broken.Store(false)
-				if err := e.Shift(50); err != nil {
+				if err := e.Shift(t.Context(), 50); err != nil {
 					t.Error(err)
 				}
 				for i := range 200 {
@@ -369,7 +369,7 @@ func TestCanary(t *testing.T) {
 				if n := canary.calls.Load() - before; n < 70 || n > 130 {
 					t.Errorf("it got %d of 200 at half", n)
 				}
-				if err := errors.Join(e.Promote(), e.Shift(101)); err == nil {
+				if err := errors.Join(e.Promote(t.Context()), e.Shift(t.Context(), 101)); !errors.Is(err, guard.ErrShare) {
 					t.Error("a share beyond all is taken")
 				}
 				before = stable.calls.Load()
@@ -379,7 +379,7 @@ func TestCanary(t *testing.T) {
 				if st, _ = e.CanaryStatus(); stable.calls.Load() != before || st.Phase != guard.CanaryPromoted {
 					t.Errorf("the others get calls after it was promoted: %+v", st)
 				}
-				if err := e.Abort("by hand"); err != nil {
+				if err := e.Abort(t.Context(), "by hand"); err != nil {
 					t.Error(err)
 				}
 				if st, _ = e.CanaryStatus(); st.Phase != guard.CanaryAborted || st.Reason != "by hand" {

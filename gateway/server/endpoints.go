@@ -3,6 +3,9 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
@@ -71,7 +74,17 @@ func (s *Server) endpointsOptions(c config.Source) guard.EndpointsOptions {
 	if b.Canary.Latency == 0 {
 		o.Canary.Latency = -1
 	}
+	o.Canary.Board = s.canaries.Board(c.Name, trialOf(c))
 	return o
+}
+
+// trialOf names what of a source's configuration is on trial: with another one
+// what was decided of its canary means nothing.
+func trialOf(c config.Source) string {
+	_, remote := c.Remote()
+	h := sha256.New()
+	_ = json.NewEncoder(h).Encode([]any{remote.URL, c.Endpoints, c.Balance.Canary}) // A hash never fails, and all of it marshals.
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 func roleOf(text string) guard.Role {

@@ -25,6 +25,7 @@ import (
 	"github.com/trilith-gateway/trilith/auth/policy"
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
+	"github.com/trilith-gateway/trilith/gateway/canary"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/limits"
 	"github.com/trilith-gateway/trilith/gateway/pin"
@@ -96,6 +97,7 @@ type Server struct {
 	scopes      *policy.Scopes    // nil where scopes are not looked at
 	limits      *limits.Gate
 	overrides   *limits.Overrides // of limits
+	canaries    *canary.Canaries
 
 	refusals *refusals // nil in local mode
 	mcp      *mcp.Frontend
@@ -149,6 +151,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (_ *Server, err err
 		{"open identity", s.openIdentity},
 		{"open pins", s.openPins},
 		{"open doors", s.openDoors},
+		{"open canaries", s.openCanaries},
 		{"load sources", s.loadSources},
 	} {
 		if err := step.do(ctx, cfg); err != nil {
