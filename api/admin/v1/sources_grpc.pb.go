@@ -50,15 +50,15 @@ type SourceServiceClient interface {
 	// GetCanary returns how the endpoints of a source do on the node that answers, and its canary, if it has one. Fails
 	// with NOT_FOUND where there is no such source.
 	GetCanary(ctx context.Context, in *GetCanaryRequest, opts ...grpc.CallOption) (*GetCanaryResponse, error)
-	// ShiftCanary has the canary of a source get a share of the calls, on the node that answers, and compares it with the
-	// other endpoints from now on, also one that was promoted or aborted. Fails with FAILED_PRECONDITION where the source
-	// has no canary.
+	// ShiftCanary has the canary of a source get a share of the calls, on all nodes, and compares it with the other
+	// endpoints from now on, also one that was promoted or aborted. Fails with FAILED_PRECONDITION where the source has no
+	// canary.
 	ShiftCanary(ctx context.Context, in *ShiftCanaryRequest, opts ...grpc.CallOption) (*ShiftCanaryResponse, error)
-	// PromoteCanary has the canary get every call, on the node that answers: it is not compared any more. Fails with
+	// PromoteCanary has the canary get every call, on all nodes: it is not compared any more. Fails with
 	// FAILED_PRECONDITION where the source has no canary.
 	PromoteCanary(ctx context.Context, in *PromoteCanaryRequest, opts ...grpc.CallOption) (*PromoteCanaryResponse, error)
-	// AbortCanary has the canary get no calls any more, on the node that answers. Fails with FAILED_PRECONDITION where the
-	// source has no canary.
+	// AbortCanary has the canary get no calls any more, on all nodes. Fails with FAILED_PRECONDITION where the source has
+	// no canary.
 	AbortCanary(ctx context.Context, in *AbortCanaryRequest, opts ...grpc.CallOption) (*AbortCanaryResponse, error)
 	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
 	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.
@@ -219,15 +219,15 @@ type SourceServiceServer interface {
 	// GetCanary returns how the endpoints of a source do on the node that answers, and its canary, if it has one. Fails
 	// with NOT_FOUND where there is no such source.
 	GetCanary(context.Context, *GetCanaryRequest) (*GetCanaryResponse, error)
-	// ShiftCanary has the canary of a source get a share of the calls, on the node that answers, and compares it with the
-	// other endpoints from now on, also one that was promoted or aborted. Fails with FAILED_PRECONDITION where the source
-	// has no canary.
+	// ShiftCanary has the canary of a source get a share of the calls, on all nodes, and compares it with the other
+	// endpoints from now on, also one that was promoted or aborted. Fails with FAILED_PRECONDITION where the source has no
+	// canary.
 	ShiftCanary(context.Context, *ShiftCanaryRequest) (*ShiftCanaryResponse, error)
-	// PromoteCanary has the canary get every call, on the node that answers: it is not compared any more. Fails with
+	// PromoteCanary has the canary get every call, on all nodes: it is not compared any more. Fails with
 	// FAILED_PRECONDITION where the source has no canary.
 	PromoteCanary(context.Context, *PromoteCanaryRequest) (*PromoteCanaryResponse, error)
-	// AbortCanary has the canary get no calls any more, on the node that answers. Fails with FAILED_PRECONDITION where the
-	// source has no canary.
+	// AbortCanary has the canary get no calls any more, on all nodes. Fails with FAILED_PRECONDITION where the source has
+	// no canary.
 	AbortCanary(context.Context, *AbortCanaryRequest) (*AbortCanaryResponse, error)
 	// ListPins lists the definitions of the sources that have pin set to warn or require: what was approved, and what
 	// they offer now as far as the node that answers knows. They are sorted by source, kind and name.

@@ -4276,7 +4276,7 @@ extend type Mutation {
   ): SafeInt
 
   """
-  Has the canary of a source get a share of the calls, on the node that answers, and compares it with the other endpoints
+  Has the canary of a source get a share of the calls, on all nodes, and compares it with the other endpoints
   from now on, also one that was promoted or aborted. It asks for the right to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
   """
   shiftCanary(
@@ -4287,13 +4287,13 @@ extend type Mutation {
   ): Canary
 
   """
-  Has the canary of a source get every call, on the node that answers: it is not compared any more. It asks for the right
+  Has the canary of a source get every call, on all nodes: it is not compared any more. It asks for the right
   to ` + "`" + `admin` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
   """
   promoteCanary("The name of the source." source: String!): Canary
 
   """
-  Has the canary of a source get no calls any more, on the node that answers. It asks for the right to ` + "`" + `admin` + "`" + `
+  Has the canary of a source get no calls any more, on all nodes. It asks for the right to ` + "`" + `admin` + "`" + `
   ` + "`" + `admin/sources` + "`" + `.
   """
   abortCanary(
