@@ -13,6 +13,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 )
 
 // A protoFile is the protobuf of one source as the gateway lists it.
@@ -37,7 +39,7 @@ func newProto(a *app) *cobra.Command {
 			}
 			return a.answer(raw, []string{"SOURCE", "SERVICE", "FILE"}, rows)
 		},
-	}, newProtoExport(a))
+	}, newProtoExport(a), newProtoLock(a))
 	return cmd
 }
 
@@ -57,6 +59,41 @@ directory, each file where others import it, or the file of one source on standa
 	}
 	cmd.Flags().StringSliceVar(&sources, "source", nil, "only this source, more than once for several (default: all)")
 	cmd.Flags().StringVar(&out, "out", "", "directory to write below (default: standard output)")
+	return cmd
+}
+
+func newProtoLock(a *app) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "lock SOURCE", Short: "Keep, or put back, the names and numbers of a typed gRPC service", Args: cobra.ExactArgs(1),
+		Long: `Print the lock of a source's typed gRPC service: every name and number that it has ever given. Where
+the shared state is lost, clients that were generated before still work if the lock is put back
+with --restore before the source is there again. A lock that lacks what the present one has given
+is refused.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "proto-locks/" + url.PathEscape(args[0])
+			if file != "" {
+				lock, err := os.ReadFile(file) //nolint:gosec // The operator names it.
+				if err != nil {
+					return err
+				}
+				_, err = a.administer(cmd.Context(), http.MethodPut, path, nil, &adminv1.RestoreProtoLockRequest{LockJson: string(lock)}, nil)
+				return err
+			}
+			raw, err := a.administer(cmd.Context(), http.MethodGet, path, nil, nil, nil)
+			if err != nil {
+				return err
+			}
+			var answer struct {
+				Lock json.RawMessage `json:"lock"`
+			}
+			if err := json.Unmarshal(raw, &answer); err != nil {
+				return notGateway{a.addr, "HTTP", errors.New("the answer is not one of administration")}
+			}
+			return a.indent(answer.Lock)
+		},
+	}
+	cmd.Flags().StringVar(&file, "restore", "", "put the lock in this file back")
 	return cmd
 }
 

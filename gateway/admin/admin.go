@@ -53,6 +53,7 @@ type Options struct {
 
 	Connections *connect.Connections // of users to sources; nil where no user can have any
 	Pins        *pin.Store
+	Locks       ProtoLocks // of typed gRPC services; nil where there are none
 
 	Policies *policy.Store
 	Enforcer *policy.Enforcer // required
@@ -79,6 +80,9 @@ func New(o Options) (*gateway.Funcs, error) {
 	}
 	if o.Pins != nil {
 		methods = append(methods, s.pinMethods()...)
+	}
+	if o.Locks != nil {
+		methods = append(methods, s.lockMethods()...)
 	}
 	if o.Sessions != nil {
 		methods = append(append(methods, s.sessionMethods()...), s.connectionMethods()...)

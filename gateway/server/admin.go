@@ -21,6 +21,12 @@ func (s *Server) administration(ctx context.Context, cfg *config.Config) (*gatew
 		Keys: s.keys, Revocations: s.revocations, Logins: s.logins, Connections: s.connections, Limits: s.limits, Overrides: s.overrides, Traffic: s.traffic, Audit: s.audit, AuditDir: cfg.AuditDir(),
 	}
 	var err error
+	if cfg.GRPC.Typed {
+		if s.locks, err = openLocks(ctx, s.state); err != nil {
+			return nil, err
+		}
+		o.Locks = s.locks
+	}
 	if s.peers, err = s.openPeers(ctx); err != nil {
 		return nil, err
 	}

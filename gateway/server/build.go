@@ -226,10 +226,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	if err := s.openGraphQL(cfg, bounds); err != nil {
 		return err
 	}
-	typed, err := s.typedGRPC(ctx, cfg)
-	if err != nil {
-		return err
-	}
+	typed := s.typedGRPC(cfg)
 	typed.Bounds, typed.Challenge, typed.Logger, typed.StreamsPerPrincipal = bounds, s.stepUp, s.log, cfg.Limits.StreamsPerPrincipal
 	typed.MaxMessage, typed.Sessions, typed.Admin = max(grpcMessage, int(cfg.Limits.BodyBytes)+grpcEnvelope), &s.sessions, s.admin
 	typed.URL, typed.KeyHeader, typed.Issuers = s.base, keyHeader(cfg), issuerURLs(cfg)

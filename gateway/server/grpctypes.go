@@ -8,23 +8,21 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/state"
 	grpcdoor "github.com/trilith-gateway/trilith/protocols/grpc"
+	"github.com/trilith-gateway/trilith/schema/protoschema"
 )
 
 // typedGRPC returns the options of the gRPC door that are about typed services.
-func (s *Server) typedGRPC(ctx context.Context, cfg *config.Config) (grpcdoor.Options, error) {
+func (s *Server) typedGRPC(cfg *config.Config) grpcdoor.Options {
 	o := grpcdoor.Options{Reflection: cfg.GRPC.Reflection != "off"}
 	if !cfg.GRPC.Typed {
-		return o, nil
+		return o
 	}
-	locks, err := openLocks(ctx, s.state)
-	if err != nil {
-		return o, err
-	}
-	o.Registry, o.Locks = s.registry, locks
-	return o, nil
+	o.Registry, o.Locks = s.registry, s.locks
+	return o
 }
 
 // publicGRPC returns the gRPC methods that need no credential.
@@ -99,6 +97,58 @@ func (l *locks) Save(ctx context.Context, source string, data []byte, revision u
 	}
 	return next, err
 }
+
+// Export returns the lock of a source, for a backup.
+func (l *locks) Export(ctx context.Context, source string) ([]byte, error) {
+	data, _, err := l.Load(ctx, source)
+	switch {
+	case err != nil:
+		return nil, &gateway.Error{Code: gateway.Unavailable, By: byLocks, Msg: "the lock cannot be read", Err: err}
+	case data == nil:
+		return nil, &gateway.Error{Code: gateway.NotFound, By: byLocks, Msg: "the source has no lock"}
+	}
+	return data, nil
+}
+
+// Restore puts back a lock that has all that the lock of the source has now.
+func (l *locks) Restore(ctx context.Context, source string, data []byte) error {
+	next, err := protoschema.ParseLock(data)
+	if err == nil {
+		err = next.Check()
+	}
+	if err == nil && next.Source != source {
+		err = fmt.Errorf("it is that of source %q", next.Source)
+	}
+	if err != nil {
+		return &gateway.Error{Code: gateway.InvalidArgument, By: byLocks, Msg: "the lock cannot be taken: " + err.Error(), Err: err}
+	}
+	have, revision, err := l.Load(ctx, source)
+	if err != nil {
+		return &gateway.Error{Code: gateway.Unavailable, By: byLocks, Msg: "the lock that the source has cannot be read", Err: err}
+	}
+	if have != nil {
+		now, err := protoschema.ParseLock(have)
+		if err != nil || !next.Extends(now) {
+			return &gateway.Error{
+				Code: gateway.FailedPrecondition, By: byLocks, Err: err,
+				Msg: "the source has a lock whose names and numbers are not all in this one: programs may rely on them",
+			}
+		}
+	}
+	if data, err = next.JSON(); err == nil {
+		_, err = l.Save(ctx, source, data, revision)
+	}
+	switch {
+	case errors.Is(err, grpcdoor.ErrLockConflict):
+		return &gateway.Error{Code: gateway.Aborted, By: byLocks, Msg: "the lock has changed meanwhile", Err: err}
+	case err != nil:
+		return &gateway.Error{Code: gateway.Unavailable, By: byLocks, Msg: "the lock cannot be written", Err: err}
+	}
+	return nil
+}
+
+// byLocks names the locks in refusals.
+const byLocks = "grpc-locks"
 
 func unpack(packed []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))

@@ -107,6 +107,7 @@ type Server struct {
 
 	graphql  *graphqldoor.Frontend
 	grpc     *grpcdoor.Frontend
+	locks    *locks // nil where gRPC is not typed
 	http     *http.Server
 	cutOff   context.CancelCauseFunc // ends the calls of http
 	grpcS    *grpc.Server

@@ -36,3 +36,15 @@ func (m mutation) ApprovePin(ctx context.Context, id, hash string, allowHidden b
 func (m mutation) RejectPin(ctx context.Context, id, hash string) (*string, error) {
 	return &id, m.administer(ctx, "sources.RejectPin", &adminv1.RejectPinRequest{Id: id, Hash: hash}, &adminv1.RejectPinResponse{})
 }
+
+// ProtoLock returns the lock of a source's typed gRPC service.
+func (a administration) ProtoLock(ctx context.Context, _ *generated.Administration, source string) (*string, error) {
+	res := &adminv1.GetProtoLockResponse{}
+	err := a.administer(ctx, "sources.GetProtoLock", &adminv1.GetProtoLockRequest{Source: source}, res)
+	return optional(res.GetLockJson()), err
+}
+
+// RestoreProtoLock puts it back.
+func (m mutation) RestoreProtoLock(ctx context.Context, source, lock string) (*string, error) {
+	return &source, m.administer(ctx, "sources.RestoreProtoLock", &adminv1.RestoreProtoLockRequest{Source: source, LockJson: lock}, &adminv1.RestoreProtoLockResponse{})
+}

@@ -103,6 +103,7 @@ const (
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount missingNodes}
  traffic(seconds:5){time seconds total{name calls toolErrors refused failed canceled p50Ms p99Ms} doors{name} sources{name}}
  importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
+ protoLock(source:"s")
  connections(principal:"p",source:"s"){nodes{principal tenant source since} totalCount}
  limits(first:5,key:"k"){rules{name per roles tools sources actions rate burst admitted refused} overrides{per key rate burst unlimited expires created createdBy reason} revision buckets{rule per key tokens burst retryMs} totalCount}
  pins(first:4,after:"p",source:"s",state:"changed"){nodes{id source kind name state served hash approvedHash since decidedBy decided hidden} endCursor}
@@ -126,6 +127,7 @@ const (
  removeLimitOverride(per:"role",key:"k",revision:4)
  approvePin(id:"i",hash:"h",allowHidden:true)
  rejectPin(id:"i",hash:"h")
+ restoreProtoLock(source:"s",lock:"{}")
  shiftCanary(source:"s",percent:10){percent}
  promoteCanary(source:"s"){phase}
  abortCanary(source:"s",reason:"r"){phase reason}
@@ -151,6 +153,7 @@ func TestAdministration(t *testing.T) {
 		"traffic.GetTraffic":         `{"traffic":{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"calls":"7","toolErrors":"1","refused":"2","failed":"3","canceled":"4","p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}]}}`,
 		"sources.ListSources":        `{"sources":[{"name":"s","guard":{"breaker":"open","opened":"9007199254740991","limit":3}}]}`,
 		"sources.ListImportNotes":    `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
+		"sources.GetProtoLock":       `{"lockJson":"{\"format\":1}"}`,
 		"sources.GetCanary":          `{"canary":{"phase":"running","percent":5,"stable":{"calls":"7","latencyMs":1.5}},"endpoints":[{"name":"main","role":"stable","weight":100,"present":true,"calls":"7"}]}`,
 		"sources.ShiftCanary":        `{"canary":{"percent":10}}`,
 		"sources.AbortCanary":        `{"canary":{"phase":"aborted","reason":"r"}}`,
@@ -206,6 +209,8 @@ func TestAdministration(t *testing.T) {
 		"createKey":           `{"key":{"id":"k"},"secret":"s"}`,
 		"revokeKey":           `"k"`,
 		"approvePin":          `"i"`,
+		"protoLock":           `"{\"format\":1}"`,
+		"restoreProtoLock":    `"s"`,
 		"canary": `{"canary":{"phase":"running","percent":5,"reason":"","since":null,"stable":{"calls":7,"failed":0,"latencyMs":1.5},"canary":null},` +
 			`"endpoints":[{"name":"main","role":"stable","weight":100,"present":true,"ejectedUntil":null,"running":0,"calls":7,"failed":0,"latencyMs":0}]}`,
 		"shiftCanary":       `{"percent":10}`,
@@ -274,6 +279,8 @@ func TestAdministration(t *testing.T) {
 		"sources.GetPin":             `{"id":"i"}`,
 		"sources.ApprovePin":         `{"id":"i","hash":"h","allowHidden":true}`,
 		"sources.RejectPin":          `{"id":"i","hash":"h"}`,
+		"sources.GetProtoLock":       `{"source":"s"}`,
+		"sources.RestoreProtoLock":   `{"source":"s","lockJson":"{}"}`,
 		"audit.ListRecords":          `{"filter":{"from":"2026-01-02T00:00:00Z","to":"2026-01-03T00:00:00.500Z","principal":"a","object":"b","op":"c","via":"d","code":"e","by":"f","type":"g","trace":"h","id":"i","rule":"j","tenant":"k","source":"l","policy":"m","session":"n"},"oldestFirst":true,"pageSize":2,"pageToken":"p"}`,
 		"audit.TailRecords":          `{"filter":{"via":"mcp"}}`,
 		"audit.GetProof":             `{"seq":"4294967296"}`,

@@ -209,7 +209,7 @@ func (m *meter) field(f *ast.Field, root bool) size {
 		own = costCall
 	case "answerQuestion", "policy", "policyVersion", "diffPolicy", "policyDraft", "lintPolicy", "testPolicy", "explainPolicy",
 		"createPolicyDraft", "savePolicyDraft", "discardPolicyDraft", "activatePolicy", "rollbackPolicy",
-		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "approvePin", "rejectPin",
+		"createKey", "revokeKey", "endSession", "revokeCredentials", "auditProof", "approvePin", "rejectPin", "protoLock", "restoreProtoLock",
 		"setLimitOverride", "removeLimitOverride", "endConnection", "traffic",
 		"shiftCanary", "promoteCanary", "abortCanary":
 		own = costCall

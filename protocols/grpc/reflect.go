@@ -29,7 +29,7 @@ type reflector struct {
 	reflection.UnimplementedServerReflectionServer
 	*Frontend
 	static     *fileSet
-	nothing    *fileSet // the files of who is nobody
+	nothing    *fileSet                       // the files of who is nobody
 	extensions map[string]map[int32]*fileDesc // by the message that they extend
 }
 

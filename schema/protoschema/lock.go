@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -142,6 +143,81 @@ func (l *Lock) Equal(o *Lock) bool {
 	a, errA := l.JSON()
 	b, errB := o.JSON()
 	return errA == nil && errB == nil && bytes.Equal(a, b)
+}
+
+// Extends reports whether everything that another lock has given has the same
+// meaning in this one, so that this one can take its place.
+func (l *Lock) Extends(o *Lock) bool {
+	if l.Source != o.Source || l.Package != o.Package || !holds(l.Methods, o.Methods) {
+		return false
+	}
+	for def, all := range o.Shared {
+		for _, s := range all {
+			if !slices.ContainsFunc(l.Shared[def], func(have SharedLock) bool { return have.Message == s.Message }) {
+				return false
+			}
+		}
+	}
+	for name, m := range o.Messages {
+		have := l.Messages[name]
+		if have == nil || have.Next < m.Next || !holds(have.Types, m.Types) {
+			return false
+		}
+		for property, fields := range m.Fields {
+			for _, f := range fields {
+				if !slices.Contains(have.Fields[property], f) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+func holds(all, some map[string]string) bool {
+	for k, v := range some {
+		if have, ok := all[k]; !ok || have != v {
+			return false
+		}
+	}
+	return true
+}
+
+// Check returns what of a lock that comes from elsewhere cannot be used.
+func (l *Lock) Check() error {
+	if middle, ok := strings.CutPrefix(l.Package, "trilith."); !ok || !identifier(strings.TrimSuffix(middle, ".v1")) || !strings.HasSuffix(middle, ".v1") {
+		return fmt.Errorf("lock: %q is no package of a source", l.Package)
+	}
+	methods := map[string]bool{}
+	for key, name := range l.Methods {
+		if !identifier(name) || methods[name] {
+			return fmt.Errorf("lock: %q cannot be the name of %q", name, key)
+		}
+		methods[name] = true
+	}
+	for message, m := range l.Messages {
+		numbers, names := map[int32]bool{}, map[string]bool{}
+		for property, fields := range m.Fields {
+			for _, f := range fields {
+				if f.Number < 1 || f.Number >= m.Next || f.Number >= 19000 && f.Number < 20000 || numbers[f.Number] || !identifier(f.Name) || names[folded(f.Name)] {
+					return fmt.Errorf("lock: message %q cannot have the field %s = %d of %q", message, f.Name, f.Number, property)
+				}
+				numbers[f.Number], names[folded(f.Name)] = true, true
+			}
+		}
+	}
+	return nil
+}
+
+// identifier reports whether a text is a name in protobuf.
+func identifier(s string) bool {
+	for i, r := range s {
+		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // ready makes the indexes.

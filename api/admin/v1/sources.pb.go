@@ -2237,6 +2237,190 @@ func (*RejectPinResponse) Descriptor() ([]byte, []int) {
 	return file_admin_v1_sources_proto_rawDescGZIP(), []int{30}
 }
 
+// GetProtoLockRequest names a source.
+type GetProtoLockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the source.
+	Source        string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProtoLockRequest) Reset() {
+	*x = GetProtoLockRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProtoLockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProtoLockRequest) ProtoMessage() {}
+
+func (x *GetProtoLockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProtoLockRequest.ProtoReflect.Descriptor instead.
+func (*GetProtoLockRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetProtoLockRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// GetProtoLockResponse is its lock.
+type GetProtoLockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lock, as one JSON object.
+	LockJson      string `protobuf:"bytes,1,opt,name=lock_json,json=lockJson,proto3" json:"lock_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetProtoLockResponse) Reset() {
+	*x = GetProtoLockResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProtoLockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProtoLockResponse) ProtoMessage() {}
+
+func (x *GetProtoLockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProtoLockResponse.ProtoReflect.Descriptor instead.
+func (*GetProtoLockResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetProtoLockResponse) GetLockJson() string {
+	if x != nil {
+		return x.LockJson
+	}
+	return ""
+}
+
+// RestoreProtoLockRequest says what lock a source is to have.
+type RestoreProtoLockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the source.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The lock, as GetProtoLock gave it.
+	LockJson      string `protobuf:"bytes,2,opt,name=lock_json,json=lockJson,proto3" json:"lock_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreProtoLockRequest) Reset() {
+	*x = RestoreProtoLockRequest{}
+	mi := &file_admin_v1_sources_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreProtoLockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreProtoLockRequest) ProtoMessage() {}
+
+func (x *RestoreProtoLockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreProtoLockRequest.ProtoReflect.Descriptor instead.
+func (*RestoreProtoLockRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RestoreProtoLockRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *RestoreProtoLockRequest) GetLockJson() string {
+	if x != nil {
+		return x.LockJson
+	}
+	return ""
+}
+
+// RestoreProtoLockResponse is empty.
+type RestoreProtoLockResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreProtoLockResponse) Reset() {
+	*x = RestoreProtoLockResponse{}
+	mi := &file_admin_v1_sources_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreProtoLockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreProtoLockResponse) ProtoMessage() {}
+
+func (x *RestoreProtoLockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_sources_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreProtoLockResponse.ProtoReflect.Descriptor instead.
+func (*RestoreProtoLockResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_sources_proto_rawDescGZIP(), []int{34}
+}
+
 var File_admin_v1_sources_proto protoreflect.FileDescriptor
 
 const file_admin_v1_sources_proto_rawDesc = "" +
@@ -2405,7 +2589,15 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x10RejectPinRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\"\x13\n" +
-	"\x11RejectPinResponse2\xf8\t\n" +
+	"\x11RejectPinResponse\"-\n" +
+	"\x13GetProtoLockRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\"3\n" +
+	"\x14GetProtoLockResponse\x12\x1b\n" +
+	"\tlock_json\x18\x01 \x01(\tR\blockJson\"N\n" +
+	"\x17RestoreProtoLockRequest\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1b\n" +
+	"\tlock_json\x18\x02 \x01(\tR\blockJson\"\x1a\n" +
+	"\x18RestoreProtoLockResponse2\xf6\v\n" +
 	"\rSourceService\x12e\n" +
 	"\vListSources\x12\x1c.admin.v1.ListSourcesRequest\x1a\x1d.admin.v1.ListSourcesResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/admin/v1/sources\x12p\n" +
 	"\fWatchSources\x12\x1d.admin.v1.WatchSourcesRequest\x1a\x1e.admin.v1.WatchSourcesResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/admin/v1/sources:watch0\x01\x12\x80\x01\n" +
@@ -2418,7 +2610,9 @@ const file_admin_v1_sources_proto_rawDesc = "" +
 	"\x06GetPin\x12\x17.admin.v1.GetPinRequest\x1a\x18.admin.v1.GetPinResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/admin/v1/pins/{id}\x12o\n" +
 	"\n" +
 	"ApprovePin\x12\x1b.admin.v1.ApprovePinRequest\x1a\x1c.admin.v1.ApprovePinResponse\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/admin/v1/pins/{id}:approve\x12k\n" +
-	"\tRejectPin\x12\x1a.admin.v1.RejectPinRequest\x1a\x1b.admin.v1.RejectPinResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/admin/v1/pins/{id}:rejectB9Z7github.com/trilith-gateway/trilith/api/admin/v1;adminv1b\x06proto3"
+	"\tRejectPin\x12\x1a.admin.v1.RejectPinRequest\x1a\x1b.admin.v1.RejectPinResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/admin/v1/pins/{id}:reject\x12u\n" +
+	"\fGetProtoLock\x12\x1d.admin.v1.GetProtoLockRequest\x1a\x1e.admin.v1.GetProtoLockResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/admin/v1/proto-locks/{source}\x12\x84\x01\n" +
+	"\x10RestoreProtoLock\x12!.admin.v1.RestoreProtoLockRequest\x1a\".admin.v1.RestoreProtoLockResponse\")\x82\xd3\xe4\x93\x02#:\x01*\x1a\x1e/admin/v1/proto-locks/{source}B9Z7github.com/trilith-gateway/trilith/api/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_admin_v1_sources_proto_rawDescOnce sync.Once
@@ -2432,40 +2626,44 @@ func file_admin_v1_sources_proto_rawDescGZIP() []byte {
 	return file_admin_v1_sources_proto_rawDescData
 }
 
-var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_admin_v1_sources_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_admin_v1_sources_proto_goTypes = []any{
-	(*Source)(nil),                  // 0: admin.v1.Source
-	(*SourceGuard)(nil),             // 1: admin.v1.SourceGuard
-	(*SourcePool)(nil),              // 2: admin.v1.SourcePool
-	(*ListSourcesRequest)(nil),      // 3: admin.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),     // 4: admin.v1.ListSourcesResponse
-	(*WatchSourcesRequest)(nil),     // 5: admin.v1.WatchSourcesRequest
-	(*WatchSourcesResponse)(nil),    // 6: admin.v1.WatchSourcesResponse
-	(*ImportNote)(nil),              // 7: admin.v1.ImportNote
-	(*ListImportNotesRequest)(nil),  // 8: admin.v1.ListImportNotesRequest
-	(*ListImportNotesResponse)(nil), // 9: admin.v1.ListImportNotesResponse
-	(*SourceEndpoint)(nil),          // 10: admin.v1.SourceEndpoint
-	(*CanaryShare)(nil),             // 11: admin.v1.CanaryShare
-	(*SourceCanary)(nil),            // 12: admin.v1.SourceCanary
-	(*GetCanaryRequest)(nil),        // 13: admin.v1.GetCanaryRequest
-	(*GetCanaryResponse)(nil),       // 14: admin.v1.GetCanaryResponse
-	(*ShiftCanaryRequest)(nil),      // 15: admin.v1.ShiftCanaryRequest
-	(*ShiftCanaryResponse)(nil),     // 16: admin.v1.ShiftCanaryResponse
-	(*PromoteCanaryRequest)(nil),    // 17: admin.v1.PromoteCanaryRequest
-	(*PromoteCanaryResponse)(nil),   // 18: admin.v1.PromoteCanaryResponse
-	(*AbortCanaryRequest)(nil),      // 19: admin.v1.AbortCanaryRequest
-	(*AbortCanaryResponse)(nil),     // 20: admin.v1.AbortCanaryResponse
-	(*Pin)(nil),                     // 21: admin.v1.Pin
-	(*PinChange)(nil),               // 22: admin.v1.PinChange
-	(*ListPinsRequest)(nil),         // 23: admin.v1.ListPinsRequest
-	(*ListPinsResponse)(nil),        // 24: admin.v1.ListPinsResponse
-	(*GetPinRequest)(nil),           // 25: admin.v1.GetPinRequest
-	(*GetPinResponse)(nil),          // 26: admin.v1.GetPinResponse
-	(*ApprovePinRequest)(nil),       // 27: admin.v1.ApprovePinRequest
-	(*ApprovePinResponse)(nil),      // 28: admin.v1.ApprovePinResponse
-	(*RejectPinRequest)(nil),        // 29: admin.v1.RejectPinRequest
-	(*RejectPinResponse)(nil),       // 30: admin.v1.RejectPinResponse
-	(*timestamppb.Timestamp)(nil),   // 31: google.protobuf.Timestamp
+	(*Source)(nil),                   // 0: admin.v1.Source
+	(*SourceGuard)(nil),              // 1: admin.v1.SourceGuard
+	(*SourcePool)(nil),               // 2: admin.v1.SourcePool
+	(*ListSourcesRequest)(nil),       // 3: admin.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),      // 4: admin.v1.ListSourcesResponse
+	(*WatchSourcesRequest)(nil),      // 5: admin.v1.WatchSourcesRequest
+	(*WatchSourcesResponse)(nil),     // 6: admin.v1.WatchSourcesResponse
+	(*ImportNote)(nil),               // 7: admin.v1.ImportNote
+	(*ListImportNotesRequest)(nil),   // 8: admin.v1.ListImportNotesRequest
+	(*ListImportNotesResponse)(nil),  // 9: admin.v1.ListImportNotesResponse
+	(*SourceEndpoint)(nil),           // 10: admin.v1.SourceEndpoint
+	(*CanaryShare)(nil),              // 11: admin.v1.CanaryShare
+	(*SourceCanary)(nil),             // 12: admin.v1.SourceCanary
+	(*GetCanaryRequest)(nil),         // 13: admin.v1.GetCanaryRequest
+	(*GetCanaryResponse)(nil),        // 14: admin.v1.GetCanaryResponse
+	(*ShiftCanaryRequest)(nil),       // 15: admin.v1.ShiftCanaryRequest
+	(*ShiftCanaryResponse)(nil),      // 16: admin.v1.ShiftCanaryResponse
+	(*PromoteCanaryRequest)(nil),     // 17: admin.v1.PromoteCanaryRequest
+	(*PromoteCanaryResponse)(nil),    // 18: admin.v1.PromoteCanaryResponse
+	(*AbortCanaryRequest)(nil),       // 19: admin.v1.AbortCanaryRequest
+	(*AbortCanaryResponse)(nil),      // 20: admin.v1.AbortCanaryResponse
+	(*Pin)(nil),                      // 21: admin.v1.Pin
+	(*PinChange)(nil),                // 22: admin.v1.PinChange
+	(*ListPinsRequest)(nil),          // 23: admin.v1.ListPinsRequest
+	(*ListPinsResponse)(nil),         // 24: admin.v1.ListPinsResponse
+	(*GetPinRequest)(nil),            // 25: admin.v1.GetPinRequest
+	(*GetPinResponse)(nil),           // 26: admin.v1.GetPinResponse
+	(*ApprovePinRequest)(nil),        // 27: admin.v1.ApprovePinRequest
+	(*ApprovePinResponse)(nil),       // 28: admin.v1.ApprovePinResponse
+	(*RejectPinRequest)(nil),         // 29: admin.v1.RejectPinRequest
+	(*RejectPinResponse)(nil),        // 30: admin.v1.RejectPinResponse
+	(*GetProtoLockRequest)(nil),      // 31: admin.v1.GetProtoLockRequest
+	(*GetProtoLockResponse)(nil),     // 32: admin.v1.GetProtoLockResponse
+	(*RestoreProtoLockRequest)(nil),  // 33: admin.v1.RestoreProtoLockRequest
+	(*RestoreProtoLockResponse)(nil), // 34: admin.v1.RestoreProtoLockResponse
+	(*timestamppb.Timestamp)(nil),    // 35: google.protobuf.Timestamp
 }
 var file_admin_v1_sources_proto_depIdxs = []int32{
 	1,  // 0: admin.v1.Source.guard:type_name -> admin.v1.SourceGuard
@@ -2475,8 +2673,8 @@ var file_admin_v1_sources_proto_depIdxs = []int32{
 	0,  // 4: admin.v1.ListSourcesResponse.sources:type_name -> admin.v1.Source
 	0,  // 5: admin.v1.WatchSourcesResponse.sources:type_name -> admin.v1.Source
 	7,  // 6: admin.v1.ListImportNotesResponse.notes:type_name -> admin.v1.ImportNote
-	31, // 7: admin.v1.SourceEndpoint.ejected_until:type_name -> google.protobuf.Timestamp
-	31, // 8: admin.v1.SourceCanary.since:type_name -> google.protobuf.Timestamp
+	35, // 7: admin.v1.SourceEndpoint.ejected_until:type_name -> google.protobuf.Timestamp
+	35, // 8: admin.v1.SourceCanary.since:type_name -> google.protobuf.Timestamp
 	11, // 9: admin.v1.SourceCanary.stable:type_name -> admin.v1.CanaryShare
 	11, // 10: admin.v1.SourceCanary.canary:type_name -> admin.v1.CanaryShare
 	12, // 11: admin.v1.GetCanaryResponse.canary:type_name -> admin.v1.SourceCanary
@@ -2484,8 +2682,8 @@ var file_admin_v1_sources_proto_depIdxs = []int32{
 	12, // 13: admin.v1.ShiftCanaryResponse.canary:type_name -> admin.v1.SourceCanary
 	12, // 14: admin.v1.PromoteCanaryResponse.canary:type_name -> admin.v1.SourceCanary
 	12, // 15: admin.v1.AbortCanaryResponse.canary:type_name -> admin.v1.SourceCanary
-	31, // 16: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
-	31, // 17: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
+	35, // 16: admin.v1.Pin.since:type_name -> google.protobuf.Timestamp
+	35, // 17: admin.v1.Pin.decided:type_name -> google.protobuf.Timestamp
 	22, // 18: admin.v1.Pin.changes:type_name -> admin.v1.PinChange
 	21, // 19: admin.v1.ListPinsResponse.pins:type_name -> admin.v1.Pin
 	21, // 20: admin.v1.GetPinResponse.pin:type_name -> admin.v1.Pin
@@ -2500,19 +2698,23 @@ var file_admin_v1_sources_proto_depIdxs = []int32{
 	25, // 29: admin.v1.SourceService.GetPin:input_type -> admin.v1.GetPinRequest
 	27, // 30: admin.v1.SourceService.ApprovePin:input_type -> admin.v1.ApprovePinRequest
 	29, // 31: admin.v1.SourceService.RejectPin:input_type -> admin.v1.RejectPinRequest
-	4,  // 32: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
-	6,  // 33: admin.v1.SourceService.WatchSources:output_type -> admin.v1.WatchSourcesResponse
-	9,  // 34: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
-	14, // 35: admin.v1.SourceService.GetCanary:output_type -> admin.v1.GetCanaryResponse
-	16, // 36: admin.v1.SourceService.ShiftCanary:output_type -> admin.v1.ShiftCanaryResponse
-	18, // 37: admin.v1.SourceService.PromoteCanary:output_type -> admin.v1.PromoteCanaryResponse
-	20, // 38: admin.v1.SourceService.AbortCanary:output_type -> admin.v1.AbortCanaryResponse
-	24, // 39: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
-	26, // 40: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
-	28, // 41: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
-	30, // 42: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
-	32, // [32:43] is the sub-list for method output_type
-	21, // [21:32] is the sub-list for method input_type
+	31, // 32: admin.v1.SourceService.GetProtoLock:input_type -> admin.v1.GetProtoLockRequest
+	33, // 33: admin.v1.SourceService.RestoreProtoLock:input_type -> admin.v1.RestoreProtoLockRequest
+	4,  // 34: admin.v1.SourceService.ListSources:output_type -> admin.v1.ListSourcesResponse
+	6,  // 35: admin.v1.SourceService.WatchSources:output_type -> admin.v1.WatchSourcesResponse
+	9,  // 36: admin.v1.SourceService.ListImportNotes:output_type -> admin.v1.ListImportNotesResponse
+	14, // 37: admin.v1.SourceService.GetCanary:output_type -> admin.v1.GetCanaryResponse
+	16, // 38: admin.v1.SourceService.ShiftCanary:output_type -> admin.v1.ShiftCanaryResponse
+	18, // 39: admin.v1.SourceService.PromoteCanary:output_type -> admin.v1.PromoteCanaryResponse
+	20, // 40: admin.v1.SourceService.AbortCanary:output_type -> admin.v1.AbortCanaryResponse
+	24, // 41: admin.v1.SourceService.ListPins:output_type -> admin.v1.ListPinsResponse
+	26, // 42: admin.v1.SourceService.GetPin:output_type -> admin.v1.GetPinResponse
+	28, // 43: admin.v1.SourceService.ApprovePin:output_type -> admin.v1.ApprovePinResponse
+	30, // 44: admin.v1.SourceService.RejectPin:output_type -> admin.v1.RejectPinResponse
+	32, // 45: admin.v1.SourceService.GetProtoLock:output_type -> admin.v1.GetProtoLockResponse
+	34, // 46: admin.v1.SourceService.RestoreProtoLock:output_type -> admin.v1.RestoreProtoLockResponse
+	34, // [34:47] is the sub-list for method output_type
+	21, // [21:34] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
 	21, // [21:21] is the sub-list for extension extendee
 	0,  // [0:21] is the sub-list for field type_name
@@ -2529,7 +2731,7 @@ func file_admin_v1_sources_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_sources_proto_rawDesc), len(file_admin_v1_sources_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,17 +19,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SourceService_ListSources_FullMethodName     = "/admin.v1.SourceService/ListSources"
-	SourceService_WatchSources_FullMethodName    = "/admin.v1.SourceService/WatchSources"
-	SourceService_ListImportNotes_FullMethodName = "/admin.v1.SourceService/ListImportNotes"
-	SourceService_GetCanary_FullMethodName       = "/admin.v1.SourceService/GetCanary"
-	SourceService_ShiftCanary_FullMethodName     = "/admin.v1.SourceService/ShiftCanary"
-	SourceService_PromoteCanary_FullMethodName   = "/admin.v1.SourceService/PromoteCanary"
-	SourceService_AbortCanary_FullMethodName     = "/admin.v1.SourceService/AbortCanary"
-	SourceService_ListPins_FullMethodName        = "/admin.v1.SourceService/ListPins"
-	SourceService_GetPin_FullMethodName          = "/admin.v1.SourceService/GetPin"
-	SourceService_ApprovePin_FullMethodName      = "/admin.v1.SourceService/ApprovePin"
-	SourceService_RejectPin_FullMethodName       = "/admin.v1.SourceService/RejectPin"
+	SourceService_ListSources_FullMethodName      = "/admin.v1.SourceService/ListSources"
+	SourceService_WatchSources_FullMethodName     = "/admin.v1.SourceService/WatchSources"
+	SourceService_ListImportNotes_FullMethodName  = "/admin.v1.SourceService/ListImportNotes"
+	SourceService_GetCanary_FullMethodName        = "/admin.v1.SourceService/GetCanary"
+	SourceService_ShiftCanary_FullMethodName      = "/admin.v1.SourceService/ShiftCanary"
+	SourceService_PromoteCanary_FullMethodName    = "/admin.v1.SourceService/PromoteCanary"
+	SourceService_AbortCanary_FullMethodName      = "/admin.v1.SourceService/AbortCanary"
+	SourceService_ListPins_FullMethodName         = "/admin.v1.SourceService/ListPins"
+	SourceService_GetPin_FullMethodName           = "/admin.v1.SourceService/GetPin"
+	SourceService_ApprovePin_FullMethodName       = "/admin.v1.SourceService/ApprovePin"
+	SourceService_RejectPin_FullMethodName        = "/admin.v1.SourceService/RejectPin"
+	SourceService_GetProtoLock_FullMethodName     = "/admin.v1.SourceService/GetProtoLock"
+	SourceService_RestoreProtoLock_FullMethodName = "/admin.v1.SourceService/RestoreProtoLock"
 )
 
 // SourceServiceClient is the client API for SourceService service.
@@ -72,6 +74,13 @@ type SourceServiceClient interface {
 	// RejectPin says that a definition is not wanted, be it the one that is offered or the one that was approved. It is
 	// not registered, also where pin is warn. Fails with ABORTED where it is neither.
 	RejectPin(ctx context.Context, in *RejectPinRequest, opts ...grpc.CallOption) (*RejectPinResponse, error)
+	// GetProtoLock returns the lock of a source's typed gRPC service: every name and number that it has ever given, for a
+	// backup. Fails with NOT_FOUND where the source has none.
+	GetProtoLock(ctx context.Context, in *GetProtoLockRequest, opts ...grpc.CallOption) (*GetProtoLockResponse, error)
+	// RestoreProtoLock puts the lock of a source back, which need not be configured yet. Fails with FAILED_PRECONDITION
+	// where the source has a lock whose names and numbers are not all in this one, and with ABORTED where the lock has
+	// changed meanwhile.
+	RestoreProtoLock(ctx context.Context, in *RestoreProtoLockRequest, opts ...grpc.CallOption) (*RestoreProtoLockResponse, error)
 }
 
 type sourceServiceClient struct {
@@ -201,6 +210,26 @@ func (c *sourceServiceClient) RejectPin(ctx context.Context, in *RejectPinReques
 	return out, nil
 }
 
+func (c *sourceServiceClient) GetProtoLock(ctx context.Context, in *GetProtoLockRequest, opts ...grpc.CallOption) (*GetProtoLockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetProtoLockResponse)
+	err := c.cc.Invoke(ctx, SourceService_GetProtoLock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) RestoreProtoLock(ctx context.Context, in *RestoreProtoLockRequest, opts ...grpc.CallOption) (*RestoreProtoLockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreProtoLockResponse)
+	err := c.cc.Invoke(ctx, SourceService_RestoreProtoLock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SourceServiceServer is the server API for SourceService service.
 // All implementations must embed UnimplementedSourceServiceServer
 // for forward compatibility.
@@ -241,6 +270,13 @@ type SourceServiceServer interface {
 	// RejectPin says that a definition is not wanted, be it the one that is offered or the one that was approved. It is
 	// not registered, also where pin is warn. Fails with ABORTED where it is neither.
 	RejectPin(context.Context, *RejectPinRequest) (*RejectPinResponse, error)
+	// GetProtoLock returns the lock of a source's typed gRPC service: every name and number that it has ever given, for a
+	// backup. Fails with NOT_FOUND where the source has none.
+	GetProtoLock(context.Context, *GetProtoLockRequest) (*GetProtoLockResponse, error)
+	// RestoreProtoLock puts the lock of a source back, which need not be configured yet. Fails with FAILED_PRECONDITION
+	// where the source has a lock whose names and numbers are not all in this one, and with ABORTED where the lock has
+	// changed meanwhile.
+	RestoreProtoLock(context.Context, *RestoreProtoLockRequest) (*RestoreProtoLockResponse, error)
 	mustEmbedUnimplementedSourceServiceServer()
 }
 
@@ -283,6 +319,12 @@ func (UnimplementedSourceServiceServer) ApprovePin(context.Context, *ApprovePinR
 }
 func (UnimplementedSourceServiceServer) RejectPin(context.Context, *RejectPinRequest) (*RejectPinResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RejectPin not implemented")
+}
+func (UnimplementedSourceServiceServer) GetProtoLock(context.Context, *GetProtoLockRequest) (*GetProtoLockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetProtoLock not implemented")
+}
+func (UnimplementedSourceServiceServer) RestoreProtoLock(context.Context, *RestoreProtoLockRequest) (*RestoreProtoLockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreProtoLock not implemented")
 }
 func (UnimplementedSourceServiceServer) mustEmbedUnimplementedSourceServiceServer() {}
 func (UnimplementedSourceServiceServer) testEmbeddedByValue()                       {}
@@ -496,6 +538,42 @@ func _SourceService_RejectPin_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SourceService_GetProtoLock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetProtoLockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).GetProtoLock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_GetProtoLock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).GetProtoLock(ctx, req.(*GetProtoLockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_RestoreProtoLock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreProtoLockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).RestoreProtoLock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_RestoreProtoLock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).RestoreProtoLock(ctx, req.(*RestoreProtoLockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SourceService_ServiceDesc is the grpc.ServiceDesc for SourceService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -542,6 +620,14 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RejectPin",
 			Handler:    _SourceService_RejectPin_Handler,
+		},
+		{
+			MethodName: "GetProtoLock",
+			Handler:    _SourceService_GetProtoLock_Handler,
+		},
+		{
+			MethodName: "RestoreProtoLock",
+			Handler:    _SourceService_RestoreProtoLock_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -5,6 +5,7 @@ package generated
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"strconv"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type AdministrationResolver interface {
 	Sources(ctx context.Context, obj *Administration) ([]*adminv1.Source, error)
 	Traffic(ctx context.Context, obj *Administration, seconds *int32) (*adminv1.Traffic, error)
 	ImportNotes(ctx context.Context, obj *Administration, source string, first *int32, after *string, change *string) (*ImportNotePage, error)
+	ProtoLock(ctx context.Context, obj *Administration, source string) (*string, error)
 	Canary(ctx context.Context, obj *Administration, source string) (*EndpointStatus, error)
 	Limits(ctx context.Context, obj *Administration, first *int32, key *string) (*adminv1.ListLimitsResponse, error)
 	Pins(ctx context.Context, obj *Administration, first *int32, after *string, source *string, state *string) (*PinPage, error)
@@ -460,6 +462,20 @@ func (ec *executionContext) field_Administration_policyVersions_args(ctx context
 		return nil, err
 	}
 	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Administration_protoLock_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "source",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["source"] = arg0
 	return args, nil
 }
 
@@ -1263,6 +1279,50 @@ func (ec *executionContext) fieldContext_Administration_importNotes(ctx context.
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Administration_importNotes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Administration_protoLock(ctx context.Context, field graphql.CollectedField, obj *Administration) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Administration_protoLock(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Administration().ProtoLock(ctx, obj, fc.Args["source"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Administration_protoLock(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Administration",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type String does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Administration_protoLock_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -8056,6 +8116,12 @@ func (ec *executionContext) _Administration(ctx context.Context, sel ast.Selecti
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Administration_importNotes(ctx, field, obj)
+				})
+		case "protoLock":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Administration_protoLock(ctx, field, obj)
 				})
 		case "canary":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,

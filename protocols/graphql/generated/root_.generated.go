@@ -60,6 +60,7 @@ type ComplexityRoot struct {
 		PolicyImpact   func(childComplexity int, csv *string, draft *string, days *int32) int
 		PolicyVersion  func(childComplexity int, id int64) int
 		PolicyVersions func(childComplexity int, first *int32, after *string) int
+		ProtoLock      func(childComplexity int, source string) int
 		Sessions       func(childComplexity int, principal *string) int
 		Sources        func(childComplexity int) int
 		TestPolicy     func(childComplexity int, csv *string, draft *string, checks *string) int
@@ -272,6 +273,7 @@ type ComplexityRoot struct {
 		PromoteCanary       func(childComplexity int, source string) int
 		RejectPin           func(childComplexity int, id string, hash string) int
 		RemoveLimitOverride func(childComplexity int, per string, key *string, revision *int64) int
+		RestoreProtoLock    func(childComplexity int, source string, lock string) int
 		RevokeCredentials   func(childComplexity int, principal *string, tokenID *string, issuer *string, reason *string) int
 		RevokeKey           func(childComplexity int, id string) int
 		RollbackPolicy      func(childComplexity int, to int64, active int64) int
@@ -969,6 +971,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Administration.PolicyVersions(childComplexity, args["first"].(*int32), args["after"].(*string)), true
+	case "Administration.protoLock":
+		if e.ComplexityRoot.Administration.ProtoLock == nil {
+			break
+		}
+
+		args, err := ec.field_Administration_protoLock_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Administration.ProtoLock(childComplexity, args["source"].(string)), true
 	case "Administration.sessions":
 		if e.ComplexityRoot.Administration.Sessions == nil {
 			break
@@ -1879,6 +1892,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RemoveLimitOverride(childComplexity, args["per"].(string), args["key"].(*string), args["revision"].(*int64)), true
+	case "Mutation.restoreProtoLock":
+		if e.ComplexityRoot.Mutation.RestoreProtoLock == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restoreProtoLock_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestoreProtoLock(childComplexity, args["source"].(string), args["lock"].(string)), true
 	case "Mutation.revokeCredentials":
 		if e.ComplexityRoot.Mutation.RevokeCredentials == nil {
 			break
@@ -4082,6 +4106,12 @@ type Administration {
   ): ImportNotePage
 
   """
+  The lock of a source's typed gRPC service as JSON, for a backup: every name and number that it has ever given; null
+  where it has none. It asks for the right to ` + "`" + `read` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
+  """
+  protoLock("The name of the source." source: String!): String
+
+  """
   How the endpoints of a source do on the node that answers, and its canary, if it has one. It asks for the right to
   ` + "`" + `read` + "`" + ` ` + "`" + `admin/sources` + "`" + `.
   """
@@ -4326,6 +4356,18 @@ extend type Mutation {
     id: ID!
     "The hash of the definition."
     hash: String!
+  ): ID
+
+  """
+  Puts the lock of a source's typed gRPC service back, and returns the source's name. It fails with FAILED_PRECONDITION
+  where the source has a lock whose names and numbers are not all in this one. It asks for the right to ` + "`" + `admin` + "`" + `
+  ` + "`" + `admin/sources` + "`" + `.
+  """
+  restoreProtoLock(
+    "The name of the source."
+    source: String!
+    "The lock as JSON, as ` + "`" + `protoLock` + "`" + ` gave it."
+    lock: String!
   ): ID
 
   """
@@ -5811,6 +5853,8 @@ func (ec *executionContext) childFields_Administration(ctx context.Context, fiel
 		return ec.fieldContext_Administration_traffic(ctx, field)
 	case "importNotes":
 		return ec.fieldContext_Administration_importNotes(ctx, field)
+	case "protoLock":
+		return ec.fieldContext_Administration_protoLock(ctx, field)
 	case "canary":
 		return ec.fieldContext_Administration_canary(ctx, field)
 	case "limits":
