@@ -79,7 +79,7 @@ func newScopeRule(r ScopeRule) (scopeRule, error) {
 	}
 	for _, word := range r.Actions {
 		before := out.actions
-		for op := gateway.OpCall; op <= gateway.OpAdmin; op++ {
+		for op := gateway.OpCall; op <= gateway.OpInspect; op++ { // To inspect is to read.
 			if op.String() == word {
 				out.actions |= 1 << op
 			}

@@ -27,7 +27,7 @@ func variedLog(t *testing.T, dir string) *Log {
 		call := testCall([]string{"echo", "drop", "a[b]c", "späte"}[i%4])
 		call.Via = []string{"mcp", "rest"}[i%2]
 		if i%5 == 0 {
-			call.Principal = &gateway.Principal{ID: "idp|client|ci", Name: "CI*", Tenant: "acme"}
+			call.Principal = &gateway.Principal{ID: "idp|client|ci", Name: "CI*", Tenant: "acme", Login: "s1"}
 		}
 		var err error
 		if i%3 == 0 {
@@ -101,6 +101,10 @@ func TestQuery(t *testing.T) {
 		{By: "pol*"},
 		{Rule: "p, guest*"},
 		{Policy: "v7"},
+		{Source: "demo"},
+		{Source: "d*"},
+		{Login: "s1"},
+		{Login: "s1", Source: "demo", Via: []string{"mcp"}},
 		{Trace: some.Trace},
 		{ID: some.ID},
 		{From: some.Time},

@@ -2,6 +2,7 @@ package graphql
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
 )
 
 // BenchmarkHTTP runs operations through the whole frontend, without a network.
@@ -55,5 +57,39 @@ func BenchmarkHTTP(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkSearch searches 10,000 tools.
+func BenchmarkSearch(b *testing.B) {
+	reg, funcs := &gateway.Registry{}, &gateway.Funcs{}
+	for i := range 10_000 {
+		def := fmt.Sprintf(`{"name":"tool_%d","title":"Tool %d","description":"%s of Number %d.","inputSchema":{"type":"object"}}`, i, i, strings.Repeat("What it Does ", 15), i)
+		if err := funcs.AddTool([]byte(def), func(context.Context, *gateway.Call) (*gateway.Result, error) { return nil, errClosed }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for c := range funcs.Watch(b.Context()) {
+		if err := reg.Attach("many", funcs, c, gateway.Options{Prefix: "many.", MaxTools: 20_000}); err != nil {
+			b.Fatal(err)
+		}
+		break
+	}
+	gw, err := gateway.New(reg, nil, []gateway.Gate{gateway.ValidateArgs{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := NewFrontend(gw, Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	ctx := withCaller(b.Context(), alice())
+	first, search := int32(100), "NUMBER 99"
+	for b.Loop() {
+		got, err := query{f}.Tools(ctx, &first, nil, &generated.ToolFilter{Search: &search})
+		if err != nil || got.TotalCount != 111 {
+			b.Fatalf("%+v, %v", got, err)
+		}
 	}
 }

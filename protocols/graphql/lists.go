@@ -112,7 +112,7 @@ func (q query) Tools(ctx context.Context, first *int32, after *string, filter *g
 	if filter == nil {
 		filter = &generated.ToolFilter{}
 	}
-	match, err := matcher(filter.Search, filter.Source, filter.Tag)
+	match, err := q.matcher(filter.Search, filter.Source, filter.Tag)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (q query) Tool(ctx context.Context, name string) (*generated.Tool, error) {
 
 // Resources lists resources.
 func (q query) Resources(ctx context.Context, first *int32, after *string, filter *generated.CapabilityFilter) (*generated.ResourceConnection, error) {
-	match, err := filterMatcher(filter)
+	match, err := q.filterMatcher(filter)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (q query) Resource(ctx context.Context, uri string) (*generated.Resource, e
 
 // ResourceTemplates lists resource templates.
 func (q query) ResourceTemplates(ctx context.Context, first *int32, after *string, filter *generated.CapabilityFilter) (*generated.ResourceTemplateConnection, error) {
-	match, err := filterMatcher(filter)
+	match, err := q.filterMatcher(filter)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (q query) ResourceTemplates(ctx context.Context, first *int32, after *strin
 
 // Prompts lists prompts.
 func (q query) Prompts(ctx context.Context, first *int32, after *string, filter *generated.CapabilityFilter) (*generated.PromptConnection, error) {
-	match, err := filterMatcher(filter)
+	match, err := q.filterMatcher(filter)
 	if err != nil {
 		return nil, err
 	}
@@ -228,9 +228,9 @@ func (q query) Prompt(ctx context.Context, name string) (*generated.Prompt, erro
 	return nil, nil
 }
 
-func filterMatcher(f *generated.CapabilityFilter) (func(*gateway.Capability) bool, error) {
-	if f == nil {
-		f = &generated.CapabilityFilter{}
+func (f *Frontend) filterMatcher(filter *generated.CapabilityFilter) (func(*gateway.Capability) bool, error) {
+	if filter == nil {
+		filter = &generated.CapabilityFilter{}
 	}
-	return matcher(f.Search, f.Source, f.Tag)
+	return f.matcher(filter.Search, filter.Source, filter.Tag)
 }

@@ -85,7 +85,7 @@ func parseCursor(s string) (key string, ok bool) {
 }
 
 // matcher returns the test that a filter makes.
-func matcher(search, source, tag *string) (func(*gateway.Capability) bool, error) {
+func (f *Frontend) matcher(search, source, tag *string) (func(*gateway.Capability) bool, error) {
 	text := ""
 	if search != nil {
 		if len(*search) > maxSearch {
@@ -93,13 +93,55 @@ func matcher(search, source, tag *string) (func(*gateway.Capability) bool, error
 		}
 		text = strings.ToLower(*search)
 	}
-	contains := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
+	var texts map[*gateway.Capability]string
+	if text != "" {
+		texts = f.searchTexts()
+	}
 	return func(c *gateway.Capability) bool {
-		return (source == nil || c.Source == *source) &&
-			(tag == nil || slices.Contains(c.Tags, *tag)) &&
-			(text == "" || contains(c.Name) || contains(c.Title) || contains(c.Description))
+		if source != nil && c.Source != *source || tag != nil && !slices.Contains(c.Tags, *tag) {
+			return false
+		}
+		if text == "" {
+			return true
+		}
+		in, ok := texts[c]
+		if !ok { // It has left the registry meanwhile.
+			in = searchText(c)
+		}
+		return strings.Contains(in, text)
 	}, nil
 }
+
+// searchKey is under what the registry's snapshot keeps what is searched.
+type searchKey struct{}
+
+// searchTexts returns what is searched of every capability, whoever may see it.
+func (f *Frontend) searchTexts() map[*gateway.Capability]string {
+	return f.gw.Whole().Memo(searchKey{}, func(s *gateway.Snapshot) any { //nolint:forcetypeassert // the key is ours.
+		texts := make(map[*gateway.Capability]string, len(s.Tools)+len(s.Resources)+len(s.Templates)+len(s.Prompts))
+		for _, t := range s.Tools {
+			texts[&t.Capability] = searchText(&t.Capability)
+		}
+		for _, r := range s.Resources {
+			texts[&r.Capability] = searchText(&r.Capability)
+		}
+		for _, t := range s.Templates {
+			texts[&t.Capability] = searchText(&t.Capability)
+		}
+		for _, p := range s.Prompts {
+			texts[&p.Capability] = searchText(&p.Capability)
+		}
+		return texts
+	}).(map[*gateway.Capability]string)
+}
+
+// searchText is what is searched of a capability.
+func searchText(c *gateway.Capability) string {
+	return strings.ToLower(c.Name) + searchGap + strings.ToLower(c.Title) + searchGap + strings.ToLower(c.Description)
+}
+
+// searchGap stands between texts. No request, being valid UTF-8, has it.
+const searchGap = "\xff"
 
 func invalidArgument(message string) *gateway.Error {
 	return &gateway.Error{Code: gateway.InvalidArgument, By: door, Msg: message}
