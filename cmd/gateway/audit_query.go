@@ -31,6 +31,8 @@ func (f *filterFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.filter.By, "by", "", "who refused, a pattern")
 	flags.StringVar(&f.filter.Rule, "rule", "", "rule that refused, a pattern")
 	flags.StringVar(&f.filter.Policy, "policy", "", "version of the policy")
+	flags.StringVar(&f.filter.Source, "source", "", "source of the object")
+	flags.StringVar(&f.filter.Login, "session", "", "session of a browser, as sessions list has it")
 	flags.StringVar(&f.filter.Trace, "trace", "", "identifier of a trace")
 	flags.StringVar(&f.filter.ID, "id", "", "identifier of a call, with its intent and the calls it made")
 	flags.StringVar(&f.since, "since", "", "first moment: RFC 3339, or how long ago, such as 24h")

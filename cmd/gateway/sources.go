@@ -29,13 +29,18 @@ func newSources(a *app) *cobra.Command {
 				if !s.GetAvailable() {
 					state = "away"
 				}
+				var at []string
+				for _, e := range s.GetEndpoints() {
+					at = append(at, e.GetAddress())
+				}
 				rows = append(rows, []string{
 					s.GetName(), state, fmt.Sprint(s.GetTools()), fmt.Sprint(s.GetResources()), fmt.Sprint(s.GetPrompts()), fmt.Sprint(s.GetQuarantined()),
 					cmp.Or(s.GetGuard().GetBreaker(), "none"), fmt.Sprint(s.GetGuard().GetRunning()),
+					s.GetKind(), strings.Join(at, ", "),
 					strings.Join(slices.DeleteFunc(append([]string{s.GetProblem()}, s.GetHidden()...), func(p string) bool { return p == "" }), ", "),
 				})
 			}
-			return a.answer(raw, []string{"NAME", "STATE", "TOOLS", "RESOURCES", "PROMPTS", "QUARANTINED", "BREAKER", "CALLS", "PROBLEM"}, rows)
+			return a.answer(raw, []string{"NAME", "STATE", "TOOLS", "RESOURCES", "PROMPTS", "QUARANTINED", "BREAKER", "CALLS", "KIND", "ADDRESS", "PROBLEM"}, rows)
 		},
 	}, newSourcesReport(a))
 	return cmd

@@ -64,7 +64,7 @@ func (f *Filter) Check() error {
 func (f *Filter) Match(r *Record) bool {
 	return matches(f.Who, r.Principal.ID, r.Principal.Name, r.Actor) && matches(f.What, r.what()) && matches(f.By, r.By) && matches(f.Rule, r.Rule) &&
 		equals(f.Tenant, r.Principal.Tenant) && equals(f.Policy, r.Policy) && equals(f.Login, r.Principal.Login) &&
-		(f.Source == "" || f.Source == sourceOf(r.Object)) && equals(f.Trace, r.Trace) && equals(f.ID, r.ID, r.Parent) &&
+		equals(f.Source, sourceOf(r.Object)) && equals(f.Trace, r.Trace) && equals(f.ID, r.ID, r.Parent) &&
 		among(f.Types, r.Type) && among(f.Ops, r.Op) && among(f.Via, r.Via) && among(f.Codes, r.Code) &&
 		f.during(r.Time)
 }

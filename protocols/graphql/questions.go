@@ -207,7 +207,7 @@ func (a *asker) ask(ctx context.Context, q gateway.Question) (json.RawMessage, e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(a.call, cancel)() // The asker's context may have nothing to do with the call's.
+	defer context.AfterFunc(a.call, cancel)() //nolint:contextcheck // The asker's context may have nothing to do with the call's.
 	select {
 	case a.turn <- struct{}{}:
 		defer func() { <-a.turn }()

@@ -78,7 +78,9 @@ func asking(t *testing.T, o Options) *fixture {
 func (r reader) question(field string) *generated.ToolQuestion {
 	r.t.Helper()
 	e, _ := r.next()
-	var got struct{ Data map[string]*generated.ToolQuestion }
+	var got struct {
+		Data map[string]*generated.ToolQuestion
+	}
 	if err := json.Unmarshal([]byte(e.data), &got); err != nil || got.Data[field] == nil || got.Data[field].ID == "" {
 		r.t.Fatalf("no question: %v %v", err, e)
 	}
@@ -139,12 +141,18 @@ func TestQuestionFields(t *testing.T) {
 	f := asking(t, Options{})
 	s := f.serve(t)
 	for name, c := range map[string]struct{ query, content, want string }{
-		"no result type": {`subscription{x:demo_ask(q:` + inline(askForm) + `){__typename ...Q ...on ToolFinished{result{content{text}}}}} fragment Q on ToolCallEvent{` + questionFields + `}`,
-			`content:{name:"Ada"}`, `"{\"action\":\"accept\",\"content\":{\"name\":\"Ada\"}}"`},
-		"a result type": {`subscription{x:demo_typed(q:` + inline(askForm) + `){__typename ...on ToolQuestion{dropped id kind message schema url} ...on DemoTypedFinished{result{action content}}}}`,
-			`content:{name:"Ada"}`, `{"__typename":"DemoTypedFinished","result":{"action":"accept","content":{"name":"Ada"}}}`},
-		"a visit": {`subscription{x:demo_typed(q:` + inline(askURL) + `){...on ToolQuestion{id kind url message} ...on DemoTypedFinished{result{action content}}}}`,
-			``, `{"result":{"action":"accept","content":null}}`},
+		"no result type": {
+			`subscription{x:demo_ask(q:` + inline(askForm) + `){__typename ...Q ...on ToolFinished{result{content{text}}}}} fragment Q on ToolCallEvent{` + questionFields + `}`,
+			`content:{name:"Ada"}`, `"{\"action\":\"accept\",\"content\":{\"name\":\"Ada\"}}"`,
+		},
+		"a result type": {
+			`subscription{x:demo_typed(q:` + inline(askForm) + `){__typename ...on ToolQuestion{dropped id kind message schema url} ...on DemoTypedFinished{result{action content}}}}`,
+			`content:{name:"Ada"}`, `{"__typename":"DemoTypedFinished","result":{"action":"accept","content":{"name":"Ada"}}}`,
+		},
+		"a visit": {
+			`subscription{x:demo_typed(q:` + inline(askURL) + `){...on ToolQuestion{id kind url message} ...on DemoTypedFinished{result{action content}}}}`,
+			``, `{"result":{"action":"accept","content":null}}`,
+		},
 	} {
 		r := f.open(t, s, c.query)
 		q := r.question("x")

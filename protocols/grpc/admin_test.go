@@ -165,6 +165,32 @@ func TestWatchTraffic(t *testing.T) {
 	}
 }
 
+// TestWatchSources follows the sources over gRPC and REST.
+func TestWatchSources(t *testing.T) {
+	f := frontend(t, newWorld(t), Options{Admin: newAdministration(t, map[string]func(context.Context, *gateway.Call) (string, error){
+		"sources.WatchSources": func(ctx context.Context, c *gateway.Call) (string, error) {
+			c.Log(gateway.LogMessage{Data: json.RawMessage(`{"sources":[{"name":"a","kind":"mcp"}]}`)})
+			<-ctx.Done()
+			return "", ctx.Err()
+		},
+	})})
+	ctx, cancel := context.WithCancel(as(t.Context(), "alice"))
+	defer cancel()
+	stream, err := adminv1.NewSourceServiceClient(dial(t, f)).WatchSources(ctx, &adminv1.WatchSourcesRequest{}, grpc.WaitForReady(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := stream.Recv(); err != nil || len(got.GetSources()) != 1 || got.GetSources()[0].GetKind() != "mcp" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	cancel()
+	server := httptest.NewServer(withPrincipal(f.REST()))
+	defer server.Close()
+	if line := firstEvent(t, server.URL+"/admin/v1/sources:watch"); !strings.HasPrefix(line, `data: {"sources":[{"name":"a",`) {
+		t.Errorf("got %q", line)
+	}
+}
+
 // firstEvent returns the first line of a stream of events that alice asks for.
 func firstEvent(t *testing.T, url string) string {
 	t.Helper()

@@ -173,8 +173,12 @@ func (e *emitter) events() string {
 	log.setFields([]*field{dropped(), {name: "level", key: "level", use: must(text)}, {name: "logger", key: "logger", use: text}, {name: "data", key: "data", use: must(jsonUse())}})
 	question := &Type{name: "ToolQuestion", kind: kindObject, rest: -1}
 	question.setFields([]*field{
-		dropped(), {name: "id", key: "id", use: must(text)}, {name: "kind", key: "kind", use: must(text)}, {name: "message", key: "message", use: must(text)},
-		{name: "schema", key: "schema", use: jsonUse()}, {name: "url", key: "url", use: text},
+		dropped(),
+		{name: "id", key: "id", use: must(text)},
+		{name: "kind", key: "kind", use: must(text)},
+		{name: "message", key: "message", use: must(text)},
+		{name: "schema", key: "schema", use: jsonUse()},
+		{name: "url", key: "url", use: text},
 	})
 	p.events = [4]*Type{progress, log, finished, question}
 	finished.satisfy = []string{finished.name, union}
