@@ -231,7 +231,7 @@ func TestLoginEnds(t *testing.T) {
 		}
 		secret := b.cookies[sessionCookie]
 		end(b, id)
-		ended := time.AfterFunc(5*time.Second, func() { _ = stream.Body.Close() })
+		ended := time.AfterFunc(30*time.Second, func() { _ = stream.Body.Close() })
 		text, err := io.ReadAll(stream.Body)
 		if !ended.Stop() || err != nil || !strings.Contains(string(text), "UNAUTHENTICATED") {
 			t.Errorf("%s: the stream ended with %v: %s", name, err, text)

@@ -44,7 +44,7 @@ func TestShutdown(t *testing.T) {
 	}
 	o := server.Options{Dev: &server.Dev{}, Sources: map[string]gateway.Upstream{"slow": f}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	edit := withPatientPolicy(t)
-	r := startWith(t, server.WithDrain(o, 500*time.Millisecond), func(cfg *config.Config) { edit(cfg) })
+	r := startWith(t, server.WithDrain(o, 3*time.Second), func(cfg *config.Config) { edit(cfg) })
 	var calls sync.WaitGroup
 	for tool, want := range map[string]int{"soon": http.StatusOK, "never": http.StatusServiceUnavailable} {
 		calls.Go(func() {

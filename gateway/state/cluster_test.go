@@ -92,7 +92,7 @@ func TestServerRestart(t *testing.T) {
 	wantErr(t, ErrUnavailable, "Put while the server is away", errOf(b.Put(ctx, "k0", 9)))
 	wantErr(t, ErrUnavailable, "Publish while the server is away", s.Publish(ctx, "t", 1))
 	wantErr(t, ErrUnavailable, "Healthy while the server is away", s.Healthy(ctx))
-	if d := time.Since(start); d > 2*opTimeout {
+	if d := time.Since(start); d > 5*opTimeout {
 		t.Errorf("three requests without a server took %v", d)
 	}
 
@@ -130,7 +130,7 @@ func TestCloseWithoutServer(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > 15*time.Second {
 		t.Errorf("Close took %v", d)
 	}
 }

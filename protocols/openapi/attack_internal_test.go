@@ -236,7 +236,7 @@ func TestHostileDocuments(t *testing.T) {
 			u := &Upstream{o: Options{Name: "x", URL: "https://api.example"}}
 			u.o.setDefaults()
 			im, err := u.load(t.Context(), []byte(tt.document))
-			if took := time.Since(began); took > 20*time.Second {
+			if took := time.Since(began); took > 2*time.Minute {
 				t.Errorf("it took %v", took)
 			}
 			runtime.ReadMemStats(&after)

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long an attack may occupy the gateway, on a slow machine.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 func repeat(n int, f func(i int) string) string {
 	var b strings.Builder

@@ -391,7 +391,7 @@ func TestRudeConnections(t *testing.T) {
 			began := time.Now()
 			next(t, w.errs, "an error")
 			next(t, w.errs, "another one")
-			if d := time.Since(began); d > 10*time.Second {
+			if d := time.Since(began); d > time.Minute {
 				t.Errorf("it took %v", d)
 			}
 			if _, err := call(t.Context(), u, "Fixture.echo", `{"text":"x"}`, nil); gateway.AsError(err).Code != gateway.Unavailable {
