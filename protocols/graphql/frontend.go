@@ -32,6 +32,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/keep"
 	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -80,18 +81,19 @@ type Options struct {
 
 // Frontend is the GraphQL door. It is an [http.Handler] and safe for concurrent use.
 type Frontend struct {
-	gw        *gateway.Gateway
-	o         Options
-	views     *views
-	executor  *executor.Executor
-	documents *lru.LRU[*document]
-	conns     connections
-	measured  measured
-	questions questions
-	work      sync.WaitGroup // what subscriptions do besides being read
-	following sync.WaitGroup
-	done      chan struct{} // closed by Close
-	closing   sync.Once
+	gw           *gateway.Gateway
+	o            Options
+	views        *views
+	executor     *executor.Executor
+	documents    *lru.LRU[*document]
+	introspected *keep.Budget // of answers to introspection, of all views
+	conns        connections
+	measured     measured
+	questions    questions
+	work         sync.WaitGroup // what subscriptions do besides being read
+	following    sync.WaitGroup
+	done         chan struct{} // closed by Close
+	closing      sync.Once
 }
 
 // documentCache and maxCachedDocument bound what prepared documents hold of memory. Parsed, a document takes up to
@@ -137,7 +139,7 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 		o.Roles = func(p *gateway.Principal) []string { return p.Roles }
 	}
 
-	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache), done: make(chan struct{})}
+	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache), introspected: keep.NewBudget(introspectionsMost), done: make(chan struct{})}
 	f.measured.log = o.Logger
 	f.conns.limit, f.conns.total, f.conns.sessions = o.Connections, o.TotalConnections, o.Sessions
 	// Incremental delivery needs a transport of its own, so @defer is not offered. The parsed schema belongs to

@@ -7,15 +7,20 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"weak"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/keep"
 )
 
 // maxBodies bounds the answers to introspection that are kept of one view: clients send few different questions.
 const maxBodies = 4
+
+// introspectionsMost bounds the bytes of all answers to introspection that are kept, of all views.
+const introspectionsMost = 256 << 20
 
 // introspections are what is known of the introspection of a view. The zero value is ready to use.
 type introspections struct {
@@ -31,6 +36,7 @@ type introspected struct {
 	plain    []byte        // nil where there was an error, which is not kept
 	compress sync.Once
 	gzip     []byte
+	item     *keep.Item // set with plain
 }
 
 func (i *introspections) enter(ctx context.Context) error {
@@ -68,6 +74,7 @@ func (f *Frontend) answer(ctx context.Context, p *gateway.Principal, op *graphql
 	known, ok := i.bodies[key]
 	if !ok {
 		if i.bodies == nil || len(i.bodies) >= maxBodies {
+			f.forget(i.bodies)
 			i.bodies = map[string]*introspected{}
 		}
 		known = &introspected{done: make(chan struct{})}
@@ -83,6 +90,7 @@ func (f *Frontend) answer(ctx context.Context, p *gateway.Principal, op *graphql
 		if known.plain == nil {
 			return nil
 		}
+		f.introspected.Use(known.item)
 		return known
 	}
 	defer close(known.done)
@@ -90,12 +98,36 @@ func (f *Frontend) answer(ctx context.Context, p *gateway.Principal, op *graphql
 	defer stop()
 	if resp := next(run); resp != nil && len(resp.Errors) == 0 {
 		known.plain = appendResponse(make([]byte, 0, len(resp.Data)+16), resp.Data, nil)
+		at := weak.Make(i)                                                                   // The view goes with who sees it.
+		known.item = f.introspected.Add(int64(len(known.plain)+len(known.plain)/4), func() { // Compressed, it is less than that.
+			if i := at.Value(); i != nil {
+				i.drop(key)
+			}
+		})
 		return known
 	}
 	i.mu.Lock()
 	delete(i.bodies, key)
 	i.mu.Unlock()
 	return nil
+}
+
+// drop lets go of an answer.
+func (i *introspections) drop(key string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.bodies, key)
+}
+
+// forget notes that answers are not kept any more.
+func (f *Frontend) forget(bodies map[string]*introspected) {
+	for _, known := range bodies {
+		select {
+		case <-known.done:
+			f.introspected.Remove(known.item)
+		default: // Nobody finds it when it is there; its room is lost until it has not been used for longest.
+		}
+	}
 }
 
 // serve sends the answer, compressed where the client takes that.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/keep"
 )
 
 // Definitions of tools that say what they return.
@@ -272,6 +273,32 @@ func TestTypedSwap(t *testing.T) {
 	})
 	p.send(`{"type":"subscribe","id":"2","payload":{"query":"{demo_new{content{text}}}"}}`)
 	p.want(`{"type":"next","id":"2","payload":{"data":{"demo_new":{"content":[{"text":"here"}]}}}}`, `{"type":"complete","id":"2"}`)
+}
+
+// TestIntrospectionBudget: the answers of all views have one number of bytes together, and are made anew where they were
+// let go.
+func TestIntrospectionBudget(t *testing.T) {
+	f := typedFixture(t, Options{Introspection: true})
+	ask := func(i int) string { return f.run(t, fmt.Sprintf(`query Q%d{__schema{types{name description}}}`, i)) }
+	size := int64(len(ask(0)))
+	kept := &f.views.of(f.gw.View(alice())).introspection
+	f.introspected = keep.NewBudget(size * 3) // Of two, with what they have compressed.
+	for i := range 3 {
+		first, again := ask(i+1), ask(i+1)
+		if first != again || int64(len(first)) != size {
+			t.Errorf("%d and %d bytes of %d", len(first), len(again), size)
+		}
+	}
+	kept.mu.Lock()
+	n := len(kept.bodies)
+	kept.mu.Unlock()
+	if got := f.introspected.Bytes(); got > size*3 || got < size || n != 3 { // The first is of the budget before.
+		t.Errorf("%d bytes of %d answers are kept", got, n)
+	}
+	f.introspected = keep.NewBudget(1)
+	if got := ask(9); int64(len(got)) != size || f.introspected.Bytes() != 0 {
+		t.Errorf("more than there is room for: %d bytes, and %d are kept", len(got), f.introspected.Bytes())
+	}
 }
 
 // TestIntrospectionCache: one answer for all who see the same, compressed where they take it.

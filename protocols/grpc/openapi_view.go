@@ -12,25 +12,61 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"weak"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/keep"
 )
 
-// documentMost bounds the bytes of one caller's document.
-const documentMost = 64 << 20
+// Bounds on the bytes of one caller's document, and of all that are kept.
+const (
+	documentMost  = 64 << 20
+	documentsMost = 256 << 20
+)
 
-// A viewDocument is what REST is to those who see the same: the routes that are for
-// everybody, and a typed path for each tool and prompt.
+// A viewDocument is the place of a document with the view that it is of.
 type viewDocument struct {
+	told    atomic.Bool
+	writing sync.Mutex
+	kept    atomic.Pointer[writtenDocument] // nil where it has not been written, or was let go
+}
+
+// A writtenDocument is what REST is to those who see the same: the routes that are for
+// everybody, and a typed path for each tool and prompt.
+type writtenDocument struct {
 	text  []byte
 	etag  string
 	plain int // schemas that are described as anything
-	told  atomic.Bool
 	err   error
+	item  atomic.Pointer[keep.Item]
+}
+
+// documentOf returns the document of a view, which one caller at a time writes.
+func (h *rest) documentOf(view *gateway.Snapshot) (*viewDocument, *writtenDocument) {
+	v := view.Memo(documentKey{h}, func(*gateway.Snapshot) any { return new(viewDocument) }).(*viewDocument) //nolint:forcetypeassert // As built.
+	if d := v.kept.Load(); d != nil {
+		h.documents.Use(d.item.Load())
+		return v, d
+	}
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	if d := v.kept.Load(); d != nil {
+		return v, d
+	}
+	d := h.document(view)
+	v.kept.Store(d)
+	at := weak.Make(v) // The view goes with who sees it.
+	d.item.Store(h.documents.Add(int64(len(d.text)), func() {
+		if v := at.Value(); v != nil {
+			v.kept.Store(nil)
+		}
+	}))
+	return v, d
 }
 
 // documentKey is under what a view has its document.
@@ -50,8 +86,8 @@ func (h *rest) describeView(w http.ResponseWriter, r *http.Request) error {
 	if err := h.gw.Listed(r.Context(), gateway.Listing{Principal: p, Via: "rest", Count: len(view.Tools) + len(view.Prompts)}); err != nil {
 		return &callError{err: gateway.AsError(err), recorded: true}
 	}
-	doc := view.Memo(documentKey{h}, func(s *gateway.Snapshot) any { return h.document(s) }).(*viewDocument) //nolint:forcetypeassert // As built.
-	if doc.plain > 0 && !doc.told.Swap(true) {
+	v, doc := h.documentOf(view)
+	if doc.plain > 0 && !v.told.Swap(true) {
 		h.options.Logger.InfoContext(r.Context(), "schemas are described as anything in an OpenAPI document", slog.Int("schemas", doc.plain))
 	}
 	if doc.err != nil {
@@ -206,7 +242,7 @@ type composer struct {
 }
 
 // document describes what REST is to who sees a snapshot.
-func (h *rest) document(s *gateway.Snapshot) *viewDocument {
+func (h *rest) document(s *gateway.Snapshot) *writtenDocument {
 	c := &composer{common: h.common, components: map[string]int{}, operations: map[string]int{}}
 	for _, name := range h.common.names {
 		c.components[name] = 1
@@ -227,11 +263,11 @@ func (h *rest) document(s *gateway.Snapshot) *viewDocument {
 		c.prompt(p)
 	}
 	if tooLarge() {
-		return &viewDocument{err: refuse(nil, gateway.ResourceExhausted, "the document would be larger than "+strconv.Itoa(documentMost)+" bytes; list the tools at /v1/tools")}
+		return &writtenDocument{err: refuse(nil, gateway.ResourceExhausted, "the document would be larger than "+strconv.Itoa(documentMost)+" bytes; list the tools at /v1/tools")}
 	}
 	text := c.text(h.options)
 	sum := sha256.Sum256(text)
-	return &viewDocument{text: text, plain: c.plain, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`}
+	return &writtenDocument{text: text, plain: c.plain, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`}
 }
 
 // text returns the whole document.

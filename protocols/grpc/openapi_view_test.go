@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/keep"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -224,4 +225,26 @@ func FuzzRebase(f *testing.F) {
 			t.Errorf("%s becomes %s: %v", raw, whole, err)
 		}
 	})
+}
+
+// TestDocumentBudget: a document that was let go for another is written anew.
+func TestDocumentBudget(t *testing.T) {
+	f := frontend(t, typedWorld(t), Options{})
+	h := &rest{Frontend: f, documents: keep.NewBudget(documentsMost)}
+	var err error
+	if h.common, err = newCommon(f.options); err != nil {
+		t.Fatal(err)
+	}
+	view := f.gw.View(principal("alice"))
+	v, first := h.documentOf(view)
+	if _, again := h.documentOf(view); again != first || h.documents.Bytes() != int64(len(first.text)) {
+		t.Errorf("it is not kept: %d bytes", h.documents.Bytes())
+	}
+	h.documents.Add(documentsMost, func() {}) // Somebody else's.
+	if v.kept.Load() != nil {
+		t.Error("it is kept beyond what may be")
+	}
+	if _, again := h.documentOf(view); again == first || !bytes.Equal(again.text, first.text) {
+		t.Error("it is not written anew, or otherwise")
+	}
 }

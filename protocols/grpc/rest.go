@@ -17,6 +17,7 @@ import (
 
 	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/keep"
 )
 
 // rest is the REST door: checks that hold for every request, then
@@ -28,10 +29,12 @@ type rest struct {
 	mux     *runtime.ServeMux
 	common  *common // of the documents of callers
 	forAll  []byte  // the document of administration; nil without
+
+	documents *keep.Budget // of the documents of callers
 }
 
 func newREST(f *Frontend) (http.Handler, error) {
-	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}}
+	h := &rest{Frontend: f, service: &service{Frontend: f, via: "rest"}, documents: keep.NewBudget(documentsMost)}
 	var err error
 	if h.common, err = newCommon(f.options); err != nil {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)
