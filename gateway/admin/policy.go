@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -169,12 +170,28 @@ func (s *service) parse(ctx context.Context, csv, draft string) (*policy.Policy,
 	return p, policyError(err)
 }
 
-func (s *service) lintPolicy(ctx context.Context, _ *gateway.Call, req *adminv1.LintPolicyRequest) (*adminv1.LintPolicyResponse, error) {
+func (s *service) lintPolicy(ctx context.Context, call *gateway.Call, req *adminv1.LintPolicyRequest) (*adminv1.LintPolicyResponse, error) {
 	t, err := s.text(ctx, req.GetCsv(), req.GetDraft())
 	if err != nil {
 		return nil, err
 	}
-	return &adminv1.LintPolicyResponse{Problems: problemsOf(s.Policies.Lint(ctx, "policy", policy.Text{CSV: t.CSV}))}, nil
+	report := s.Policies.Lint(ctx, "policy", policy.Text{CSV: t.CSV})
+	if report.Policy != nil {
+		if err := report.Policy.CheckLockout(ctx, s.changer(call.Principal), time.Now()); err != nil {
+			report.Warnings = slices.Insert(report.Warnings, 0, policy.Problem{Msg: err.Error(), Hint: "a gateway does not put it in force from a draft"})
+		}
+	}
+	return &adminv1.LintPolicyResponse{Problems: problemsOf(report)}, nil
+}
+
+// changer returns the principal if it may change the policy now: who may not
+// has nothing to lose, and is nil.
+func (s *service) changer(p *gateway.Principal) *gateway.Principal {
+	mayChange := func(r policy.Right) bool { return r.Area == policy.AreaPolicy && r.Admin }
+	if slices.ContainsFunc(s.Enforcer.Rights(p), mayChange) {
+		return p
+	}
+	return nil
 }
 
 func (s *service) testPolicy(ctx context.Context, _ *gateway.Call, req *adminv1.TestPolicyRequest) (*adminv1.TestPolicyResponse, error) {

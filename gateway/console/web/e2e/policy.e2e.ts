@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -26,13 +28,13 @@ const token = (persona: string) =>
   ).trim();
 
 /** Asks the GraphQL door as a persona. */
-async function ask(persona: string, query: string, variables = {}): Promise<Record<string, never>> {
+async function ask(persona: string, query: string, variables = {}): Promise<{ data?: unknown; errors?: unknown }> {
   const answer = await fetch(`${gateway.url}/graphql`, {
     method: 'POST',
     headers: { Authorization: `Bearer ${token(persona)}`, 'Content-Type': 'application/json' },
     body: JSON.stringify({ query, variables }),
   });
-  return answer.json() as Promise<Record<string, never>>;
+  return answer.json() as Promise<{ data?: unknown; errors?: unknown }>;
 }
 
 /** Follows a long call of dev; `end` gives all that came until its end. */
@@ -128,6 +130,7 @@ test('a rule is written, looked at, put in force and rolled back', async () => {
   await page.getByRole('button', { name: 'Put in force', exact: true }).click();
   await page.getByRole('heading', { name: 'Version 2 of the policy' }).waitFor();
   expect(await end).toContain('NOT_FOUND');
+  await page.getByRole('textbox', { name: 'Version 1 and version 2' }).waitFor();
   await checkPage(page, 'policy-version');
 
   await page.goto(`${gateway.url}/console/policy/explain?role=dev&object=tool/demo/count`);
@@ -147,4 +150,155 @@ test('a rule is written, looked at, put in force and rolled back', async () => {
   expect(again).toEqual({ data: { callTool: { isError: false } } });
   checkQuiet(page);
   await page.context().close();
+});
+
+test('two administrators edit one draft, and neither loses anything', async () => {
+  const first = await signIn(browser, gateway, 'admin', '/console/policy/drafts');
+  const url = await newDraft(first, 'by two');
+  const second = await signIn(browser, gateway, 'admin', new URL(url).pathname);
+  await editor(second).waitFor();
+
+  await editor(first).click();
+  await first.keyboard.press('Control+Home');
+  await first.keyboard.insertText('p, group:first, *, tool/demo/echo, call, allow\n');
+  await first.getByRole('button', { name: 'Save', exact: true }).click();
+  await first.getByText('Everything is saved.').waitFor();
+
+  await write(second, 'p, group:second, *, tool/demo/echo, call, allow\n');
+  await second.getByRole('button', { name: 'Save', exact: true }).click();
+  await second.getByRole('heading', { name: 'Somebody else has saved this draft' }).waitFor();
+  await second.getByText('group:second').waitFor();
+  await checkPage(second, 'policy-conflict');
+
+  await second.reload(); // What was typed is kept, and so is the conflict.
+  await second.getByRole('heading', { name: 'Somebody else has saved this draft' }).waitFor();
+  await second.getByRole('button', { name: 'Merge by hand' }).click();
+  await second.getByRole('button', { name: 'Take theirs' }).first().click();
+  await second.getByRole('button', { name: 'Keep mine' }).click();
+  await checkPage(second, 'policy-merge');
+  await second.getByRole('button', { name: 'Use this merge' }).click();
+  await editor(second).getByText('group:first').waitFor();
+  await editor(second).getByText('group:second').waitFor();
+  await second.getByRole('button', { name: 'Save', exact: true }).click();
+  await second.getByText('Everything is saved.').waitFor();
+
+  // The first takes the text of the second, and brings the own one back.
+  await write(first, 'p, group:third, *, tool/demo/echo, call, allow\n');
+  await first.getByRole('button', { name: 'Save', exact: true }).click();
+  await first.getByRole('button', { name: 'Take theirs' }).click();
+  await editor(first).getByText('group:second').waitFor();
+  await first.getByRole('button', { name: 'Bring it back' }).click();
+  await editor(first).getByText('group:third').waitFor();
+
+  // Another version comes into force: the draft must be based on it.
+  const made = await ask('admin', 'mutation { createPolicyDraft { id revision } }');
+  const draft = (made.data as { createPolicyDraft: object }).createPolicyDraft;
+  const put = 'mutation ($id: ID!, $revision: SafeInt!) { activatePolicy(id: $id, revision: $revision) { active } }';
+  expect(await ask('admin', put, draft)).toEqual({ data: { activatePolicy: { active: true } } });
+  await second.reload();
+  await second.getByRole('button', { name: 'Show the differences' }).click();
+  await second.getByRole('textbox', { name: /and the draft/ }).waitFor();
+  await checkPage(second, 'policy-rebase');
+  expect(await second.getByRole('button', { name: 'Put in force…' }).isDisabled()).toBe(true);
+  await second.getByRole('button', { name: /^Base the draft on version/ }).click();
+  await second.getByRole('button', { name: 'Show the differences' }).waitFor({ state: 'detached' });
+  await second.getByRole('button', { name: 'Discard' }).click();
+  await second.getByRole('dialog').getByRole('button', { name: 'Discard' }).click();
+  await second.getByRole('heading', { name: 'Drafts of the policy' }).waitFor();
+  checkQuiet(first);
+  await first.context().close();
+  await second.context().close();
+});
+
+test('a policy that locks administrators out is refused with words', async () => {
+  const page = await signIn(browser, gateway, 'admin', '/console/policy/drafts');
+  await newDraft(page, 'nobody');
+  await editor(page).click();
+  await page.keyboard.press('Control+a');
+  await page.keyboard.press('Delete');
+  await page.keyboard.insertText('p, role:dev, *, tool/demo/*, call, allow\n');
+  await page.getByText('would lock administrators out').first().waitFor();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Everything is saved.').waitFor();
+  await page.getByRole('button', { name: 'Put in force…' }).click();
+  await page.getByRole('button', { name: 'Put in force', exact: true }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('no subject is left that may do everything to admin/**').waitFor();
+  await checkPage(page, 'policy-lockout');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await page.context().close();
+});
+
+test('a session that ends while somebody types takes nothing with it', async () => {
+  const page = await signIn(browser, gateway, 'admin', '/console/policy/drafts');
+  await newDraft(page, 'typing');
+  await write(page, '# typed before the session ended\n');
+  await page.evaluate(() => fetch('/auth/logout', { method: 'POST' }));
+  await write(page, '# typed after it\n');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Your session has ended.').waitFor();
+  await editor(page).getByText('# typed after it').waitFor();
+  await checkPage(page, 'policy-expired');
+
+  await page.reload();
+  await page.getByRole('link', { name: 'Sign in' }).click();
+  await page.locator('button[value="admin"]').click();
+  await page.getByText('What you had typed before the page was loaded again is here').waitFor();
+  await editor(page).getByText('# typed before the session ended').waitFor();
+  await editor(page).getByText('# typed after it').waitFor();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Everything is saved.').waitFor();
+  await page.context().close();
+});
+
+test('the editor completes subjects, objects, actions and effects', async () => {
+  const page = await signIn(browser, gateway, 'admin', '/console/policy/try');
+  await editor(page).click();
+  await page.keyboard.press('Control+End');
+  for (const [typed, option] of [
+    ['p, role:gu', 'role:guest'],
+    [', *, tool/demo/ad', 'tool/demo/add'],
+    [', ca', 'call'],
+    [', de', 'deny'],
+  ] as const) {
+    await page.keyboard.type(typed);
+    await page.getByRole('option', { name: option, exact: true }).click();
+  }
+  await page.getByText('p, role:guest, *, tool/demo/add, call, deny').waitFor();
+  await page.getByText('No problems found.').waitFor();
+  await page.getByRole('button', { name: 'Look', exact: true }).click();
+  await page.getByText('1 rule added, 0 rules removed.').waitFor();
+  await checkPage(page, 'policy-try');
+  await page.context().close();
+});
+
+test.each(['dev', 'guest'] as const)('%s does not see the policy', async (persona) => {
+  const page = await signIn(browser, gateway, persona, '/console/policy');
+  await page.getByText('There is no such page').waitFor();
+  expect(await page.getByRole('link', { name: 'Policy', exact: true }).count()).toBe(0);
+  const answer = await ask(persona, '{ admin { policy { csv } policyDrafts { id } } }');
+  expect(JSON.stringify(answer)).toContain('PERMISSION_DENIED');
+  expect(answer.data).toEqual({ admin: { policy: null, policyDrafts: null } });
+  await page.context().close();
+});
+
+test('a policy that is a file is shown as such', async () => {
+  const dir = mkdtempSync(path.join(tmpdir(), 'policy-'));
+  const file = path.join(dir, 'policy.csv');
+  writeFileSync(file, 'p, role:admin, *, **, *, allow\np, role:admin, *, admin/**, *, allow\n');
+  const other = await startGateway(`policy: {file: ${JSON.stringify(file)}}\n`);
+  try {
+    const page = await signIn(browser, other, 'admin', '/console/policy');
+    await page.getByText('This version was read from the file').waitFor();
+    await checkPage(page, 'policy-file');
+    expect(await page.getByRole('button', { name: 'New draft' }).count()).toBe(0);
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await page.getByRole('button', { name: 'New draft' }).click();
+    await page.getByRole('button', { name: 'Begin' }).click();
+    await page.getByRole('dialog').getByText('FAILED_PRECONDITION').waitFor();
+    await page.context().close();
+  } finally {
+    await other.stop();
+    rmSync(dir, { recursive: true });
+  }
 });

@@ -81,19 +81,23 @@ export function SignedIn({ children }: { children: ReactNode }) {
   }
   return (
     <Session value={seen}>
-      {connection === 'expired' && (
-        <Note tone="warn">
-          Your session has ended. What you have typed is still here.{' '}
-          <a href="/auth/login?return=/console/" target="_blank" rel="noopener">
-            Sign in again
-          </a>{' '}
-          in a new tab and come back to this one.
-        </Note>
-      )}
-      {connection === 'lost' && (
-        <Note tone="warn">The connection to the gateway is lost. It is being opened again.</Note>
-      )}
-      {children}
+      <div className={css.whole}>
+        {children}
+        <div className={css.notice}>
+          {connection === 'expired' && (
+            <Note tone="warn">
+              Your session has ended. What you have typed is still here.{' '}
+              <a href="/auth/login?return=/console/" target="_blank" rel="noopener">
+                Sign in again
+              </a>{' '}
+              in a new tab and come back to this one.
+            </Note>
+          )}
+          {connection === 'lost' && (
+            <Note tone="warn">The connection to the gateway is lost. It is being opened again.</Note>
+          )}
+        </div>
+      </div>
     </Session>
   );
 }

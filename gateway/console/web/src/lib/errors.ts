@@ -15,6 +15,8 @@ export type Failure = {
 export function failures(error: CombinedError | undefined): Failure[] {
   if (!error) return [];
   if (error.networkError && error.graphQLErrors.length === 0) {
+    const { status } = (error.response ?? {}) as { status?: number };
+    if (status === 401) return [{ code: 'UNAUTHENTICATED', message: 'Your session has ended.', call: '', path: '' }];
     return [{ code: 'NETWORK', message: 'The gateway does not answer.', call: '', path: '' }];
   }
   return error.graphQLErrors.map((e) => ({

@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { Button } from 'react-aria-components';
 import { moment } from '../../lib/format';
 import { Note, Panel } from '../../ui';
+import { versionWords } from './frame';
 import { Merge } from './lazy';
 import type { DraftWork } from './use-draft';
 
@@ -94,8 +95,8 @@ export function Rebase({ work }: { work: DraftWork }) {
       }
     >
       <p>
-        This draft was made from version {draft.base} and can only replace that one. Look at what differs, take over
-        what should stay, then base the draft on version {inForce.id}.
+        This draft was made from {versionWords(draft.base)} and can only replace that one. Look at what differs, take
+        over what should stay, then base the draft on version {inForce.id}.
       </p>
       {shown && (
         <Merge

@@ -43,7 +43,7 @@ export function Current() {
     <PolicyPage
       title="Policy"
       hint="Who may use what, for every door at once. What no rule allows is denied; a rule that denies wins."
-      actions={can('policy', 'admin') && <NewDraft />}
+      actions={policy && !file && can('policy', 'admin') && <NewDraft />}
     >
       <Failures error={error} />
       {!policy && fetching && <Loading what="the policy" />}

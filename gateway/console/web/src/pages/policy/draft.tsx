@@ -6,7 +6,7 @@ import { cut, moment } from '../../lib/format';
 import { ConfirmButton, Empty, Failures, Field, Loading, Note, Panel } from '../../ui';
 import { Checks } from './checks';
 import { Conflict, Rebase } from './conflict';
-import { PolicyPage } from './frame';
+import { PolicyPage, versionWords } from './frame';
 import { Merge } from './lazy';
 import css from './policy.module.css';
 import { activateDraft, discardDraft } from './queries';
@@ -22,7 +22,7 @@ export function DraftPage({ id }: { id: string }) {
   return (
     <PolicyPage
       title={draft ? cut(typed.comment || `Draft ${id}`, 120) : 'Draft'}
-      hint={draft && `Draft ${id}, made from version ${draft.base}, saved ${moment(draft.changed)}`}
+      hint={draft && `Draft ${id}, made from ${versionWords(draft.base)}, saved ${moment(draft.changed)}`}
     >
       <Failures error={work.error} />
       {work.loading && <Loading what="the draft" />}

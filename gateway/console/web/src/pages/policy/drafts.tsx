@@ -5,7 +5,7 @@ import { useLocation } from 'wouter';
 import { useRights } from '../../app/rights';
 import { cut, moment } from '../../lib/format';
 import { Badge, Empty, Failures, Field, Loading, Rows, Window } from '../../ui';
-import { FileNote, fileOf, PolicyPage } from './frame';
+import { FileNote, fileOf, PolicyPage, versionWords } from './frame';
 import css from './policy.module.css';
 import { createDraft, type DraftEntry, draftsQuery } from './queries';
 import { sizeOf, whole } from './static';
@@ -47,7 +47,7 @@ const DraftRow = ({ draft: d, inForce }: { draft: DraftEntry; inForce?: number }
   <div className={css.entry}>
     <span>
       <strong>{d.comment ? cut(d.comment, 200) : 'Without a comment'}</strong>{' '}
-      {inForce !== undefined && d.base !== inForce && <Badge tone="warn">made from version {d.base}</Badge>}
+      {inForce !== undefined && d.base !== inForce && <Badge tone="warn">made from {versionWords(d.base)}</Badge>}
     </span>
     <span className="muted">
       {moment(d.changed)} · begun by {cut(d.author, 200)} · {d.id}

@@ -3,7 +3,7 @@ import { Link } from 'wouter';
 import { count, cut, moment, plain } from '../../lib/format';
 import { Badge, Failures, Note, Rows } from '../../ui';
 import css from './policy.module.css';
-import type { Diff, Impact, ImpactChange, TestResult } from './queries';
+import type { Diff, Impact, ImpactChange, Problem, TestResult } from './queries';
 import { sizeOf, useNarrow, whole } from './static';
 import type { Findings } from './use-review';
 
@@ -12,10 +12,33 @@ export function Summary({ findings: f }: { findings: Findings }) {
   const impact = f.impact.data;
   return (
     <ul className={css.list}>
+      <ProblemLines problems={f.lint.data ?? []} />
       <li>{f.diff.data ? changeWords(f.diff.data) : 'What changes is not known.'}</li>
       <li>{f.tests.data ? testWords(f.tests.data) : 'The checks could not be run.'}</li>
       <li>{impact ? impactWords(impact, f.days) : 'What it does to recorded calls is not known.'}</li>
     </ul>
+  );
+}
+
+/** What is wrong with the whole policy, in full; mistakes and warnings of its lines, as numbers. */
+function ProblemLines({ problems }: { problems: Problem[] }) {
+  const lines = problems.filter((p) => p.line > 0);
+  const mistakes = lines.filter((p) => !p.warning).length;
+  return (
+    <>
+      {problems
+        .filter((p) => p.line === 0)
+        .map((p) => (
+          <li key={p.message}>
+            <Badge tone="bad">warning</Badge> {plain(p.message)}
+          </li>
+        ))}
+      {lines.length > 0 && (
+        <li>
+          {plural(mistakes, 'mistake')} and {plural(lines.length - mistakes, 'warning')} in the rules.
+        </li>
+      )}
+    </>
   );
 }
 
@@ -92,6 +115,11 @@ export function FindingsView({ findings: f }: { findings: Findings }) {
   const height = narrow ? 190 : 98;
   return (
     <div className="stack">
+      {!!f.lint.data?.length && (
+        <ul className={css.list} aria-label="Problems of the policy">
+          <ProblemLines problems={f.lint.data} />
+        </ul>
+      )}
       <Failures error={f.diff.error} what="What changes" />
       {f.diff.data && (
         <section className="stack" aria-label="What changes">

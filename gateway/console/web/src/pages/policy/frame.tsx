@@ -30,9 +30,12 @@ export function PolicyPage(props: { title: string; hint?: ReactNode; actions?: R
 
 const isHere = (path: string, to: string) => path === to || (to !== '/policy' && path.startsWith(`${to}/`));
 
+/** A version by its number. */
+export const versionWords = (id: number) => (id === 0 ? 'the built-in policy' : `version ${id}`);
+
 /** The file that a version was read from; empty where somebody put it in force by a draft. */
-export const fileOf = (v: { author: string; activatedBy: string }) =>
-  v.activatedBy !== '' && v.author === v.activatedBy && !v.activatedBy.includes('|') ? v.activatedBy : '';
+export const fileOf = (v: { activatedBy: string }) =>
+  v.activatedBy.startsWith('file:') ? v.activatedBy.slice('file:'.length) : '';
 
 /** Says that the policy came from a file, and what that means. */
 export const FileNote = ({ file }: { file: string }) => (

@@ -8,6 +8,7 @@ import { Editor, Merge } from './lazy';
 import css from './policy.module.css';
 import { policyQuery, type VersionEntry, versionQuery, versionsQuery, versionTextQuery } from './queries';
 import { Rollback } from './rollback';
+import { sizeOf } from './static';
 import { Views } from './views';
 
 /** Every version that is or was in force. */
@@ -22,6 +23,7 @@ export function History() {
         text={(v) => `Version ${v.id}`}
         href={(v) => `/policy/history/${v.id}`}
         height={84}
+        size={pages.more ? undefined : sizeOf(pages.items.length, 84)}
         row={(v) => <VersionRow version={v} />}
         empty={
           <Empty title="No versions yet">

@@ -28,7 +28,7 @@ export function QuestionForm(props: { question: Question; onAsk: (q: Question) =
           if (!problem) props.onAsk(q);
         }}
       >
-        <div className={css.wide}>
+        <div className={css.half}>
           <Field
             label="Who"
             value={q.who}
@@ -37,7 +37,7 @@ export function QuestionForm(props: { question: Question; onAsk: (q: Question) =
             hint="Subjects as rules name them, with spaces between; or the id of a principal as the audit log has it."
           />
         </div>
-        <div className={css.wide}>
+        <div className={css.half}>
           <Field
             label="Object"
             value={q.object}

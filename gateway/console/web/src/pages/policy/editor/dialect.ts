@@ -95,6 +95,7 @@ export function completer(vocabulary: () => Vocabulary) {
     const field = fields?.at(-1);
     if (!fields || !field) return null;
     const kind = fields[0]?.text ?? '';
+    if (fields.length === 1 && field.text === '' && !context.explicit) return null; // An empty line asks for nothing.
     if (fields.length === 1) return { from: line.from + field.from, options: kinds, validFor: /^\w*$/ };
     return complete(kind, fields, field, before, line.from, vocabulary());
   };

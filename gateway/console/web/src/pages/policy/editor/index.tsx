@@ -57,7 +57,10 @@ export default function Editor(props: {
           basics(props.label, !props.onChange),
           rules ? colours : [],
           rules && props.onChange
-            ? [lintGutter(), autocompletion({ override: [completer(() => latest.current.vocabulary ?? none)] })]
+            ? [
+                lintGutter(),
+                autocompletion({ icons: false, override: [completer(() => latest.current.vocabulary ?? none)] }),
+              ]
             : [],
           EditorView.updateListener.of((u) => {
             if (u.docChanged) latest.current.onChange?.(u.state.doc.toString());
