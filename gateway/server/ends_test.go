@@ -34,7 +34,7 @@ type nodes struct {
 }
 
 const waiterPolicy = "p, client:key|first, *, admin/**, *, allow\n" +
-	"p, role:dev, *, tool/slow/*, call, allow\np, role:dev, *, resource/**, *, allow\np, role:auditor, *, admin/audit, read, allow\np, role:auditor, *, admin/traffic, read, allow\n"
+	"p, role:dev, *, tool/slow/*, call, allow\np, role:dev, *, resource/**, *, allow\np, role:auditor, *, admin/audit, read, allow\np, role:auditor, *, admin/traffic, read, allow\np, role:auditor, *, admin/sources, read, allow\n"
 
 func startNodes(t *testing.T) *nodes {
 	t.Helper()
@@ -180,6 +180,7 @@ func holders() map[string]func(n *nodes, t *testing.T, r *rig, key string, open 
 		"graphql call":     request(http.MethodPost, "/graphql", `{"query":"mutation{callTool(name:\"slow.wait\"){isError}}"}`),
 		"graphql events":   request(http.MethodPost, "/graphql", `{"query":"subscription{capabilitiesChanged{tools}}"}`, events...),
 		"graphql resource": request(http.MethodPost, "/graphql", `{"query":"subscription{resourceUpdated(uri:\"slow://news\"){uri}}"}`, events...),
+		"graphql sources":  request(http.MethodPost, "/graphql", `{"query":"subscription{sources{__typename}}"}`, events...),
 		"graphql tail":     request(http.MethodPost, "/graphql", `{"query":"subscription{auditRecords{__typename}}"}`, events...),
 		"graphql socket": func(_ *nodes, t *testing.T, r *rig, key string, open chan<- struct{}) string {
 			return r.socket(t, "/graphql", "graphql-transport-ws", key, open, `{"type":"connection_init"}`)
@@ -209,6 +210,7 @@ func holders() map[string]func(n *nodes, t *testing.T, r *rig, key string, open 
 		"rest resource": request(http.MethodGet, "/v1/resources:watch?uri=slow://news", "", events...),
 		"rest tail":     request(http.MethodGet, "/admin/v1/audit/records:tail", "", events...),
 		"rest traffic":  request(http.MethodGet, "/admin/v1/traffic:watch", "", events...),
+		"rest sources":  request(http.MethodGet, "/admin/v1/sources:watch", "", events...),
 	}
 }
 
@@ -311,6 +313,8 @@ func endings() map[string]ending {
 		"grpc watch":       {"Unauthenticated the credential was revoked", "stays"},
 		"grpc resource":    {"Unauthenticated the credential was revoked", "NotFound no resource"},
 		"grpc traffic":     {"Unauthenticated the credential was revoked", "PermissionDenied "},
+		"rest sources":     {rest, `"status":403,"code":"PERMISSION_DENIED"`},
+		"graphql sources":  {`"code":"UNAUTHENTICATED"`, `"code":"PERMISSION_DENIED"`},
 		"rest traffic":     {rest, `"status":403,"code":"PERMISSION_DENIED"`},
 		"grpc tail":        {"Unauthenticated the credential was revoked", "PermissionDenied "},
 		"rest call":        {rest, `"status":404,"code":"NOT_FOUND"`},
