@@ -33,6 +33,12 @@ function Kit({ children }: { children: React.ReactNode }) {
   );
 }
 
+const Brand = () => (
+  <Link href="/" className={css.brand}>
+    <img src="/console/icon.svg" alt="" width="24" height="24" /> Trilith
+  </Link>
+);
+
 function Frame() {
   const viewer = useViewer();
   const can = useRights();
@@ -56,14 +62,15 @@ function Frame() {
         Skip to the content
       </a>
       <header className={css.bar}>
-        <Link href="/" className={css.brand}>
-          <img src="/console/icon.svg" alt="" width="24" height="24" /> Trilith
-        </Link>
+        <Brand />
         <Button aria-expanded={menu} aria-controls="menu" onPress={() => setMenu(!menu)}>
           Menu
         </Button>
       </header>
       <nav id="menu" className={`${css.nav} ${menu ? css.open : ''}`} aria-label="Console">
+        <div className={css.wide}>
+          <Brand />
+        </div>
         <ul>
           {shown.map((a) => (
             <li key={a.path}>

@@ -46,7 +46,8 @@ export const client = new Client({
     mapExchange({
       onResult(result) {
         const status = result.error?.response?.status;
-        if (status === 401) markExpired();
+        const refused = result.error?.graphQLErrors.some((e) => e.extensions?.code === 'UNAUTHENTICATED');
+        if (status === 401 || refused) markExpired();
         else if (result.operation.kind !== 'subscription' && !result.error?.networkError) markConnected();
       },
     }),
