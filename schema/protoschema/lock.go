@@ -196,14 +196,22 @@ func (l *Lock) Check() error {
 		methods[name] = true
 	}
 	for message, m := range l.Messages {
-		numbers, names := map[int32]bool{}, map[string]bool{}
-		for property, fields := range m.Fields {
-			for _, f := range fields {
-				if f.Number < 1 || f.Number >= m.Next || f.Number >= 19000 && f.Number < 20000 || numbers[f.Number] || !identifier(f.Name) || names[folded(f.Name)] {
-					return fmt.Errorf("lock: message %q cannot have the field %s = %d of %q", message, f.Name, f.Number, property)
-				}
-				numbers[f.Number], names[folded(f.Name)] = true, true
+		if err := m.check(); err != nil {
+			return fmt.Errorf("lock: message %q cannot have %w", message, err)
+		}
+	}
+	return nil
+}
+
+func (m *MessageLock) check() error {
+	numbers, names := map[int32]bool{}, map[string]bool{}
+	for property, fields := range m.Fields {
+		for _, f := range fields {
+			own := f.Number >= 19000 && f.Number < 20000 // Protobuf's.
+			if f.Number < 1 || f.Number >= m.Next || own || numbers[f.Number] || !identifier(f.Name) || names[folded(f.Name)] {
+				return fmt.Errorf("the field %s = %d of %q", f.Name, f.Number, property)
 			}
+			numbers[f.Number], names[folded(f.Name)] = true, true
 		}
 	}
 	return nil

@@ -18,16 +18,24 @@ func TestNotes(t *testing.T) {
 		{"plain", `"a":{"type":"string","pattern":"x"},"b":{"type":"array","items":{"type":"integer"}},"c":{"type":"object","additionalProperties":{"type":"number"}}`, nil},
 		{"anything", `"a":{"description":"x"},"b":true,"c":{"type":"array"},"d":{"type":"object"},"e":{"type":"array","items":{}},"f":{"type":"object","additionalProperties":true}`, nil},
 		{"null", `"a":{"type":["string","null"]},"b":{"anyOf":[{"type":"integer"},{"type":"null"}]}`, nil},
-		{"union", `"a":{"type":["string","integer"]},"b":{"anyOf":[{"type":"string"},{"type":"boolean"}]}`,
-			[]string{"Request.a is any value", "Request.b is any value"}},
+		{
+			"union", `"a":{"type":["string","integer"]},"b":{"anyOf":[{"type":"string"},{"type":"boolean"}]}`,
+			[]string{"Request.a is any value", "Request.b is any value"},
+		},
 		{"reference", `"a":{"$ref":"#/$defs/nothing"}`, []string{"Request.a is any value"}},
-		{"lists", `"a":{"type":"array","items":{"type":["string","null"]}},"b":{"type":"array","prefixItems":[{"type":"string"}]},"c":{"type":"array","items":{"type":"array","items":{"type":"string"}}}`,
-			[]string{"Request.a is a list of any values", "Request.b is a list of any values", "Request.c is a list of any values"}},
-		{"maps", `"a":{"type":"object","additionalProperties":{"type":["string","null"]}},"b":{"type":"object","patternProperties":{"^x":{"type":"string"}}}`,
-			[]string{"Request.a is any object", "Request.b is any object"}},
+		{
+			"lists", `"a":{"type":"array","items":{"type":["string","null"]}},"b":{"type":"array","prefixItems":[{"type":"string"}]},"c":{"type":"array","items":{"type":"array","items":{"type":"string"}}}`,
+			[]string{"Request.a is a list of any values", "Request.b is a list of any values", "Request.c is a list of any values"},
+		},
+		{
+			"maps", `"a":{"type":"object","additionalProperties":{"type":["string","null"]}},"b":{"type":"object","patternProperties":{"^x":{"type":"string"}}}`,
+			[]string{"Request.a is any object", "Request.b is any object"},
+		},
 		{"inside", `"a":{"type":"array","items":{"type":"object","properties":{"b":{"type":["string","integer"]}}}}`, []string{"Request.A.b is any value"}},
-		{"names", `"x-y":{"type":"string"},"x_y":{"type":"string"},"[z]":{"type":"string"}`,
-			[]string{`Request has no field for the property "[z]"`, "Request.x_y_2 is not called x_y"}},
+		{
+			"names", `"x-y":{"type":"string"},"x_y":{"type":"string"},"[z]":{"type":"string"}`,
+			[]string{`Request has no field for the property "[z]"`, "Request.x_y_2 is not called x_y"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := Compile([]Method{{Key: "tool/t", Name: "t", Input: json.RawMessage(`{"type":"object","properties":{` + c.property + `}}`), Output: json.RawMessage(`{"type":"string"}`)}}, NewLock("s", "trilith.s.v1"))
