@@ -16,9 +16,11 @@ export type Area = {
 
 const overview = lazy(() => import('../pages/overview'));
 const policy = lazy(() => import('../pages/policy'));
+const audit = lazy(() => import('../pages/audit'));
 
 /** Every area, in the order of the menu. */
 export const areas: Area[] = [
   { path: '', title: 'Overview', right: 'traffic', page: overview },
   { path: 'policy', title: 'Policy', right: 'policy', page: policy },
+  { path: 'audit', title: 'Audit', right: 'audit', page: audit },
 ];

@@ -11,8 +11,10 @@ export type Pages<T> = {
   total: number | undefined;
   loading: boolean;
   error: CombinedError | undefined;
-  /** Whether there is more. */
+  /** Whether there is more that is still kept. */
   more: boolean;
+  /** Where the next page begins; null where there is none. It can be a `start`, to go on beyond what is kept. */
+  next: string | null;
   /** Asks for the next page; does nothing while one is on its way. */
   loadMore: () => void;
   /** Begins anew. */
@@ -21,13 +23,15 @@ export type Pages<T> = {
 
 /**
  * Reads a list page by page as the reader scrolls. It begins anew when the variables change; an answer to a question
- * that is not asked any more is dropped. At most `most` items are kept.
+ * that is not asked any more is dropped. At most `most` items are kept. It begins at the cursor `start`, or else at the
+ * beginning.
  */
 export function usePages<D, V extends AnyVariables, T>(
   document: DocumentInput<D, V>,
   variables: Omit<V, 'after'>,
   pick: (data: D) => Page<T> | null | undefined,
   most = 20_000,
+  start: string | null = null,
 ): Pages<T> {
   const client = useClient();
   const key = JSON.stringify(variables);
@@ -47,9 +51,10 @@ export function usePages<D, V extends AnyVariables, T>(
   picked.current = pick;
 
   const load = useCallback(
-    async (after: string | null) => {
-      if (after !== null && current.current.busy) return;
-      if (after === null) current.current.turn++;
+    async (cursor: string | null) => {
+      const after = cursor ?? start;
+      if (cursor !== null && current.current.busy) return;
+      if (cursor === null) current.current.turn++;
       const turn = current.current.turn;
       current.current.busy = true;
       setState((s) => ({ ...s, loading: true }));
@@ -59,17 +64,17 @@ export function usePages<D, V extends AnyVariables, T>(
       current.current.busy = false;
       const page = result.data ? picked.current(result.data) : undefined;
       setState((s) => {
-        const items = after === null ? (page?.nodes ?? []) : [...s.items, ...(page?.nodes ?? [])];
+        const items = cursor === null ? (page?.nodes ?? []) : [...s.items, ...(page?.nodes ?? [])];
         return {
           items,
-          cursor: items.length < most ? (page?.endCursor ?? null) : null,
+          cursor: page?.endCursor ?? null,
           total: page?.total,
           loading: false,
           error: result.error,
         };
       });
     },
-    [client, document, key, most],
+    [client, document, key, start],
   );
 
   useEffect(() => {
@@ -80,13 +85,15 @@ export function usePages<D, V extends AnyVariables, T>(
     };
   }, [load]);
 
+  const more = state.cursor !== null && state.items.length < most;
   return {
     items: state.items,
     total: state.total,
     loading: state.loading,
     error: state.error,
-    more: state.cursor !== null,
-    loadMore: () => state.cursor !== null && void load(state.cursor),
+    more,
+    next: state.cursor,
+    loadMore: () => more && void load(state.cursor),
     reload: () => void load(null),
   };
 }
