@@ -17,10 +17,12 @@ export type Area = {
 const overview = lazy(() => import('../pages/overview'));
 const policy = lazy(() => import('../pages/policy'));
 const audit = lazy(() => import('../pages/audit'));
+const sessions = lazy(() => import('../pages/sessions'));
 
 /** Every area, in the order of the menu. */
 export const areas: Area[] = [
   { path: '', title: 'Overview', right: 'traffic', page: overview },
   { path: 'policy', title: 'Policy', right: 'policy', page: policy },
   { path: 'audit', title: 'Audit', right: 'audit', page: audit },
+  { path: 'sessions', title: 'Sessions', right: 'sessions', page: sessions },
 ];

@@ -83,16 +83,12 @@ const acts = new Map<string | undefined, string>(
   }),
 );
 
-const doors: { [via: string]: string } = {
-  mcp: 'MCP',
-  graphql: 'GraphQL',
-  grpc: 'gRPC',
-  rest: 'REST',
-  http: 'the browser',
-};
+const doors = new Map(
+  Object.entries({ mcp: 'MCP', graphql: 'GraphQL', grpc: 'gRPC', rest: 'REST', http: 'the browser' }),
+);
 
 /** The door's name, for people to read. */
-export const door = (via: string | undefined) => (via ? (Object.hasOwn(doors, via) ? doors[via] : via) : '');
+export const door = (via: string | undefined) => (via ? (doors.get(via) ?? via) : '');
 
 const own = new Map<string, string>(
   Object.entries({

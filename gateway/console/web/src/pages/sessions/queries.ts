@@ -2,6 +2,9 @@ import { graphql } from '../../lib/graphql';
 
 export const sessionsQuery = graphql(`
   query Sessions($principal: String) {
+    viewer {
+      session
+    }
     admin {
       sessions(principal: $principal) {
         totalCount
