@@ -75,7 +75,11 @@ func (s *service) getProof(ctx context.Context, _ *gateway.Call, req *adminv1.Ge
 	if err != nil {
 		return nil, auditError(err)
 	}
-	point, _, err := p.Check()
+	keys, err := audit.PublicKeys(s.AuditDir)
+	if err != nil {
+		return nil, auditError(err)
+	}
+	point, _, err := p.Check(keys...)
 	if err != nil {
 		return nil, auditError(err)
 	}

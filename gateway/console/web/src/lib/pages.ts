@@ -14,7 +14,7 @@ export type Pages<T> = {
   /** Whether there is more that is still kept. */
   more: boolean;
   /** Where the next page begins; null where there is none. It can be a `start`, to go on beyond what is kept. */
-  next: string | null;
+  next?: string | null;
   /** Asks for the next page; does nothing while one is on its way. */
   loadMore: () => void;
   /** Begins anew. */

@@ -80,7 +80,7 @@ function List(props: {
     kept,
     start,
   );
-  const { items, more, next, loading, error } = pages;
+  const { items, more, next = null, loading, error } = pages;
   const again = () => {
     props.again();
     pages.reload();

@@ -65,7 +65,9 @@ export function Live({ filter, href }: { filter: AuditFilter; href: (r: Record) 
             {shown.rate >= 1 && <span className="muted">, {count(Math.round(shown.rate))} a second</span>}
           </span>
           {shown.dropped > 0 && (
-            <Badge tone="warn">{count(shown.dropped)} left out: they came faster than this connection takes them</Badge>
+            <span className="muted">
+              {count(shown.dropped)} left out: they came faster than this connection takes them.
+            </span>
           )}
           {shown.total > kept && <span className="muted">The last {count(kept)} are kept here; the list has all.</span>}
         </div>

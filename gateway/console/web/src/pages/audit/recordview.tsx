@@ -102,13 +102,16 @@ function RecordView({ record: r }: { record: Record }) {
   );
 }
 
-/** Where the policy explains the same for the policy that is in force now. */
+/** Where the policy in force explains the same: for the roles and groups of then. */
 function explainPath(r: Record): string {
-  const query = new URLSearchParams({ principal: r.principal?.id ?? '', object: r.object ?? '' });
-  if (r.op) query.set('action', r.op);
-  if (r.via) query.set('via', r.via);
+  const query = new URLSearchParams({ object: r.object ?? '' });
+  const [issuer, kind, ...subject] = (r.principal?.id ?? '').split('|');
+  if (kind && subject.length > 0) query.append('subject', `${kind}:${issuer}|${subject.join('|')}`);
   for (const role of r.principal?.roles ?? []) query.append('role', role);
   for (const group of r.principal?.groups ?? []) query.append('group', group);
+  if (r.principal?.tenant) query.set('tenant', r.principal.tenant);
+  if (r.op && r.op !== 'admin') query.set('action', r.op);
+  if (r.via) query.set('via', r.via);
   return `/policy/explain?${query}`;
 }
 

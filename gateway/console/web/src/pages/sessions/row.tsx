@@ -42,13 +42,13 @@ export function SessionRow(props: {
         {s.node && `, on ${plain(s.node)}`}
       </span>
       <div className={css.act}>
-        <Button className="react-aria-Button quiet" aria-label={`Only ${who}`} onPress={props.onPick}>
+        <Button className="react-aria-Button quiet" aria-label={`Only these: ${who}`} onPress={props.onPick}>
           Only these
         </Button>
         <Link
           className="ui-button"
           href={`/audit?principal=${encodeURIComponent(s.principal)}`}
-          aria-label={`Records of ${who}`}
+          aria-label={`Records: ${who}`}
         >
           Records
         </Link>
