@@ -188,7 +188,7 @@ func (s *sseSession) until(t *testing.T, text string) string {
 // last.
 func (r *rig) overMCPSocket(t *testing.T, token string, messages ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, r.URL()+"/mcp", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}})
 	if err != nil {

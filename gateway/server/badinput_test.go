@@ -218,7 +218,7 @@ func badGraphQL() []badInput {
 // or the first message that is an error or has errors.
 func overSocket(messages ...string) func(*testing.T, *rig) string {
 	return func(t *testing.T, r *rig) string {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		c, res, err := websocket.Dial(ctx, r.URL()+"/graphql", &websocket.DialOptions{
 			Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"Authorization": {"Bearer " + r.token(t, "dev")}},
@@ -261,7 +261,7 @@ func overFrames(protocol string, frames ...byte) func(*testing.T, *rig) string {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(c, "GET /graphql HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+

@@ -136,8 +136,7 @@ func (r *rig) guardOf(t testing.TB, source string) guard.Stats {
 // source does not fail, and every call has one audit record.
 func TestChaos(t *testing.T) {
 	r, day := startBadDay(t, "p, role:dev, *, tool/**, call, allow\n", func(s *config.Source) {
-		s.MCP.Timeout = 250 * time.Millisecond // Of calls that hang.
-		s.Guard.Tools = []config.ToolGuard{{Match: []string{"demo.add"}, Effect: "idempotent"}}
+		s.Guard.Tools = []config.ToolGuard{{Match: []string{"demo.add"}, Effect: "idempotent", Timeout: 500 * time.Millisecond}} // For what hangs.
 	})
 	var calls, good atomic.Int64
 	ctx, stop := context.WithCancel(t.Context())

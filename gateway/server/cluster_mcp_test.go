@@ -162,7 +162,7 @@ func next[T any](t testing.TB, ch <-chan T) T {
 	select {
 	case v := <-ch:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("nothing came in 10 s")
 		panic("unreachable")
 	}

@@ -26,7 +26,7 @@ func shared(t *testing.T) string {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(30 * time.Second) {
 		t.Fatal("NATS is not ready after 10 s")
 	}
 	return s.ClientURL()
@@ -141,7 +141,7 @@ func TestSessionsOfTheCluster(t *testing.T) {
 	if code, body := p.b.send(t, "", http.MethodDelete, "/admin/v1/sessions/"+id, p.headers(t, "admin", ""), ""); code != http.StatusOK {
 		t.Errorf("ending it: %d %s", code, body)
 	}
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(30 * time.Second)
 	for open := true; open; {
 		select {
 		case _, open = <-events:

@@ -256,7 +256,7 @@ func (r *rig) with(t *testing.T, token, path, body string) (int, string) {
 // whoSocket calls the tool over a GraphQL socket that is opened with a token of
 // its own. The handshake is an admin's: whose the operations are is said later.
 func (r *rig) whoSocket(t *testing.T, token string) string {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	c, res, err := websocket.Dial(ctx, r.URL()+"/graphql", &websocket.DialOptions{
 		Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"Authorization": {"Bearer " + r.token(t, "admin")}},

@@ -60,7 +60,7 @@ func (r *rig) getTask(t testing.TB, persona, id string) taskResult {
 func TestTasksSurviveRestart(t *testing.T) {
 	const answer = `{ "content":[{"type":"text","text":"<done> 9007199254740993"}], "n":1.10 }`
 	release := make(chan struct{}, 1)
-	const callTimeout = 300 * time.Millisecond // Shorter than the calls, which are tasks.
+	const callTimeout = time.Second // Shorter than the calls, which are tasks.
 	sources := map[string]gateway.Upstream{"jobs": jobs(t, answer, release)}
 	dir, addr := t.TempDir(), "127.0.0.1:0"
 	policy := withPolicy(t, "p, role:admin, *, **, *, allow\np, role:dev, *, **, *, allow\n")
