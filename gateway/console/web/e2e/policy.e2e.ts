@@ -106,7 +106,9 @@ test('a rule is written, looked at, put in force and rolled back', async () => {
   await page.getByRole('button', { name: 'Table' }).click();
   await page.getByRole('button', { name: 'Change line 8' }).click();
   await page.getByLabel('Object').fill('tool/demo/count');
+  await checkPage(page, 'policy-rule');
   await page.getByRole('dialog').getByRole('button', { name: 'Change', exact: true }).click();
+  await checkPage(page, 'policy-table');
   await page.getByRole('button', { name: 'Text', exact: true }).click();
   await editor(page).getByText('tool/demo/count').waitFor();
   await page.getByText('No problems found.').waitFor();

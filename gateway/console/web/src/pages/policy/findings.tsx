@@ -187,5 +187,5 @@ function ImpactRow({ change: c }: { change: ImpactChange }) {
 export function capabilityLink(object: string): string {
   const [kind = '', source = '', ...name] = object.split('/');
   if (kind === 'admin') return `/policy/explain?object=${encodeURIComponent(object)}`;
-  return `/capabilities?${new URLSearchParams({ q: name.join('/'), source })}`;
+  return `/capabilities?${new URLSearchParams({ kind, source, q: name.join('/') })}`;
 }

@@ -21,7 +21,7 @@ export function Rules(props: {
   const narrow = useNarrow();
   const search = useDeferredValue(props.search);
   const shown = useMemo(() => filter(props.rules, search), [props.rules, search]);
-  const height = narrow ? (props.actions ? 100 : 84) : 42;
+  const height = narrow ? (props.actions ? 124 : 84) : props.actions ? 84 : 42;
   const { actions } = props;
   return (
     <>
@@ -36,7 +36,7 @@ export function Rules(props: {
         {props.add}
       </div>
       <div>
-        {shown.length > 0 && <RuleHeading />}
+        {shown.length > 0 && !narrow && !actions && <RuleHeading />}
         <Rows
           label="Rules"
           pages={whole(shown)}
@@ -44,7 +44,7 @@ export function Rules(props: {
           text={ruleLine}
           height={height}
           size={sizeOf(shown.length, height, props.size)}
-          row={(r) => <RuleRow rule={r} actions={actions} />}
+          row={(r) => <RuleRow rule={r} narrow={narrow} actions={actions} />}
           empty={
             props.rules.length === 0 ? (
               <Empty title="No rules">What no rule allows is denied, so nobody may do anything.</Empty>
@@ -81,12 +81,14 @@ const RuleHeading = () => (
   </div>
 );
 
-function RuleRow({ rule: r, actions }: { rule: Rule; actions?: RuleActions }) {
+function RuleRow({ rule: r, narrow, actions }: { rule: Rule; narrow: boolean; actions?: RuleActions }) {
+  const compact = narrow || !!actions;
+  const look = compact ? `${css.rule} ${css.compact} ${narrow ? '' : css.beside}` : css.rule;
   return (
-    <div className={css.rule}>
+    <div className={look}>
       <span className={css.line}>{r.line}</span>
       <span className={`mono ${css.subject}`} title={cut(r.subject, 500)}>
-        {cut(r.subject, 200)}
+        {cut(compact && r.domain !== '*' ? `${r.subject} in ${r.domain}` : r.subject, 200)}
       </span>
       <span className={`mono ${css.domain}`}>{cut(r.domain, 100)}</span>
       <span className={`mono ${css.object}`} title={cut(r.object, 500)}>
