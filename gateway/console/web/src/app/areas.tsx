@@ -18,6 +18,7 @@ const overview = lazy(() => import('../pages/overview'));
 const policy = lazy(() => import('../pages/policy'));
 const audit = lazy(() => import('../pages/audit'));
 const sessions = lazy(() => import('../pages/sessions'));
+const keys = lazy(() => import('../pages/keys'));
 
 /** Every area, in the order of the menu. */
 export const areas: Area[] = [
@@ -25,4 +26,5 @@ export const areas: Area[] = [
   { path: 'policy', title: 'Policy', right: 'policy', page: policy },
   { path: 'audit', title: 'Audit', right: 'audit', page: audit },
   { path: 'sessions', title: 'Sessions', right: 'sessions', page: sessions },
+  { path: 'keys', title: 'Keys', right: 'keys', page: keys },
 ];
