@@ -95,6 +95,7 @@ func TestProxied(t *testing.T) {
 	over := func(o *sdk.StreamableHTTPOptions) func(*testing.T) mcp.UpstreamOptions {
 		return func(t *testing.T) mcp.UpstreamOptions {
 			s := busyServer()
+			endSessions(t, s)
 			return mcp.UpstreamOptions{URL: serve(t, sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, o))}
 		}
 	}
@@ -265,4 +266,14 @@ func repeat[T any](t *testing.T, do func(), told <-chan T) {
 		}
 	}
 	t.Fatal("nothing was told")
+}
+
+// endSessions ends what a client may have left open, once the test is over.
+func endSessions(t *testing.T, s *sdk.Server) {
+	t.Helper()
+	t.Cleanup(func() {
+		for session := range s.Sessions() {
+			_ = session.Close() // It may be closed.
+		}
+	})
 }

@@ -68,6 +68,7 @@ func askingServer(options ...func(*sdk.ServerOptions)) *sdk.Server {
 // serveAsking serves askingServer over streamable HTTP.
 func serveAsking(t *testing.T) string {
 	s := askingServer()
+	endSessions(t, s)
 	return serve(t, sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return s }, nil))
 }
 
