@@ -46,16 +46,16 @@ func newTypedCorpus(t *testing.T) *typedCorpus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := exec.CommandContext(t.Context(), "go", "tool", "-modfile="+tools, "-n", "buf").CombinedOutput()
-	if err != nil {
-		t.Fatalf("buf is needed for this test, and the go command builds it from tools/go.mod: %v\n%s", err, path)
+	buf := filepath.Join(t.TempDir(), "buf") // The cache of the go command may drop its own meanwhile.
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-modfile="+tools, "-o", buf, "github.com/bufbuild/buf/cmd/buf").CombinedOutput(); err != nil {
+		t.Fatalf("buf is needed for this test, and the go command builds it from tools/go.mod: %v\n%s", err, out)
 	}
 	script, err := filepath.Abs("testdata/corpus/validate.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &typedCorpus{
-		t: t, buf: strings.TrimSpace(string(path)), script: script, dir: t.TempDir(),
+		t: t, buf: buf, script: script, dir: t.TempDir(),
 		static: generated.NewExecutableSchema(generated.Config{}).Schema(),
 	}
 }
