@@ -160,10 +160,10 @@ function served(r: Record): string {
 /** Where the console shows what the record is about; undefined where it has no such page. */
 export function capabilityPath(r: Record): string | undefined {
   const kinds: { [kind: string]: string } = {
-    tool: 'tools',
-    resource: 'resources',
-    template: 'templates',
-    prompt: 'prompts',
+    tool: 'tool',
+    resource: 'resource',
+    template: 'template',
+    prompt: 'prompt',
   };
   const kind = kinds[r.kind ?? ''];
   return kind && r.object && r.name ? `/capabilities/${kind}/${encodeURIComponent(r.name)}` : undefined;
