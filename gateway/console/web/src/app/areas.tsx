@@ -15,6 +15,7 @@ export type Area = {
 };
 
 const overview = lazy(() => import('../pages/overview'));
+const sources = lazy(() => import('../pages/sources'));
 const policy = lazy(() => import('../pages/policy'));
 const audit = lazy(() => import('../pages/audit'));
 const sessions = lazy(() => import('../pages/sessions'));
@@ -22,7 +23,8 @@ const keys = lazy(() => import('../pages/keys'));
 
 /** Every area, in the order of the menu. */
 export const areas: Area[] = [
-  { path: '', title: 'Overview', right: 'traffic', page: overview },
+  { path: '', title: 'Overview', page: overview },
+  { path: 'sources', title: 'Sources', right: 'sources', page: sources },
   { path: 'policy', title: 'Policy', right: 'policy', page: policy },
   { path: 'audit', title: 'Audit', right: 'audit', page: audit },
   { path: 'sessions', title: 'Sessions', right: 'sessions', page: sessions },

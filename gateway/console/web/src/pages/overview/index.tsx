@@ -1,35 +1,34 @@
-import { useState } from 'react';
-import { count, duration } from '../../lib/format';
-import { graphql, type ResultOf } from '../../lib/graphql';
-import { useLive } from '../../lib/live';
-import { Failures, Loading, Page, Panel } from '../../ui';
+import { useRights } from '../../app/rights';
+import { useViewer } from '../../app/session';
+import { plain } from '../../lib/format';
+import { Page } from '../../ui';
+import { SourceHealth } from './health';
+import { Live } from './live';
+import { Refusals } from './refusals';
+import { Start } from './start';
 
-const trafficEvents = graphql(`
-  subscription Traffic {
-    traffic(seconds: 1) {
-      total { calls refused failed p50Ms p99Ms }
-    }
-  }
-`);
-
+/** The first page: what happens now, as far as the reader may see it, what they may use, and how. */
 export default function Overview() {
-  const [traffic, setTraffic] = useState<ResultOf<typeof trafficEvents>['traffic']>();
-  const error = useLive(trafficEvents, {}, (data) => setTraffic(data.traffic));
+  const can = useRights();
+  const viewer = useViewer();
+  const [traffic, sources, audit] = [can('traffic', 'read'), can('sources', 'read'), can('audit', 'read')];
   return (
-    <Page title="Overview">
-      <Failures error={error} />
-      <Panel title="Now">
-        {traffic ? (
-          <dl className="facts">
-            <dt>Calls per second</dt>
-            <dd>{count(traffic.total.calls)}</dd>
-            <dt>Half within</dt>
-            <dd>{duration(traffic.total.p50Ms)}</dd>
-          </dl>
-        ) : (
-          !error && <Loading />
-        )}
-      </Panel>
+    <Page
+      title="Overview"
+      hint={
+        traffic
+          ? 'What passes through this node of the gateway, second by second.'
+          : `Signed in as ${plain(viewer.name || viewer.id)}.`
+      }
+    >
+      {traffic && <Live links={sources} />}
+      {(sources || audit) && (
+        <div className="grid">
+          {sources && <SourceHealth />}
+          {audit && <Refusals />}
+        </div>
+      )}
+      <Start />
     </Page>
   );
 }
