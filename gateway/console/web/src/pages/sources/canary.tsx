@@ -91,7 +91,7 @@ function Steps({ source, canary }: { source: string; canary: Canary }) {
   };
   const here = 'It holds on all nodes within moments.';
   return (
-    <div className="row">
+    <div className={`row ${css.steps}`}>
       <div className={css.percent}>
         <Field
           label="Percent"

@@ -43,7 +43,7 @@ export function Notes({ source }: { source: string }) {
     );
   return (
     <Panel title={pages.total ? `Import report (${count(pages.total)})` : 'Import report'}>
-      <div className={css.filters}>
+      <div className={css.one}>
         <Choice label="Change" value={change} onChange={pick} options={changes} />
       </div>
       <Rows

@@ -4,6 +4,7 @@ import { Link } from 'wouter';
 import { useRights } from '../../app/rights';
 import { cut, moment, plain } from '../../lib/format';
 import { graphql, type ResultOf } from '../../lib/graphql';
+import { useLive } from '../../lib/live';
 import { Badge, Code, Empty, Failures, Loading, Note, Page, Panel } from '../../ui';
 import { Decide } from './decide';
 import { indent, spelt } from './definition';
@@ -21,6 +22,11 @@ const pinQuery = graphql(`
         approvedDefinition
       }
     }
+  }
+`);
+const offerChanged = graphql(`
+  subscription PinOfferChanged {
+    capabilitiesChanged { __typename }
   }
 `);
 export type Pin = NonNullable<ResultOf<typeof pinQuery>['admin']['pin']>;
@@ -43,6 +49,7 @@ export function PinDetail({ id, source }: { id: string; source: string }) {
   const reload = () => again({ requestPolicy: 'network-only' });
   const latest = useRef(reload);
   latest.current = reload;
+  useLive(offerChanged, {}, reload); // Approved and changed at once, the source looks as it did before.
   useEffect(() => {
     if (seen.current !== '' && seen.current !== now) latest.current();
     seen.current = now;

@@ -28,7 +28,7 @@ const states = [
 
 /** What changes when the pins of some sources may have changed. */
 export const pinsOf = (sources: Source[] | undefined) =>
-  (sources ?? []).map((s) => [s.name, s.quarantined, s.tools, s.resources, s.prompts].join()).join(';');
+  (sources ?? []).map((s) => [s.name, s.quarantined, s.tools, s.resources, s.prompts, ...s.hidden].join()).join(';');
 
 /** Pinned definitions, of one source or of all, by state; it follows the sources. */
 export function Pins({ source, sources }: { source?: string; sources: Source[] | undefined }) {
@@ -56,7 +56,7 @@ export function Pins({ source, sources }: { source?: string; sources: Source[] |
     );
   return (
     <>
-      <div className={css.filters}>
+      <div className={css.one}>
         <Choice label="State" value={state} onChange={pick} options={states} />
       </div>
       <Rows
