@@ -159,12 +159,6 @@ function served(r: Record): string {
 
 /** Where the console shows what the record is about; undefined where it has no such page. */
 export function capabilityPath(r: Record): string | undefined {
-  const kinds: { [kind: string]: string } = {
-    tool: 'tool',
-    resource: 'resource',
-    template: 'template',
-    prompt: 'prompt',
-  };
-  const kind = kinds[r.kind ?? ''];
-  return kind && r.object && r.name ? `/capabilities/${kind}/${encodeURIComponent(r.name)}` : undefined;
+  const has = ['tool', 'resource', 'template', 'prompt'].includes(r.kind ?? '');
+  return has && r.object && r.name ? `/capabilities/${r.kind}/${encodeURIComponent(r.name)}` : undefined;
 }
