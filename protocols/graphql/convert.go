@@ -26,7 +26,7 @@ func toTool(t *gateway.Tool) *generated.Tool {
 	}
 	return &generated.Tool{
 		Name: t.Name, Title: optional(title), Description: optional(t.Description),
-		Source: t.Source, Tags: t.Tags, Definition: t.Definition,
+		Source: t.Source, Tags: t.Tags, Object: t.Object, Definition: t.Definition,
 		InputSchema: t.Input.JSON(), OutputSchema: t.Output.JSON(),
 		ReadOnly: t.Annotations.ReadOnly, Destructive: t.Annotations.Destructive,
 		Idempotent: t.Annotations.Idempotent, OpenWorld: t.Annotations.OpenWorld,
@@ -36,7 +36,7 @@ func toTool(t *gateway.Tool) *generated.Tool {
 func toResource(r *gateway.Resource) *generated.Resource {
 	out := &generated.Resource{
 		Name: r.Name, Title: optional(r.Title), Description: optional(r.Description),
-		Source: r.Source, Tags: r.Tags, Definition: r.Definition,
+		Source: r.Source, Tags: r.Tags, Object: r.Object, Definition: r.Definition,
 		URI: r.URI, MimeType: optional(r.MIMEType),
 	}
 	if r.Size >= 0 {
@@ -49,7 +49,7 @@ func toResource(r *gateway.Resource) *generated.Resource {
 func toTemplate(t *gateway.Template) *generated.ResourceTemplate {
 	return &generated.ResourceTemplate{
 		Name: t.Name, Title: optional(t.Title), Description: optional(t.Description),
-		Source: t.Source, Tags: t.Tags, Definition: t.Definition,
+		Source: t.Source, Tags: t.Tags, Object: t.Object, Definition: t.Definition,
 		URITemplate: t.URITemplate, MimeType: optional(t.MIMEType),
 	}
 }
@@ -57,7 +57,7 @@ func toTemplate(t *gateway.Template) *generated.ResourceTemplate {
 func toPrompt(p *gateway.Prompt) *generated.Prompt {
 	out := &generated.Prompt{
 		Name: p.Name, Title: optional(p.Title), Description: optional(p.Description),
-		Source: p.Source, Tags: p.Tags, Definition: p.Definition,
+		Source: p.Source, Tags: p.Tags, Object: p.Object, Definition: p.Definition,
 	}
 	for _, a := range p.Arguments {
 		out.Arguments = append(out.Arguments, &generated.PromptArgument{

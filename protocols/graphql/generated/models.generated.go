@@ -222,6 +222,8 @@ type Prompt struct {
 	Source string `json:"source"`
 	// Given by the gateway's configuration.
 	Tags []string `json:"tags"`
+	// What rules of the policy and the audit log call it, such as `tool/demo/echo`.
+	Object string `json:"object"`
 	// The whole definition in the form of the Model Context Protocol.
 	Definition json.RawMessage `json:"definition"`
 	// What the prompt asks for.
@@ -300,6 +302,8 @@ type Resource struct {
 	Source string `json:"source"`
 	// Given by the gateway's configuration.
 	Tags []string `json:"tags"`
+	// What rules of the policy and the audit log call it, such as `tool/demo/echo`.
+	Object string `json:"object"`
 	// The whole definition in the form of the Model Context Protocol.
 	Definition json.RawMessage `json:"definition"`
 	// Unique: what `readResource` asks for.
@@ -358,6 +362,8 @@ type ResourceTemplate struct {
 	Source string `json:"source"`
 	// Given by the gateway's configuration.
 	Tags []string `json:"tags"`
+	// What rules of the policy and the audit log call it, such as `tool/demo/echo`.
+	Object string `json:"object"`
 	// The whole definition in the form of the Model Context Protocol.
 	Definition json.RawMessage `json:"definition"`
 	// As in RFC 6570, such as `file:///logs/{day}`: fill it in and read the URI with `readResource`.
@@ -406,6 +412,8 @@ type Tool struct {
 	Source string `json:"source"`
 	// Given by the gateway's configuration.
 	Tags []string `json:"tags"`
+	// What rules of the policy and the audit log call it, such as `tool/demo/echo`.
+	Object string `json:"object"`
 	// The whole definition in the form of the Model Context Protocol.
 	Definition json.RawMessage `json:"definition"`
 	// A JSON Schema that the arguments must satisfy; null accepts any object.

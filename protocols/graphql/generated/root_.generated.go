@@ -425,6 +425,7 @@ type ComplexityRoot struct {
 		Definition  func(childComplexity int) int
 		Description func(childComplexity int) int
 		Name        func(childComplexity int) int
+		Object      func(childComplexity int) int
 		Source      func(childComplexity int) int
 		Tags        func(childComplexity int) int
 		Title       func(childComplexity int) int
@@ -489,6 +490,7 @@ type ComplexityRoot struct {
 		Description func(childComplexity int) int
 		MimeType    func(childComplexity int) int
 		Name        func(childComplexity int) int
+		Object      func(childComplexity int) int
 		Size        func(childComplexity int) int
 		Source      func(childComplexity int) int
 		Tags        func(childComplexity int) int
@@ -521,6 +523,7 @@ type ComplexityRoot struct {
 		Description func(childComplexity int) int
 		MimeType    func(childComplexity int) int
 		Name        func(childComplexity int) int
+		Object      func(childComplexity int) int
 		Source      func(childComplexity int) int
 		Tags        func(childComplexity int) int
 		Title       func(childComplexity int) int
@@ -645,6 +648,7 @@ type ComplexityRoot struct {
 		Idempotent   func(childComplexity int) int
 		InputSchema  func(childComplexity int) int
 		Name         func(childComplexity int) int
+		Object       func(childComplexity int) int
 		OpenWorld    func(childComplexity int) int
 		OutputSchema func(childComplexity int) int
 		ReadOnly     func(childComplexity int) int
@@ -2550,6 +2554,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Prompt.Name(childComplexity), true
+	case "Prompt.object":
+		if e.ComplexityRoot.Prompt.Object == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Prompt.Object(childComplexity), true
 	case "Prompt.source":
 		if e.ComplexityRoot.Prompt.Source == nil {
 			break
@@ -2849,6 +2859,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Resource.Name(childComplexity), true
+	case "Resource.object":
+		if e.ComplexityRoot.Resource.Object == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Resource.Object(childComplexity), true
 	case "Resource.size":
 		if e.ComplexityRoot.Resource.Size == nil {
 			break
@@ -2973,6 +2989,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ResourceTemplate.Name(childComplexity), true
+	case "ResourceTemplate.object":
+		if e.ComplexityRoot.ResourceTemplate.Object == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResourceTemplate.Object(childComplexity), true
 	case "ResourceTemplate.source":
 		if e.ComplexityRoot.ResourceTemplate.Source == nil {
 			break
@@ -3516,6 +3538,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Tool.Name(childComplexity), true
+	case "Tool.object":
+		if e.ComplexityRoot.Tool.Object == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Tool.Object(childComplexity), true
 	case "Tool.openWorld":
 		if e.ComplexityRoot.Tool.OpenWorld == nil {
 			break
@@ -5532,6 +5560,8 @@ interface Capability {
   source: String!
   "Given by the gateway's configuration."
   tags: [String!]!
+  "What rules of the policy and the audit log call it, such as ` + "`" + `tool/demo/echo` + "`" + `."
+  object: String!
   "The whole definition in the form of the Model Context Protocol."
   definition: JSON!
 }
@@ -5548,6 +5578,8 @@ type Tool implements Capability {
   source: String!
   "Given by the gateway's configuration."
   tags: [String!]!
+  "What rules of the policy and the audit log call it, such as ` + "`" + `tool/demo/echo` + "`" + `."
+  object: String!
   "The whole definition in the form of the Model Context Protocol."
   definition: JSON!
   "A JSON Schema that the arguments must satisfy; null accepts any object."
@@ -5576,6 +5608,8 @@ type Resource implements Capability {
   source: String!
   "Given by the gateway's configuration."
   tags: [String!]!
+  "What rules of the policy and the audit log call it, such as ` + "`" + `tool/demo/echo` + "`" + `."
+  object: String!
   "The whole definition in the form of the Model Context Protocol."
   definition: JSON!
   "Unique: what ` + "`" + `readResource` + "`" + ` asks for."
@@ -5598,6 +5632,8 @@ type ResourceTemplate implements Capability {
   source: String!
   "Given by the gateway's configuration."
   tags: [String!]!
+  "What rules of the policy and the audit log call it, such as ` + "`" + `tool/demo/echo` + "`" + `."
+  object: String!
   "The whole definition in the form of the Model Context Protocol."
   definition: JSON!
   "As in RFC 6570, such as ` + "`" + `file:///logs/{day}` + "`" + `: fill it in and read the URI with ` + "`" + `readResource` + "`" + `."
@@ -5618,6 +5654,8 @@ type Prompt implements Capability {
   source: String!
   "Given by the gateway's configuration."
   tags: [String!]!
+  "What rules of the policy and the audit log call it, such as ` + "`" + `tool/demo/echo` + "`" + `."
+  object: String!
   "The whole definition in the form of the Model Context Protocol."
   definition: JSON!
   "What the prompt asks for."
@@ -6539,6 +6577,8 @@ func (ec *executionContext) childFields_Prompt(ctx context.Context, field graphq
 		return ec.fieldContext_Prompt_source(ctx, field)
 	case "tags":
 		return ec.fieldContext_Prompt_tags(ctx, field)
+	case "object":
+		return ec.fieldContext_Prompt_object(ctx, field)
 	case "definition":
 		return ec.fieldContext_Prompt_definition(ctx, field)
 	case "arguments":
@@ -6629,6 +6669,8 @@ func (ec *executionContext) childFields_Resource(ctx context.Context, field grap
 		return ec.fieldContext_Resource_source(ctx, field)
 	case "tags":
 		return ec.fieldContext_Resource_tags(ctx, field)
+	case "object":
+		return ec.fieldContext_Resource_object(ctx, field)
 	case "definition":
 		return ec.fieldContext_Resource_definition(ctx, field)
 	case "uri":
@@ -6693,6 +6735,8 @@ func (ec *executionContext) childFields_ResourceTemplate(ctx context.Context, fi
 		return ec.fieldContext_ResourceTemplate_source(ctx, field)
 	case "tags":
 		return ec.fieldContext_ResourceTemplate_tags(ctx, field)
+	case "object":
+		return ec.fieldContext_ResourceTemplate_object(ctx, field)
 	case "definition":
 		return ec.fieldContext_ResourceTemplate_definition(ctx, field)
 	case "uriTemplate":
@@ -6915,6 +6959,8 @@ func (ec *executionContext) childFields_Tool(ctx context.Context, field graphql.
 		return ec.fieldContext_Tool_source(ctx, field)
 	case "tags":
 		return ec.fieldContext_Tool_tags(ctx, field)
+	case "object":
+		return ec.fieldContext_Tool_object(ctx, field)
 	case "definition":
 		return ec.fieldContext_Tool_definition(ctx, field)
 	case "inputSchema":

@@ -16,6 +16,7 @@ export type Area = {
 
 const overview = lazy(() => import('../pages/overview'));
 const sources = lazy(() => import('../pages/sources'));
+const capabilities = lazy(() => import('../pages/capabilities'));
 const policy = lazy(() => import('../pages/policy'));
 const audit = lazy(() => import('../pages/audit'));
 const sessions = lazy(() => import('../pages/sessions'));
@@ -24,6 +25,7 @@ const keys = lazy(() => import('../pages/keys'));
 /** Every area, in the order of the menu. */
 export const areas: Area[] = [
   { path: '', title: 'Overview', page: overview },
+  { path: 'capabilities', title: 'Capabilities', page: capabilities },
   { path: 'sources', title: 'Sources', right: 'sources', page: sources },
   { path: 'policy', title: 'Policy', right: 'policy', page: policy },
   { path: 'audit', title: 'Audit', right: 'audit', page: audit },

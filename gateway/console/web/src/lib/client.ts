@@ -1,6 +1,7 @@
 import { Client, cacheExchange, fetchExchange, mapExchange, subscriptionExchange } from '@urql/core';
 import { createClient as createSocket } from 'graphql-ws';
 import { markConnected, markExpired, markLost } from './connection';
+import { number } from './exact';
 
 const url = new URL('/graphql', window.location.href);
 const socketURL = new URL(url);
@@ -29,13 +30,9 @@ const socket = createSocket({
   },
 });
 
-/**
- * Keeps numbers that JavaScript cannot hold as their text, where the browser shows the text of a number: a result is
- * shown as the tool gave it.
- */
+/** Keeps the digits of numbers that JavaScript cannot hold (lib/exact.ts), where the browser shows the text of a number. */
 function exact(this: unknown, _key: string, value: unknown, context?: { source?: string }): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value) || !context?.source) return value;
-  return String(value) === context.source ? value : context.source;
+  return typeof value === 'number' && context?.source !== undefined ? number(context.source) : value;
 }
 
 /** The gateway's GraphQL door, with the session's cookie. Queries and mutations go over HTTP, subscriptions over one WebSocket. */
@@ -52,8 +49,9 @@ export const client = new Client({
       },
     }),
     cacheExchange,
-    fetchExchange,
     subscriptionExchange({
+      // What must keep its numbers goes over the socket, too: `context: { exact: true }`.
+      isSubscriptionOperation: (operation) => operation.kind === 'subscription' || operation.context.exact === true,
       forwardSubscription: (request) => ({
         subscribe: (sink) => ({
           unsubscribe: socket.subscribe(
@@ -63,6 +61,7 @@ export const client = new Client({
         }),
       }),
     }),
+    fetchExchange,
   ],
   fetchOptions: {
     credentials: 'same-origin',

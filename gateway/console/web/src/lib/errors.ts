@@ -9,21 +9,26 @@ export type Failure = {
   call: string;
   /** The field of the document that failed; empty for all of it. */
   path: string;
+  /** What is wrong with the arguments, and where: JSON Pointers and words. */
+  violations: Violation[];
 };
+
+export type Violation = { pointer: string; message: string };
 
 /** Every failure in an answer. */
 export function failures(error: CombinedError | undefined): Failure[] {
   if (!error) return [];
   if (error.networkError && error.graphQLErrors.length === 0) {
     const { status } = (error.response ?? {}) as { status?: number };
-    if (status === 401) return [{ code: 'UNAUTHENTICATED', message: 'Your session has ended.', call: '', path: '' }];
-    return [{ code: 'NETWORK', message: 'The gateway does not answer.', call: '', path: '' }];
+    if (status === 401) return [{ code: 'UNAUTHENTICATED', message: 'Your session has ended.', call: '', path: '', violations: [] }];
+    return [{ code: 'NETWORK', message: 'The gateway does not answer.', call: '', path: '', violations: [] }];
   }
   return error.graphQLErrors.map((e) => ({
     code: String(e.extensions?.code ?? 'INTERNAL'),
     message: e.message,
     call: String(e.extensions?.call ?? ''),
     path: (e.path ?? []).join('.'),
+    violations: Array.isArray(e.extensions?.violations) ? (e.extensions.violations as Violation[]) : [],
   }));
 }
 

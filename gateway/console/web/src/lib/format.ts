@@ -17,7 +17,7 @@ export function duration(ms: number): string {
 
 // Characters that change how text around them reads, or that nobody sees: controls, format characters (bidirectional
 // marks, zero-width ones, tags), separators of lines and variation selectors.
-const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|\p{Variation_Selector}/gu;
+export const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|\p{Variation_Selector}/gu;
 
 /** Text of others with what is not seen spelt out, so that it cannot pretend to be something else. */
 export const plain = (text: string) =>

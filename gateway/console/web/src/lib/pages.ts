@@ -32,7 +32,10 @@ export function usePages<D, V extends AnyVariables, T>(
   pick: (data: D) => Page<T> | null | undefined,
   most = 20_000,
   start: string | null = null,
-): Pages<T> {
+): Pages<T> & {
+  /** Reads again what is there, as far as it was read, and puts it in its place at once. */
+  refresh: () => void;
+} {
   const client = useClient();
   const key = JSON.stringify(variables);
   const [state, setState] = useState<{
@@ -51,7 +54,7 @@ export function usePages<D, V extends AnyVariables, T>(
   picked.current = pick;
 
   const load = useCallback(
-    async (cursor: string | null) => {
+    async (cursor: string | null, least = 0) => {
       const after = cursor ?? start;
       if (cursor !== null && current.current.busy) return;
       if (cursor === null) current.current.turn++;
@@ -59,12 +62,21 @@ export function usePages<D, V extends AnyVariables, T>(
       current.current.busy = true;
       setState((s) => ({ ...s, loading: true }));
       const asked = { ...(JSON.parse(key) as object), after } as unknown as V;
-      const result = await client.query(document, asked, { requestPolicy: 'network-only' }).toPromise();
+      let result = await client.query(document, asked, { requestPolicy: 'network-only' }).toPromise();
       if (turn !== current.current.turn) return;
+      let page = result.data ? picked.current(result.data) : undefined;
+      const read = [...(page?.nodes ?? [])];
+      while (page?.endCursor && read.length < least) {
+        const rest = { ...asked, after: page.endCursor };
+        result = await client.query(document, rest, { requestPolicy: 'network-only' }).toPromise();
+        if (turn !== current.current.turn) return;
+        page = result.data ? picked.current(result.data) : undefined;
+        read.push(...(page?.nodes ?? []));
+      }
       current.current.busy = false;
-      const page = result.data ? picked.current(result.data) : undefined;
       setState((s) => {
-        const items = cursor === null ? (page?.nodes ?? []) : [...s.items, ...(page?.nodes ?? [])];
+        if (least > 0 && result.error) return { ...s, loading: false, error: result.error };
+        const items = cursor === null ? read : [...s.items, ...read];
         return {
           items,
           cursor: page?.endCursor ?? null,
@@ -95,5 +107,6 @@ export function usePages<D, V extends AnyVariables, T>(
     next: state.cursor,
     loadMore: () => more && void load(state.cursor),
     reload: () => void load(null),
+    refresh: () => void load(null, state.items.length),
   };
 }

@@ -1,4 +1,5 @@
 import { useState } from 'react';
+import { type Exact, isRaw, stringify, Typing } from '../lib/exact';
 import { cut, plain } from '../lib/format';
 import type { Json } from '../lib/graphql';
 import { CopyButton } from './code';
@@ -7,23 +8,25 @@ import css from './ui.module.css';
 const fewest = 100; // Children that are shown before the reader asks for more.
 
 /** A JSON value as a tree that opens as far as the reader wants. Strings of others are shown as data. */
-export function JsonTree({ value, open = 2 }: { value: Json; open?: number }) {
+export function JsonTree({ value, open = 2 }: { value: Json | Exact; open?: number }) {
   return (
     <div className={css.tree}>
       <div className="row">
-        <CopyButton text={() => JSON.stringify(value, null, 2)} />
+        <CopyButton text={() => stringify(value, '  ')} />
       </div>
       <Value value={value} open={open} />
     </div>
   );
 }
 
-function Value({ value, open }: { value: Json; open: number }) {
+function Value({ value, open }: { value: Exact; open: number }) {
   const [most, setMost] = useState(fewest);
   const [shown, setShown] = useState(open > 0);
   if (typeof value === 'string') return <span className={css.string}>"{cut(value, 10_000)}"</span>;
-  if (value === null || typeof value !== 'object') return <span className={css.other}>{String(value)}</span>;
-  const entries: [string, Json][] = Array.isArray(value) ? value.map((v, i) => [String(i), v]) : Object.entries(value);
+  if (isRaw(value)) return <span className={css.other}>{value.rawJSON}</span>;
+  if (value === null || typeof value !== 'object' || value instanceof Typing)
+    return <span className={css.other}>{String(value)}</span>;
+  const entries: [string, Exact][] = Array.isArray(value) ? value.map((v, i) => [String(i), v]) : Object.entries(value);
   const [left, right] = Array.isArray(value) ? ['[', ']'] : ['{', '}'];
   if (entries.length === 0) return <span>{left + right}</span>;
   return (
