@@ -20,7 +20,6 @@ const areas = [
   { title: 'Audit', path: 'audit', field: 'auditRecords(first: 1) { endCursor }', rest: '/admin/v1/audit/records' },
   { title: 'Sessions', path: 'sessions', field: 'sessions { totalCount }', rest: '/admin/v1/sessions' },
   { title: 'Keys', path: 'keys', field: 'keys { id }', rest: '/admin/v1/keys' },
-  { title: 'Limits', path: 'limits', field: 'limits { revision }', rest: '/admin/v1/limits' },
 ];
 
 /** Asks as the page does: with its session, from its origin. */

@@ -189,7 +189,7 @@ function Schemas({ tool }: { tool: Tool }) {
       <Panel title="Arguments">
         <SchemaTable schema={tool.inputSchema as Schema | null} none="Any object." />
       </Panel>
-      <Panel title="Result">
+      <Panel title="What it returns">
         <SchemaTable schema={tool.outputSchema as Schema | null} none="The tool says nothing about its result." />
       </Panel>
     </>

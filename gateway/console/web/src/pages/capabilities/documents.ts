@@ -101,7 +101,7 @@ export const callEvents = graphql(`
       dropped
       ... on ToolProgress { progress total message }
       ... on ToolLog { level logger data }
-      ... on ToolQuestion { id kind message schema url }
+      ... on ToolQuestion { id kind asks: message schema url }
       ... on ToolFinished {
         result { isError structured content { type text data mimeType uri raw } }
       }

@@ -30,6 +30,7 @@ export function FillPrompt({ prompt, gone }: { prompt: Prompt; gone: boolean }) 
       <Panel title="Fill it in">
         <form
           className={css.form}
+          noValidate // What is wrong is for the gateway to say, each time anew.
           onSubmit={(e) => {
             e.preventDefault();
             if (!gone) void get();

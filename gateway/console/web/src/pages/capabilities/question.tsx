@@ -32,7 +32,7 @@ export function Ask({ question: q, source, done }: { question: Question; source:
   return (
     <fieldset className={css.group}>
       <legend>{cut(source, 100)} asks</legend>
-      <p className={css.text}>{cut(q.message, 5_000)}</p>
+      <p className={css.text}>{cut(q.asks, 5_000)}</p>
       {q.kind === 'url' ? (
         <Visit url={q.url ?? ''} opened={() => void say('accept')} busy={busy} />
       ) : (

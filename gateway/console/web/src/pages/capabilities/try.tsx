@@ -48,6 +48,7 @@ export function TryTool({ tool, gone }: { tool: Tool; gone: boolean }) {
       >
         <form
           className={css.form}
+          noValidate // What is wrong is for the gateway to say, each time anew.
           onSubmit={(e) => {
             e.preventDefault();
             if (!running && !gone) send();

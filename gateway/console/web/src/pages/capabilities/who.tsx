@@ -95,7 +95,7 @@ export function LastCalls({ object }: { object: string }) {
             <tbody>
               {nodes.map((r) => (
                 <tr key={r.seq}>
-                  <td className="nowrap">
+                  <td>
                     <Link href={`/audit?id=${encodeURIComponent(r.id ?? '')}`}>{moment(r.time)}</Link>
                   </td>
                   <td>{cut(r.principal?.name || r.principal?.id || '–', 60)}</td>
@@ -103,9 +103,9 @@ export function LastCalls({ object }: { object: string }) {
                     <Badge tone={r.code !== 'OK' ? 'bad' : r.tool_error ? 'warn' : 'good'}>
                       {r.tool_error ? 'the tool failed' : cut(r.code ?? '–', 40)}
                     </Badge>{' '}
-                    <span className="muted">{r.via}</span>
+                    <span className="muted">{cut(r.via ?? '', 20)}</span>
                   </td>
-                  <td className="number nowrap">{duration((r.duration_us ?? 0) / 1_000)}</td>
+                  <td className="number">{duration((r.duration_us ?? 0) / 1_000)}</td>
                 </tr>
               ))}
             </tbody>
