@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkPage, checkQuiet, signIn, startBrowser } from './browser';
 import { type Gateway, startGateway } from './gateway';
-import { startUpstream, type UpstreamTool } from './upstream';
+import { startUpstream, type UpstreamTool } from './hostile';
 
 const binary = path.resolve(process.env.TRILITH_GATEWAY ?? '../../../.build/gateway');
 const script = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';

@@ -20,7 +20,8 @@ export function failures(error: CombinedError | undefined): Failure[] {
   if (!error) return [];
   if (error.networkError && error.graphQLErrors.length === 0) {
     const { status } = (error.response ?? {}) as { status?: number };
-    if (status === 401) return [{ code: 'UNAUTHENTICATED', message: 'Your session has ended.', call: '', path: '', violations: [] }];
+    if (status === 401)
+      return [{ code: 'UNAUTHENTICATED', message: 'Your session has ended.', call: '', path: '', violations: [] }];
     return [{ code: 'NETWORK', message: 'The gateway does not answer.', call: '', path: '', violations: [] }];
   }
   return error.graphQLErrors.map((e) => ({
