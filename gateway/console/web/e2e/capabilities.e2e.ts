@@ -60,7 +60,7 @@ const upstreamTools: UpstreamTool[] = [
   },
   {
     definition: { name: 'huge', inputSchema: { type: 'object' } },
-    answer: () => content({ type: 'text', text: 'x'.repeat(5_000_000) }),
+    answer: () => content({ type: 'text', text: 'x'.repeat(10_000_000) }),
   },
   {
     ...echoed,
@@ -205,7 +205,7 @@ test('numbers keep every digit, and ten megabytes of text stay bounded', async (
 
   await page.goto(`${gateway.url}/console/capabilities/tool/odd.huge`);
   await call(page);
-  await page.getByText(/^Part 1 of 100/).waitFor();
+  await page.getByText(/^Part 1 of 200/).waitFor();
   expect(await page.evaluate(() => document.body.innerHTML.length)).toBeLessThan(500_000);
   checkQuiet(page);
   await page.context().close();

@@ -3,6 +3,7 @@ import { Button } from 'react-aria-components';
 import { cut, plain } from '../../lib/format';
 import { Badge, JsonTree } from '../../ui';
 import { field, hints, resolve, type Schema, short, typeName } from './schema';
+import { Table } from './table';
 
 /** The properties of a schema as a table, with what they refer to, and the schema itself as JSON. */
 export function SchemaTable({ schema, none }: { schema: Schema | null; none: string }) {
@@ -17,22 +18,20 @@ export function SchemaTable({ schema, none }: { schema: Schema | null; none: str
           {f.kind === 'object' ? 'An object without properties of its own.' : plain(typeName(schema))}
         </p>
       ) : (
-        <div className="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th>Property</th>
-                <th>Type</th>
-                <th>About</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.slice(0, 200).map(([name, s, required]) => (
-                <Row key={name} name={name} schema={resolve(s, schema) ?? s} required={required} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Properties"
+          head={
+            <tr>
+              <th>Property</th>
+              <th>Type</th>
+              <th>About</th>
+            </tr>
+          }
+        >
+          {rows.slice(0, 200).map(([name, s, required]) => (
+            <Row key={name} name={name} schema={resolve(s, schema) ?? s} required={required} />
+          ))}
+        </Table>
       )}
       {rows.length > 200 && <p className="muted">{rows.length - 200} more are in the JSON.</p>}
       <div>

@@ -4,6 +4,7 @@ import { Link } from 'wouter';
 import { cut, duration, moment } from '../../lib/format';
 import { Badge, Failures, Loading, Panel } from '../../ui';
 import { type Any, granteeQuery, type Kind, lastCallQuery, pinQuery } from './documents';
+import { Table } from './table';
 
 /** Who may use a capability, by the policy in force. */
 export function WhoMay({ object }: { object: string }) {
@@ -22,27 +23,25 @@ export function WhoMay({ object }: { object: string }) {
       {fetching && !list && <Loading />}
       {list && list.nodes.length === 0 && <p className="muted">Nobody: no rule allows it.</p>}
       {list && list.nodes.length > 0 && (
-        <div className="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th>Who</th>
-                <th>By the rule</th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.nodes.slice(0, 50).map((g) => (
-                <tr key={`${g.subject} ${g.tenant} ${g.line}`}>
-                  <td>
-                    {cut(g.subject, 200)} {g.tenant && <Badge>in {cut(g.tenant, 60)}</Badge>}{' '}
-                    {g.conditional && <Badge tone="warn">on a condition</Badge>}
-                  </td>
-                  <td className="mono">{cut(g.rule, 300)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Who may use it"
+          head={
+            <tr>
+              <th>Who</th>
+              <th>By the rule</th>
+            </tr>
+          }
+        >
+          {list.nodes.slice(0, 50).map((g) => (
+            <tr key={`${g.subject} ${g.tenant} ${g.line}`}>
+              <td>
+                {cut(g.subject, 200)} {g.tenant && <Badge>in {cut(g.tenant, 60)}</Badge>}{' '}
+                {g.conditional && <Badge tone="warn">on a condition</Badge>}
+              </td>
+              <td className="mono">{cut(g.rule, 300)}</td>
+            </tr>
+          ))}
+        </Table>
       )}
       {list && (list.nodes.length > 50 || list.truncated) && <p className="muted">There are more.</p>}
     </Panel>
@@ -82,35 +81,33 @@ export function LastCalls({ object }: { object: string }) {
       {fetching && nodes.length === 0 && <Loading />}
       {!fetching && !error && nodes.length === 0 && <p className="muted">Nobody has used it yet.</p>}
       {nodes.length > 0 && (
-        <div className="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th>When</th>
-                <th>Who</th>
-                <th>Outcome</th>
-                <th className="number">Took</th>
-              </tr>
-            </thead>
-            <tbody>
-              {nodes.map((r) => (
-                <tr key={r.seq}>
-                  <td>
-                    <Link href={`/audit?id=${encodeURIComponent(r.id ?? '')}`}>{moment(r.time)}</Link>
-                  </td>
-                  <td>{cut(r.principal?.name || r.principal?.id || '–', 60)}</td>
-                  <td>
-                    <Badge tone={r.code !== 'OK' ? 'bad' : r.tool_error ? 'warn' : 'good'}>
-                      {r.tool_error ? 'the tool failed' : cut(r.code ?? '–', 40)}
-                    </Badge>{' '}
-                    <span className="muted">{cut(r.via ?? '', 20)}</span>
-                  </td>
-                  <td className="number">{duration((r.duration_us ?? 0) / 1_000)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table
+          label="Last calls"
+          head={
+            <tr>
+              <th>When</th>
+              <th>Who</th>
+              <th>Outcome</th>
+              <th className="number">Took</th>
+            </tr>
+          }
+        >
+          {nodes.map((r) => (
+            <tr key={r.seq}>
+              <td>
+                <Link href={`/audit?id=${encodeURIComponent(r.id ?? '')}`}>{moment(r.time)}</Link>
+              </td>
+              <td>{cut(r.principal?.name || r.principal?.id || '–', 60)}</td>
+              <td>
+                <Badge tone={r.code !== 'OK' ? 'bad' : r.tool_error ? 'warn' : 'good'}>
+                  {r.tool_error ? 'the tool failed' : cut(r.code ?? '–', 40)}
+                </Badge>{' '}
+                <span className="muted">{cut(r.via ?? '', 20)}</span>
+              </td>
+              <td className="number">{duration((r.duration_us ?? 0) / 1_000)}</td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Panel>
   );
