@@ -6,7 +6,7 @@ import { type Gateway, startGateway } from './gateway';
 let gateway: Gateway;
 let browser: Browser;
 beforeAll(async () => {
-  [gateway, browser] = await Promise.all([startGateway(), startBrowser()]);
+  [gateway, browser] = await Promise.all([startGateway('auth: {api_keys: {}}\n'), startBrowser()]);
 });
 afterAll(async () => {
   await browser?.close();

@@ -8,6 +8,6 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    retry: 0,
+    retry: 2, // A browser on a busy machine: what fails three times is wrong.
   },
 });

@@ -1,4 +1,4 @@
-import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{n as t,t as n}from"./jsx-runtime-C3cWAN_r.js";import{A as r,D as i,E as a,N as o,Ot as s,Q as c,c as l,d as u,f as d,h as f,k as p,kt as m,l as h,m as g,s as _,u as v,z as y}from"./live-Cuaf3Woa.js";import{t as b}from"./console-CD7UA8TL.js";import{a as x,i as S,n as C,t as w}from"./format-Cok3jGay.js";import{t as T}from"./graphql-C-gECOzk.js";import{n as E,t as D}from"./shortlist-HjmC0DC3.js";var O=e(t(),1),k=T(`
+import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{n as t,t as n}from"./jsx-runtime-C3cWAN_r.js";import{A as r,D as i,E as a,N as o,Ot as s,Q as c,c as l,d as u,f as d,h as f,k as p,kt as m,l as h,m as g,s as _,u as v,z as y}from"./live-Cuaf3Woa.js";import{t as b}from"./console-ZFO1jjrV.js";import{a as x,i as S,n as C,t as w}from"./format-Cok3jGay.js";import{t as T}from"./graphql-C-gECOzk.js";import{n as E,t as D}from"./shortlist-HjmC0DC3.js";var O=e(t(),1),k=T(`
   query Sessions($principal: String) {
     viewer {
       session

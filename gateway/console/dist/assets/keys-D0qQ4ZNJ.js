@@ -1,4 +1,4 @@
-import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{A as t,D as n,Dt as r,E as i,N as a,Ot as o,Q as s,c,d as l,f as u,h as d,j as f,k as p,kt as m,l as h,m as g,s as _,u as v}from"./live-Cuaf3Woa.js";import{t as y}from"./console-CD7UA8TL.js";import{i as b,n as x}from"./format-Cok3jGay.js";import{t as S}from"./shortlist-HjmC0DC3.js";import{n as C,t as w}from"./jsx-runtime-C3cWAN_r.js";import{t as T}from"./graphql-C-gECOzk.js";var E=e(C(),1),D=T(`
+import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{A as t,D as n,Dt as r,E as i,N as a,Ot as o,Q as s,c,d as l,f as u,h as d,j as f,k as p,kt as m,l as h,m as g,s as _,u as v}from"./live-Cuaf3Woa.js";import{t as y}from"./console-ZFO1jjrV.js";import{i as b,n as x}from"./format-Cok3jGay.js";import{t as S}from"./shortlist-HjmC0DC3.js";import{n as C,t as w}from"./jsx-runtime-C3cWAN_r.js";import{t as T}from"./graphql-C-gECOzk.js";var E=e(C(),1),D=T(`
   query Keys {
     admin {
       keys {
