@@ -187,7 +187,7 @@ func TestNodeDies(t *testing.T) {
 	results := make(chan error, 1)
 	go func() { results <- errOf(a.Request(t.Context(), b.Instance(), "hang", nil)) }()
 	<-began
-	b.nc.Close() // As the end of the process would.
+	b.nc.Close()                                                                   // As the end of the process would.
 	wantErr(t, ErrNoNode, "the node died during the request", receive(t, results)) // At the deadline it is another error.
 }
 

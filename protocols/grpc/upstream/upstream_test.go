@@ -201,14 +201,14 @@ func TestUpstreamStream(t *testing.T) {
 		o.MaxMessages, o.MaxStream, o.Timeout = 5, 400, time.Second
 	})
 	send := func(n int, end error) handler {
-		return func(ctx context.Context, _ string, send func(string) error) error {
+		return func(_ context.Context, _ string, send func(string) error) error {
 			for i := range n {
 				if err := send(fmt.Sprintf(`"%d"`, i)); err != nil {
 					return err
 				}
 			}
 			if end == nil && n < 5 {
-				<-ctx.Done() // It goes on, but has no more to say now.
+				<-t.Context().Done() // It goes on, but has no more to say now. Its own deadline may be over before the caller's.
 			}
 			return end
 		}
