@@ -104,5 +104,5 @@ func write(w http.ResponseWriter, contentType string, status int, body []byte) {
 	w.Header().Set("Content-Type", contentType+"; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // The content type is JSON and may not be guessed. A client that has gone away needs no answer.
+	_, _ = w.Write(body) // The content type is JSON and may not be guessed. A client that has gone away needs no answer.
 }

@@ -170,7 +170,7 @@ func (u *Upstream) follow(ctx context.Context, m *method, in []byte, progress fu
 		return c.result(!c.whole), nil
 	case wrong != nil:
 		return nil, wrong
-	case c.count > 0 && errors.Is(context.Cause(ctx), errEnough):
+	case c.count > 0 && (errors.Is(context.Cause(ctx), errEnough) || status.Code(err) == codes.DeadlineExceeded): // The server's clock may be the first.
 		return c.result(true), nil
 	case errors.Is(context.Cause(ctx), errEnough):
 		return nil, &gateway.Error{Code: gateway.DeadlineExceeded, By: u.by, Msg: "the upstream did not answer in time", Err: err}
