@@ -1,11 +1,8 @@
 package gqlschema
 
 import (
-	"bytes"
 	"maps"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -80,33 +77,6 @@ func (b *builder) build(n *node, hint, ref string) (use, bool) {
 	return b.combined(n, nullable, hint, ref)
 }
 
-// combined builds a schema that is no reference and no list of values.
-func (b *builder) combined(n *node, nullable bool, hint, ref string) (use, bool) {
-	if n.Not != nil || n.If != nil || len(n.Patterns) > 0 && len(n.Properties) > 0 {
-		b.note("conditions (not, if, patternProperties) are checked, but have no part in the type")
-	}
-	alts, null := alternatives(n)
-	if nullable = nullable || null; len(alts) > 0 {
-		u, inner := b.choice(n, alts, hint, ref)
-		return u, inner || nullable
-	}
-	n = b.unconditional(n)
-	if len(n.AllOf) > 0 {
-		u, inner := b.all(n, hint, ref)
-		return u, inner && len(n.Type) == 0 || nullable
-	}
-	return b.typed(n, nullable, hint, ref)
-}
-
-// unconditional returns a schema without the alternatives that only narrow what it says.
-func (b *builder) unconditional(n *node) *node {
-	if len(n.OneOf)+len(n.AnyOf) == 0 {
-		return n
-	}
-	b.note("alternatives that only add conditions are checked, but have no part in the type")
-	return n.withoutChoice()
-}
-
 // typed builds a schema without references and combinations.
 func (b *builder) typed(n *node, nullable bool, hint, ref string) (use, bool) {
 	types, _ := n.types()
@@ -157,111 +127,6 @@ func (b *builder) array(n *node, hint string) use {
 		b.path = b.path[:len(b.path)-1]
 	}
 	return use{elem: &elem}
-}
-
-// integerType returns Int where all values fit it, as far as the schema says.
-func integerType(n *node) *Type {
-	switch n.Format {
-	case "int64", "uint32", "uint64":
-		return longType
-	}
-	for _, bound := range []jsontext.Value{n.Minimum, n.Maximum} {
-		if f, err := strconv.ParseFloat(string(bound), 64); err == nil && (f < -1<<31 || f > 1<<31-1) {
-			return longType
-		}
-	}
-	return intType
-}
-
-// constant returns the scalar of a value.
-func (b *builder) constant(v jsontext.Value) use {
-	switch v.Kind() { //nolint:exhaustive // Everything else is JSON.
-	case jsontext.KindString:
-		return use{typ: stringType}
-	case jsontext.KindTrue, jsontext.KindFalse:
-		return use{typ: booleanType}
-	case jsontext.KindNumber:
-		return use{typ: numberType(v)}
-	}
-	return jsonUse()
-}
-
-func numberType(v jsontext.Value) *Type {
-	if _, err := strconv.ParseInt(string(v), 10, 32); err == nil {
-		return intType
-	}
-	if _, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-		return longType
-	}
-	return floatType
-}
-
-// enum types a list of values: names, where all of them are strings, and otherwise the scalar that they have in common.
-func (b *builder) enum(n *node, hint string) (u use, nullable bool) {
-	var values []string
-	var common *Type
-	mixed := false
-	for _, v := range n.Enum {
-		if v.Kind() == jsontext.KindNull {
-			nullable = true
-			continue
-		}
-		t := b.constant(v).typ
-		if s, ok := decodeString(v); ok && !slices.Contains(values, s) {
-			values = append(values, s)
-		}
-		mixed = mixed || common != nil && wider(common, t) == nil
-		if !mixed {
-			common = wider(common, t)
-		}
-	}
-	switch {
-	case mixed || common == nil || common.kind == kindJSON:
-		return b.loses("an enum of values of several types", nullable)
-	case common.kind != kindString:
-		return use{typ: common}, nullable
-	case len(values) > maxValues:
-		b.note("an enum of more values than a type may have: String")
-		return use{typ: stringType}, nullable
-	}
-	t := b.name(hint, kindEnum, "")
-	if t == nil {
-		return use{typ: stringType}, nullable
-	}
-	t.description = describe(n)
-	slices.Sort(values)
-	names := unique(values, enumName)
-	t.toName = names
-	t.toJSON = make(map[string]jsonRaw, len(values))
-	for _, v := range values {
-		text, _ := jsontext.AppendQuote(nil, v) // Decoded text is valid UTF-8.
-		t.toJSON[names[v]] = text
-		t.values = append(t.values, enumValue{names[v], v})
-	}
-	return use{typ: t}, nullable
-}
-
-func enumName(v string) string {
-	n := Name(v)
-	if n == "true" || n == "false" || n == "null" {
-		n += "_"
-	}
-	return n
-}
-
-// wider returns the scalar that holds values of both, or nil. Nil holds none.
-func wider(a, b *Type) *Type {
-	number := func(t *Type) bool { return t.kind == kindInt || t.kind == kindLong || t.kind == kindFloat }
-	switch {
-	case a == nil || a == b:
-		return b
-	case number(a) && number(b):
-		if a.kind > b.kind { // Int, Long, Float.
-			return a
-		}
-		return b
-	}
-	return nil
 }
 
 // reference builds what a reference refers to, once.
@@ -386,56 +251,6 @@ func distinctive(n *node) []string {
 	return out
 }
 
-// canonical returns a JSON value in the form in which equal scalars have equal texts.
-func canonical(v []byte) string {
-	out := jsontext.Value(bytes.Clone(v))
-	if err := out.Canonicalize(); err != nil {
-		return string(v)
-	}
-	return string(out)
-}
-
-// merged returns one schema for an object of several parts, or nil where they do not fit together.
-func (b *builder) merged(n *node) *node {
-	m := &node{keywords: keywords{Type: typeNames{"object"}, Title: n.Title, Description: n.Description, Properties: map[string]*node{}}}
-	if !b.mergeInto(m, n, 0) {
-		return nil
-	}
-	return m
-}
-
-func (b *builder) mergeInto(m, n *node, depth int) bool {
-	n = b.follow(n)
-	if b.steps++; depth > maxDepth || b.steps > maxSteps || !b.mergeable(n) || depth > 0 && len(n.OneOf)+len(n.AnyOf) > 0 {
-		return false
-	}
-	for key, p := range n.Properties {
-		if have, ok := m.Properties[key]; ok && !reflect.DeepEqual(have, p) {
-			return false
-		}
-		m.Properties[key] = p
-	}
-	m.Required = append(m.Required, n.Required...)
-	if m.Additional == nil {
-		m.Additional = n.Additional
-	}
-	for _, part := range n.AllOf {
-		if !b.mergeInto(m, part, depth+1) {
-			return false
-		}
-	}
-	return true
-}
-
-// mergeable reports whether a schema can be a part of an object.
-func (b *builder) mergeable(n *node) bool {
-	if n == nil || n.never || n.Const != nil || len(n.Enum) > 0 || n.ID != "" && n != b.root {
-		return false
-	}
-	types, _ := n.types()
-	return len(types) == 0 || len(types) == 1 && types[0] == "object"
-}
-
 // follow follows references to the schema behind them, or returns nil.
 func (b *builder) follow(n *node) *node {
 	for range maxDepth {
@@ -445,39 +260,6 @@ func (b *builder) follow(n *node) *node {
 		n = b.root.resolve(n.Ref)
 	}
 	return nil
-}
-
-// all types a schema that must satisfy several.
-func (b *builder) all(n *node, hint, ref string) (use, bool) {
-	if m := b.merged(n); m != nil && len(m.Properties) > 0 {
-		return b.object(m, hint, ref), false
-	}
-	var shape *node
-	for _, part := range append([]*node{{keywords: n.withoutAll()}}, n.AllOf...) {
-		if part != nil && part.shapeless() {
-			continue
-		}
-		if shape != nil {
-			return b.loses("parts of allOf that do not fit together", true)
-		}
-		shape = part
-	}
-	if shape == nil {
-		return jsonUse(), true
-	}
-	return b.build(shape, hint, ref)
-}
-
-func (n *node) withoutAll() keywords {
-	k := n.keywords
-	k.AllOf = nil
-	return k
-}
-
-// shapeless reports whether the schema only narrows what another one types.
-func (n *node) shapeless() bool {
-	return !n.never && len(n.Type)+len(n.Enum)+len(n.Properties)+len(n.OneOf)+len(n.AnyOf)+len(n.AllOf)+len(n.PrefixItems) == 0 &&
-		n.Ref == "" && n.DynamicRef == "" && n.Const == nil && n.Items == nil && n.Additional == nil
 }
 
 func describe(n *node) string {
