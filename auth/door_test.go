@@ -2,16 +2,12 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,143 +16,6 @@ import (
 	dev "github.com/trilith-gateway/trilith/auth/issuer"
 	"github.com/trilith-gateway/trilith/gateway"
 )
-
-// tokens is an Authenticator of fixed tokens.
-type tokens map[string]*gateway.Principal
-
-func (t tokens) Authenticate(_ context.Context, c Credential) (*gateway.Principal, error) {
-	if p := t[c.Token]; p != nil {
-		return p, nil
-	}
-	return nil, invalid(fmt.Errorf("no such token"))
-}
-
-// attempts are the refusals that a door reported.
-type attempts struct {
-	mu  sync.Mutex
-	all []Attempt
-}
-
-func (a *attempts) add(_ context.Context, at Attempt) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.all = append(a.all, at)
-}
-
-// take returns the refusals since the last take.
-func (a *attempts) take() []Attempt {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := a.all
-	a.all = nil
-	return out
-}
-
-func alice() *gateway.Principal {
-	return &gateway.Principal{ID: testIssuer + "|user|alice", Issuer: testIssuer, Subject: "alice", Kind: "user"}
-}
-
-func doorOptions(a *attempts) DoorOptions {
-	return DoorOptions{
-		Auth: tokens{"good": alice()}, Resource: testResource, Endpoints: []string{"/mcp", "/graphql"},
-		Servers: []string{testIssuer}, Scopes: []string{"mcp:tools.list"}, Origins: []string{"https://app.example.test"},
-		Public: []string{"/grpc.health.v1.Health/"}, Refused: a.add, Logger: quiet(),
-	}
-}
-
-// behind answers what a handler behind the door got.
-func behind(w http.ResponseWriter, r *http.Request) {
-	id := ""
-	if p := From(r.Context()); p != nil {
-		id = p.ID
-	}
-	fmt.Fprintf(w, "%s %s%s", id, r.Header.Get("Authorization"), r.Header.Get("Cookie"))
-}
-
-func serve(t testing.TB, h http.Handler) string {
-	t.Helper()
-	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
-	return srv.URL
-}
-
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-// ask sends a request and returns the whole answer.
-func ask(t testing.TB, method, url string, change func(*http.Request)) answer {
-	t.Helper()
-	r := must(http.NewRequestWithContext(t.Context(), method, url, nil))
-	if change != nil {
-		change(r)
-	}
-	tr := &http.Transport{DisableKeepAlives: true}
-	resp, err := tr.RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	return answer{resp.StatusCode, resp.Header, string(must(io.ReadAll(resp.Body)))}
-}
-
-// head adds headers to a request, given as names and values; Host is one.
-func head(kv ...string) func(*http.Request) {
-	return func(r *http.Request) {
-		for i := 0; i < len(kv); i += 2 {
-			if kv[i] == "Host" {
-				r.Host = kv[i+1]
-			} else {
-				r.Header.Add(kv[i], kv[i+1])
-			}
-		}
-	}
-}
-
-// with is head and a good token.
-func with(kv ...string) func(*http.Request) {
-	return head(append([]string{"Authorization", "Bearer good"}, kv...)...)
-}
-
-// wantRefusal checks the answer to a refused request, and the one report of it.
-func wantRefusal(t *testing.T, got answer, want Attempt, reports []Attempt) {
-	t.Helper()
-	var problem struct {
-		Status int
-		Detail string
-	}
-	if err := json.Unmarshal([]byte(got.body), &problem); err != nil || problem.Status != got.status || problem.Detail == "" ||
-		got.header.Get("Content-Type") != "application/problem+json" || got.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("answer %q %v", got.body, got.header)
-	}
-	if strings.Contains(got.body, "no such token") {
-		t.Errorf("the cause leaked: %s", got.body)
-	}
-	if want.Code = gateway.PermissionDenied; got.status == 401 {
-		want.Code = gateway.Unauthenticated
-	} else if got.status == 400 {
-		want.Code = gateway.InvalidArgument
-	}
-	wantReport(t, want, reports)
-}
-
-// wantReport checks that there was one report, whose reason holds that of want.
-func wantReport(t *testing.T, want Attempt, reports []Attempt) {
-	t.Helper()
-	if len(reports) != 1 {
-		t.Fatalf("reported %+v, want one refusal", reports)
-	}
-	r := reports[0]
-	if !strings.Contains(r.Reason, want.Reason) || r.Remote == "" || r.Time.IsZero() {
-		t.Errorf("reported %+v, want a reason with %q, a peer and a time", r, want.Reason)
-	}
-	r.Reason, r.Remote, r.Time, want.Reason = "", "", time.Time{}, ""
-	if d := cmp.Diff(want, r); d != "" {
-		t.Errorf("reported: -want +got\n%s", d)
-	}
-}
 
 func TestDoorHTTP(t *testing.T) {
 	var log attempts
@@ -241,13 +100,6 @@ func TestDoorHTTP(t *testing.T) {
 	}
 }
 
-func must2[A, B any](a A, b B, err error) (A, B) {
-	if err != nil {
-		panic(err)
-	}
-	return a, b
-}
-
 func TestPreflight(t *testing.T) {
 	var log attempts
 	d := must(NewDoor(doorOptions(&log)))
@@ -283,78 +135,6 @@ func TestGuard(t *testing.T) {
 	wantRefusal(t, got, Attempt{Via: "http", Method: "GET", Path: "/", Reason: "origin"}, log.take())
 }
 
-// TestChallengeBelowAPath: a public URL with a path, which the proxy in front
-// may or may not take off.
-func TestChallengeBelowAPath(t *testing.T) {
-	var log attempts
-	o := doorOptions(&log)
-	o.Resource, o.Scopes = testResource+"/base", nil
-	d := must(NewDoor(o))
-	const root = `Bearer resource_metadata="https://gw.example.test/.well-known/oauth-protected-resource/base`
-	for path, want := range map[string]string{"/": root + `"`, "/base": root + `"`, "/mcp": root + `/mcp"`, "/base/mcp": root + `/mcp"`} {
-		if got := d.Challenge(path, ""); got != want {
-			t.Errorf("%s: %s, want %s", path, got, want)
-		}
-	}
-	if got := d.Challenge("/mcp", "insufficient_scope"); got != root+`/mcp", error="insufficient_scope"` {
-		t.Error(got)
-	}
-}
-
-func TestSockets(t *testing.T) {
-	var log attempts
-	url := serve(t, must(NewDoor(doorOptions(&log))).Sockets(http.HandlerFunc(behind)))
-	upgrade := []string{"Upgrade", "websocket", "Connection", "Upgrade"}
-	for _, c := range []struct {
-		name, method string
-		change       func(*http.Request)
-		status       int
-		body         string
-	}{
-		{"a handshake without a token", "GET", head(upgrade...), 200, " "},
-		{"a handshake with a token", "GET", with(upgrade...), 200, testIssuer + "|user|alice "},
-		{"a handshake with a bad token", "GET", head(append(upgrade, "Authorization", "Bearer bad")...), 401, ""},
-		{"a handshake by an evil origin", "GET", head(append(upgrade, "Origin", "https://evil.example")...), 403, ""},
-		{"no handshake", "GET", nil, 401, ""},
-		{"no handshake by its method", "POST", head(upgrade...), 401, ""},
-		{"another upgrade", "GET", head("Upgrade", "h2c", "Connection", "Upgrade"), 401, ""},
-	} {
-		if got := ask(t, c.method, url, c.change); got.status != c.status || c.body != "" && got.body != c.body {
-			t.Errorf("%s: %+v", c.name, got)
-		}
-	}
-}
-
-// TestTokenInTheProtocol: a handler behind Guard brings the token itself, as
-// connection_init of graphql-transport-ws does.
-func TestTokenInTheProtocol(t *testing.T) {
-	var log attempts
-	d := must(NewDoor(doorOptions(&log)))
-	url := serve(t, d.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, err := d.Authenticate(r.Context(), r.URL.Query().Get("init"))
-		if err != nil {
-			http.Error(w, gateway.AsError(err).Msg, 400)
-			return
-		}
-		behind(w, r.WithContext(With(r.Context(), p)))
-	})))
-	for _, c := range []struct{ token, body, reason string }{
-		{"good", testIssuer + "|user|alice ", ""},
-		{"bad", "invalid token\n", "no such token"},
-		{"", "no credential\n", "no credential"},
-		{strings.Repeat("a", maxToken+1), "invalid token\n", "at most"},
-	} {
-		if got := ask(t, "GET", url+"/ws?init="+c.token, nil); got.body != c.body {
-			t.Errorf("%.9q: %+v", c.token, got)
-		}
-		r := log.take()
-		if c.reason == "" && len(r) > 0 || c.reason != "" && (len(r) != 1 || r[0].Via != "token" || r[0].Path != "/ws" ||
-			r[0].Remote == "" || !strings.Contains(r[0].Reason, c.reason)) {
-			t.Errorf("%.9q: reported %+v", c.token, r)
-		}
-	}
-}
-
 func TestAnonymous(t *testing.T) {
 	var log attempts
 	o := doorOptions(&log)
@@ -371,82 +151,6 @@ func TestAnonymous(t *testing.T) {
 				t.Errorf("%s: Authorization %q: %+v", name, value, got)
 			}
 		}
-	}
-}
-
-// TestHosts covers listeners that are not on loopback, by the address that the
-// server would put into the context.
-func TestHosts(t *testing.T) {
-	for _, c := range []struct {
-		name, local, host, origin string
-		hosts                     []string
-		ok                        bool
-	}{
-		{"any host", "10.0.0.5", "whatever.example", "", nil, true},
-		{"a listed host", "10.0.0.5", "gw.internal:8080", "", []string{"gw.internal"}, true},
-		{"a listed host with its port", "10.0.0.5", "GW.internal:8080", "", []string{"gw.internal:8080"}, true},
-		{"a listed host with another port", "10.0.0.5", "gw.internal:9", "", []string{"gw.internal:8080"}, false},
-		{"not listed", "10.0.0.5", "evil.example", "", []string{"gw.internal"}, false},
-		{"the public name need not be listed", "10.0.0.5", "gw.example.test", "", []string{"gw.internal"}, true},
-		{"loopback is no exception to a list", "127.0.0.1", "localhost", "", []string{"gw.internal"}, false},
-		{"no server", "", "evil.example", "", nil, false},
-		{"same origin by a listed host", "10.0.0.5", "gw.internal", "https://gw.internal", []string{"gw.internal"}, true},
-		{"same origin by any host", "10.0.0.5", "evil.example", "https://evil.example", nil, false},
-		{"a loopback origin from afar", "10.0.0.5", "whatever.example", "http://localhost", nil, false},
-	} {
-		var log attempts
-		o := doorOptions(&log)
-		o.Hosts = c.hosts
-		r := httptest.NewRequest("GET", "http://x/mcp", nil)
-		r.Host = c.host
-		r.Header.Set("Authorization", "Bearer good")
-		if c.origin != "" {
-			r.Header.Set("Origin", c.origin)
-		}
-		if c.local != "" {
-			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(c.local)}))
-		}
-		w := httptest.NewRecorder()
-		must(NewDoor(o)).Handler(http.HandlerFunc(behind)).ServeHTTP(w, r)
-		if want := map[bool]int{true: 200, false: 403}[c.ok]; w.Code != want {
-			t.Errorf("%s: %d, want %d", c.name, w.Code, want)
-		}
-	}
-}
-
-func TestMetadata(t *testing.T) {
-	var log attempts
-	for _, c := range []struct{ resource, path, want string }{
-		{testResource, "", testResource},
-		{testResource + "/", "/", testResource},
-		{"https://GW.example.test", "/mcp", testAudience},
-		{testResource, "/graphql", testResource + "/graphql"},
-		{testResource, "/other", ""},
-		{testResource, "x", ""},
-		{testResource + "/base", "/base/mcp", testResource + "/base/mcp"},
-		{testResource + "/base", "/mcp", testResource + "/base/mcp"},
-	} {
-		o := doorOptions(&log)
-		o.Resource = c.resource
-		url := serve(t, must(NewDoor(o)).Metadata())
-		got := ask(t, "GET", url+wellKnown+c.path, nil)
-		if c.want == "" {
-			if got.status != 404 {
-				t.Errorf("%s: %+v", c.path, got)
-			}
-			continue
-		}
-		want := fmt.Sprintf(`{"resource":%q,"authorization_servers":[%q],"scopes_supported":["mcp:tools.list"],"bearer_methods_supported":["header"],"resource_name":"Trilith","dpop_signing_alg_values_supported":["ES256","ES384","ES512","EdDSA","Ed25519","PS256","RS256"]}`, c.want, testIssuer)
-		if d := cmp.Diff(want, got.body); d != "" || got.header.Get("Access-Control-Allow-Origin") != "*" {
-			t.Errorf("%s: -want +got\n%s", c.path, d)
-		}
-		if got := ask(t, "POST", url+wellKnown+c.path, nil); got.status != 405 {
-			t.Errorf("POST: %+v", got)
-		}
-	}
-	want := []string{testResource, testAudience}
-	if d := cmp.Diff(want, Resources(testResource+"/", "/mcp")); d != "" {
-		t.Error(d)
 	}
 }
 
