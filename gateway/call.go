@@ -76,6 +76,12 @@ type Call struct {
 	Principal *Principal      // who asks; nil is refused
 	Via       string          // the door: "mcp", "graphql", "grpc" or "rest"
 
+	// Into is what the door makes of the tool's structured content, where it shows
+	// that and nothing else of a result: a message, as a *transcode.Plan. An
+	// upstream that has its answer in a like form may answer with such a message,
+	// as [MessageResult]. Nil is for JSON.
+	Into any
+
 	// Progress and Log are nil where the door cannot show them. They may be
 	// called by any goroutine until Do returns, and never block for long: a
 	// door drops what a slow reader does not take, and says so.

@@ -200,6 +200,26 @@ func TestDoAllocations(t *testing.T) {
 	}
 }
 
+// TestMessageResult has JSON for whoever needs it, although the door does not.
+func TestMessageResult(t *testing.T) {
+	value := json.RawMessage(`{"a":1}`)
+	r := gateway.MessageResult([]byte{1, 2}, func() (json.RawMessage, error) { return value, nil })
+	if r.Raw != nil || r.Size() != 2 || string(r.JSON()) != string(gateway.StructuredResult(value).Raw) {
+		t.Errorf("%d bytes, %s", r.Size(), r.JSON())
+	}
+	if parts, err := r.Parts(); err != nil || string(parts.Structured) != string(value) {
+		t.Errorf("%+v, %v", parts, err)
+	}
+	none := gateway.MessageResult(nil, func() (json.RawMessage, error) { return nil, errors.New("too large") })
+	if got := none.JSON(); got != nil {
+		t.Errorf("%s", got)
+	}
+	plain := gateway.TextResult("x")
+	if string(plain.JSON()) != string(plain.Raw) || plain.Size() != len(plain.Raw) {
+		t.Errorf("%d bytes, %s", plain.Size(), plain.JSON())
+	}
+}
+
 func TestStructured(t *testing.T) {
 	r := gateway.StructuredResult(json.RawMessage(`{"a":1}`))
 	if got := r.Structured(); string(got) != `{"a":1}` {

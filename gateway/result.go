@@ -12,7 +12,8 @@ import (
 // gives it (CallToolResult, ReadResourceResult, GetPromptResult or
 // CompleteResult of revision 2026-07-28, without resultType), kept byte for
 // byte as the upstream sent it. Doors forward Raw, or decode what they show
-// with [Result.Parts].
+// with [Result.Parts]. A door that has asked for it gets a
+// message instead; see [Call.Into].
 type Result struct {
 	Raw     json.RawMessage
 	IsError bool // the tool ran and failed; the call itself did not
@@ -34,7 +35,13 @@ type Result struct {
 	// one got a copy of the call; "" where there is only one, and none.
 	Endpoint, Mirrored string
 
-	structured json.RawMessage // the end of Raw but for its bracket, where that is known
+	// Message is the structured content in the form of [Call.Into], of a result of
+	// [MessageResult]; nil for any other. Raw is then nil: who needs JSON, whatever
+	// the door asked for, uses [Result.JSON].
+	Message []byte
+
+	json       func() (json.RawMessage, error) // what Message says
+	structured json.RawMessage                 // the end of Raw but for its bracket, where that is known
 }
 
 // What can answer in place of an upstream.
@@ -73,11 +80,35 @@ func NewResult(raw json.RawMessage) (*Result, error) {
 	return &Result{Raw: raw, IsError: head.IsError}, nil
 }
 
+// MessageResult returns a tool's result for a door that has asked for a message
+// with [Call.Into]. Value returns the JSON that [StructuredResult] would have
+// been given; it is called each time that it is needed, which is hardly ever.
+func MessageResult(message []byte, value func() (json.RawMessage, error)) *Result {
+	return &Result{Message: message, json: value}
+}
+
+// JSON returns Raw, and what it would be of a result of [MessageResult]; nil
+// where that has no JSON within the upstream's bounds.
+func (r *Result) JSON() json.RawMessage {
+	if r.json == nil {
+		return r.Raw
+	}
+	value, err := r.json()
+	if err != nil {
+		return nil
+	}
+	return StructuredResult(value).Raw
+}
+
+// Size returns the bytes of the result as the upstream has returned it: of Raw
+// or of Message.
+func (r *Result) Size() int { return len(r.Raw) + len(r.Message) }
+
 // Parts decodes the named members of the result. Member names match exactly.
 // Raw may have escapes of half a surrogate pair (see schema.Bounds).
 func (r *Result) Parts() (Parts, error) {
 	var p Parts
-	if err := jsonv2.Unmarshal(r.Raw, &p, jsontext.AllowInvalidUTF8(true)); err != nil {
+	if err := jsonv2.Unmarshal(r.JSON(), &p, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return Parts{}, fmt.Errorf("result: %w", err)
 	}
 	return p, nil

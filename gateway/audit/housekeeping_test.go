@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -170,6 +171,7 @@ func TestRedaction(t *testing.T) {
 		call.Args = []byte(args)
 		do(t.Context(), l, call, gateway.TextResult("hi"), nil)
 		do(t.Context(), l, testCall("free"), gateway.TextResult("hi"), nil)
+		do(t.Context(), l, testCall("echo"), gateway.MessageResult([]byte{1}, func() (json.RawMessage, error) { return json.RawMessage(`7`), nil }), nil)
 		mustClose(t, l)
 		all := readAll(t, dir)
 		if r := all[1]; string(r.Args) != c.args || string(r.Result) != c.result || (r.ArgsHMAC == "") != (c.rule.Level == LevelNone) {
@@ -177,6 +179,9 @@ func TestRedaction(t *testing.T) {
 		}
 		if r := all[2]; r.Args != nil || r.ArgsHMAC == "" {
 			t.Errorf("%+v: what no rule names: %+v", c.rule, r)
+		}
+		if r, want := all[3], `{"content":[{"type":"text","text":"7"}],"structuredContent":7}`; r.BytesOut != 1 || c.result != "" && string(r.Result) != want || c.result == "" && r.Result != nil {
+			t.Errorf("%+v: of a message: %d bytes, %s", c.rule, r.BytesOut, r.Result)
 		}
 		mustVerify(t, dir)
 	}

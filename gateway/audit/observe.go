@@ -103,7 +103,7 @@ func (o *observation) end(res *gateway.Result, err error) {
 func (r *Record) outcome(res *gateway.Result, e *gateway.Error) {
 	r.Code = "OK"
 	if res != nil {
-		r.ToolError, r.BytesOut, r.Served = res.IsError, int64(len(res.Raw)), res.Served
+		r.ToolError, r.BytesOut, r.Served = res.IsError, int64(res.Size()), res.Served
 		r.Endpoint, r.Mirrored = res.Endpoint, res.Mirrored
 	}
 	if e != nil {

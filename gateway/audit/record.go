@@ -62,7 +62,7 @@ type Record struct {
 	ToolError  bool            `json:"tool_error,omitzero"`  // whether the tool ran and reported a failure
 	DurationUS int64           `json:"duration_us,omitzero"` // how long the call took, in microseconds
 	BytesIn    int64           `json:"bytes_in,omitzero"`    // length of the arguments, in bytes
-	BytesOut   int64           `json:"bytes_out,omitzero"`   // length of the result, in bytes
+	BytesOut   int64           `json:"bytes_out,omitzero"`   // length of the result, in bytes: of its JSON, or of the message that a gRPC caller got as such
 	ArgsHMAC   string          `json:"args_hmac,omitzero"`   // HMAC-SHA-256 of the arguments' bytes under the key of the principal's tenant, in hex
 	Args       json.RawMessage `json:"args,omitzero"`        // the arguments, or what is kept of them, only where the configuration asks for them
 	Result     json.RawMessage `json:"result,omitzero"`      // the result, or what is kept of it, only where the configuration asks for it

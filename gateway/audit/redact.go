@@ -118,7 +118,7 @@ func (l *Log) payload(r *Record, call *gateway.Call, res *gateway.Result) {
 	}
 	r.Args = rule.part(args, maxArgs)
 	if rule.level == LevelRequestResponse && res != nil {
-		r.Result = rule.part(res.Raw, maxResult)
+		r.Result = rule.part(res.JSON(), maxResult)
 	}
 }
 

@@ -107,10 +107,14 @@ func (d caching) make(ctx context.Context, call *gateway.Call, asks func()) (*en
 		quiet = asking(call, func() { asked.Store(true); asks() }, func() {})
 	}
 	res, err := d.up.Do(ctx, quiet)
-	if err != nil || res == nil || res.IsError || res.Input != nil || res.Served != "" || asked.Load() || int64(len(res.Raw)) > d.cache.p.MaxEntry {
+	if err != nil || res == nil || res.IsError || res.Input != nil || res.Served != "" || asked.Load() {
 		return nil, res, err
 	}
-	return newEntry(call, res, d.cache.p), res, nil
+	raw := res.JSON()
+	if len(raw) == 0 || int64(len(raw)) > d.cache.p.MaxEntry {
+		return nil, res, nil
+	}
+	return newEntry(call, raw, d.cache.p), res, nil
 }
 
 // alone makes a call for which nobody waits.

@@ -140,8 +140,8 @@ type entry struct {
 
 // newEntry returns the entry of an answer, or nil where it is good for no time
 // at all.
-func newEntry(call *gateway.Call, res *gateway.Result, p Cache) *entry {
-	e := &entry{definition: call.Target.Definition, raw: bytes.Clone(res.Raw), private: !p.Shared}
+func newEntry(call *gateway.Call, raw json.RawMessage, p Cache) *entry {
+	e := &entry{definition: call.Target.Definition, raw: bytes.Clone(raw), private: !p.Shared}
 	lasts := p.TTL
 	h := hintsOf(e.raw)
 	if h.said {

@@ -3,6 +3,7 @@ package guard_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -101,6 +102,9 @@ func TestCacheKeepsOnly(t *testing.T) {
 	task.Task, resumed.Resume = true, &gateway.Resume{}
 	asks.Ask = func(context.Context, gateway.Question) (json.RawMessage, error) { return nil, nil }
 	fine := result(`{"content":[]}`)
+	message := func(value string, err error) *gateway.Result {
+		return gateway.MessageResult([]byte{1}, func() (json.RawMessage, error) { return json.RawMessage(value), err })
+	}
 	for name, c := range map[string]struct {
 		call *gateway.Call
 		res  *gateway.Result
@@ -109,6 +113,8 @@ func TestCacheKeepsOnly(t *testing.T) {
 	}{
 		"a read":             {call: use(tool(t, "a", reads)), res: fine, kept: true},
 		"a resource":         {call: &gateway.Call{Op: gateway.OpRead, Principal: &gateway.Principal{}, Target: &gateway.Capability{}}, res: fine, kept: true},
+		"a message":          {call: use(tool(t, "a", reads)), res: message(`{}`, nil), kept: true},
+		"one without JSON":   {call: use(tool(t, "a", reads)), res: message(``, errors.New("too large"))},
 		"a write":            {call: use(tool(t, "a", repeats)), res: fine},
 		"a task":             {call: task, res: fine},
 		"a resumed call":     {call: resumed, res: fine},

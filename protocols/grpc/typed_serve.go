@@ -27,6 +27,9 @@ func (s *service) serveTyped(_ any, stream grpc.ServerStream) error {
 	ctx := stream.Context()
 	c := &typedCall{service: s, typedMethod: m, json: isJSON(ctx)}
 	c.call = &gateway.Call{Op: m.op, Name: m.name}
+	if m.structured && !m.stream && !c.json {
+		c.call.Into = m.out
+	}
 	if err := c.read(stream); err != nil {
 		return c.concealed(ctx, err)
 	}
@@ -108,6 +111,9 @@ func (c *typedCall) read(stream grpc.ServerStream) error {
 
 // response returns a result as the message of the response.
 func (c *typedCall) response(ctx context.Context, res *gateway.Result) ([]byte, error) {
+	if res.Message != nil {
+		return res.Message, c.fits(ctx, res.Message)
+	}
 	text, err := c.shown(res)
 	if err != nil {
 		return nil, failed(ctx, c.call, err)

@@ -29,6 +29,7 @@ import (
 
 	gatewayv1 "github.com/trilith-gateway/trilith/api/gateway/v1"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/schema/transcode"
 )
 
 // typed returns a frontend whose typed services are those of the world as it is.
@@ -229,6 +230,49 @@ func TestTypedJSON(t *testing.T) {
 	}
 	if _, err := call("Fail", `{}`); status.Code(err) != codes.Unknown {
 		t.Errorf("Fail: %v", err)
+	}
+}
+
+// TestTypedMessage has a tool that answers with the message that the door makes
+// of its result, where the door shows nothing else of it.
+func TestTypedMessage(t *testing.T) {
+	w := newWorld(t)
+	var asked atomic.Int64
+	if err := w.funcs.AddTool(json.RawMessage(`{"name":"known","inputSchema":{"type":"object"},"outputSchema":{"type":"object","properties":{"n":{"type":"integer"}}}}`),
+		func(_ context.Context, c *gateway.Call) (*gateway.Result, error) {
+			value := json.RawMessage(`{"n":7}`)
+			to, ok := c.Into.(*transcode.Plan)
+			if !ok {
+				return gateway.StructuredResult(value), nil
+			}
+			asked.Add(1)
+			message, err := to.AppendWire([]byte{}, []byte(`{"n":8}`))
+			return gateway.MessageResult(message, func() (json.RawMessage, error) { return value, nil }), err
+		}); err != nil {
+		t.Fatal(err)
+	}
+	w.settle(t, func(s *gateway.Snapshot) bool { return s.Tool("demo.known") != nil })
+	f := typed(t, w, Options{Reflection: true})
+	conn := dial(t, f)
+	ctx := as(t.Context(), "alice")
+	service := reflected(ctx, t, conn, demoService)
+	if got, err := invoke(ctx, conn, service.Methods().ByName("Known"), `{}`); err != nil || got != `{"n":"8"}` {
+		t.Errorf("Known: %s, %v", got, err)
+	}
+	in, out := []byte(`{}`), []byte(nil)
+	if err := conn.Invoke(ctx, "/"+demoService+"/Known", &in, &out, asJSON()...); err != nil || string(out) != `{"n":7}` {
+		t.Errorf("as JSON: %s, %v", out, err)
+	}
+	res, err := gatewayv1.NewGatewayServiceClient(conn).CallTool(ctx, &gatewayv1.CallToolRequest{Name: "demo.known"})
+	if err != nil || !strings.HasSuffix(res.GetResultJson(), `"structuredContent":{"n":7}}`) {
+		t.Errorf("CallTool: %v, %v", res, err)
+	}
+	if asked.Load() != 1 {
+		t.Errorf("%d calls were for a message, not one", asked.Load())
+	}
+	small := typed(t, w, Options{MaxMessage: 65})
+	if _, err := invoke(ctx, dial(t, small), service.Methods().ByName("Known"), `{}`); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a message that is too long: %v", err)
 	}
 }
 

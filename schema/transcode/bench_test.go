@@ -78,3 +78,34 @@ func BenchmarkPlan(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkBridge compares the two ways from an upstream's message to that of a door.
+func BenchmarkBridge(b *testing.B) {
+	x := load(b)
+	bridge := bridges(b, x)["wide.SearchResponse"]
+	wire, err := bridge.From().AppendWire(nil, ordersText())
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, out := make([]byte, 0, 4*len(wire)), make([]byte, 0, 2*len(wire))
+	b.Run("JSON", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			text, err := bridge.From().AppendJSON(text, wire)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := bridge.To().AppendWire(out, text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("bridge", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := bridge.Append(out, wire); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

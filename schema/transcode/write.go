@@ -43,13 +43,8 @@ func atIndex(i int, err error) error { return at(strconv.Itoa(i), err) }
 // AppendWire appends the wire bytes of the message that the JSON text says. The error is an *Error, and what it
 // returns then is dst as it was.
 func (p *Plan) AppendWire(dst, text []byte) ([]byte, error) {
-	o := &p.compiler.options
-	w := writer{
-		scanner: scanner{in: text, lone: o.Dialect == ToolJSON},
-		buf:     dst,
-		dialect: o.Dialect,
-		discard: o.DiscardUnknown || o.Dialect == ToolJSON,
-	}
+	w := p.writer(dst)
+	w.in = text
 	err := w.message(p, 0)
 	if err == nil && w.peek() != 0 {
 		err = errSyntax
@@ -64,6 +59,17 @@ func (p *Plan) AppendWire(dst, text []byte) ([]byte, error) {
 		return dst, err
 	}
 	return w.buf, nil
+}
+
+// writer returns one that appends to dst and has nothing to read yet.
+func (p *Plan) writer(dst []byte) writer {
+	o := &p.compiler.options
+	return writer{
+		scanner: scanner{lone: o.Dialect == ToolJSON},
+		buf:     dst,
+		dialect: o.Dialect,
+		discard: o.DiscardUnknown || o.Dialect == ToolJSON,
+	}
 }
 
 // writer writes wire bytes while it reads JSON.

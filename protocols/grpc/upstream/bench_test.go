@@ -96,7 +96,7 @@ func backend(b *testing.B, response []byte) string {
 	return listen(b, s)
 }
 
-func listen(b *testing.B, s *grpc.Server) string {
+func listen(b testing.TB, s *grpc.Server) string {
 	b.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,7 +58,7 @@ func (u *Upstream) Do(ctx context.Context, call *gateway.Call) (*gateway.Result,
 	if m.stream {
 		return u.follow(ctx, m, in, call.Progress)
 	}
-	return u.invoke(ctx, m, in)
+	return u.invoke(ctx, m, in, call.Into)
 }
 
 // request returns the wire bytes of a tool's arguments.
@@ -78,7 +79,7 @@ func (m *method) request(args json.RawMessage) ([]byte, error) {
 func (m *method) appendJSON(dst, wire []byte) ([]byte, error) { return m.out.AppendJSON(dst, wire) }
 
 // invoke makes a call with one response.
-func (u *Upstream) invoke(ctx context.Context, m *method, in []byte) (*gateway.Result, error) {
+func (u *Upstream) invoke(ctx context.Context, m *method, in []byte, into any) (*gateway.Result, error) {
 	var out frame
 	defer out.free()
 	err := u.authorized(ctx, func(ctx context.Context) error {
@@ -86,6 +87,13 @@ func (u *Upstream) invoke(ctx context.Context, m *method, in []byte) (*gateway.R
 	})
 	if err != nil {
 		return u.outcome(ctx, m, err)
+	}
+	if b := m.across(into); b != nil {
+		message, err := b.Append(make([]byte, 0, 64+len(out.bytes)+len(out.bytes)/4), out.bytes)
+		if err == nil {
+			wire := bytes.Clone(out.bytes)
+			return gateway.MessageResult(message, func() (json.RawMessage, error) { return m.appendJSON(nil, wire) }), nil
+		}
 	}
 	text := make([]byte, 0, 256+3*len(out.bytes))
 	if !m.out.IsObject() {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -37,6 +38,28 @@ type method struct {
 	in, out *transcode.Plan
 	stream  bool            // the response is a stream
 	details *transcode.Plan // google.protobuf.Any: the details of errors
+	last    atomic.Pointer[bridge]
+}
+
+// A bridge leads from the response of a method to the message that a door asked for, or nowhere.
+type bridge struct {
+	to *transcode.Plan
+	by *transcode.Bridge // nil where there is none
+}
+
+// across returns the bridge to what a call is to be made into, or nil. The door asks for the same message as long as
+// the tool is the same.
+func (m *method) across(into any) *transcode.Bridge {
+	to, ok := into.(*transcode.Plan)
+	if !ok {
+		return nil
+	}
+	b := m.last.Load()
+	if b == nil || b.to != to {
+		b = &bridge{to, transcode.NewBridge(m.out, to)}
+		m.last.Store(b)
+	}
+	return b.by
 }
 
 // cataloguer makes an offer of what is described.
