@@ -258,12 +258,12 @@ func (s *tokens) get(ctx context.Context, place string, into any) (bool, error) 
 	if err := checkSecure(place); err != nil {
 		return false, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil) //nolint:gosec // The dialer is guarded.
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
 	if err != nil {
 		return false, errors.New("the URL is not valid")
 	}
 	req.Header.Set("Accept", typeJSON)
-	res, err := s.http.Do(req) //nolint:gosec // As above.
+	res, err := s.http.Do(req)
 	if err != nil {
 		return false, err
 	}

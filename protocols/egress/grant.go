@@ -99,7 +99,7 @@ func (s *tokens) postTo(ctx context.Context, as *oauthClient, server *authServer
 	if err := as.authenticate(server, form, h); err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, place, strings.NewReader(form.Encode())) //nolint:gosec // The dialer is guarded.
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, place, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, errors.New("the URL is not valid")
 	}
@@ -108,7 +108,7 @@ func (s *tokens) postTo(ctx context.Context, as *oauthClient, server *authServer
 	if prove {
 		res, err = s.dpop.prove(req, "", s.http.Do)
 	} else {
-		res, err = s.http.Do(req) //nolint:gosec // As above.
+		res, err = s.http.Do(req)
 	}
 	if err != nil {
 		return nil, err

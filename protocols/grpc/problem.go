@@ -57,7 +57,7 @@ func (h *rest) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(body) //nolint:gosec // The content type is JSON and may not be guessed. The client went away.
+	_, _ = w.Write(body) // A client that has gone away needs no answer.
 }
 
 func (p problem) json() []byte {
