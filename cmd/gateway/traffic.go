@@ -18,7 +18,8 @@ func newTraffic(a *app) *cobra.Command {
 		Use: "traffic", Short: "See how many calls there are, how they end and how long they take", Args: cobra.NoArgs,
 		Long: `See what happened in the last seconds on the node that answers, by door and by source: calls a second,
 how many of them failed, were refused or were cancelled, whose tools failed, and the milliseconds that
-half of them and 99 of 100 took at most.`,
+half of them and 99 of 100 took at most. Limits of GraphQL that are only measured stand below, with how often a
+second they were exceeded.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var res adminv1.GetTrafficResponse
 			raw, err := a.administer(cmd.Context(), http.MethodGet, "traffic", url.Values{"seconds": {strconv.Itoa(seconds)}}, nil, &res)
@@ -39,6 +40,9 @@ half of them and 99 of 100 took at most.`,
 			for _, s := range t.GetSources() {
 				s.Name = cmp.Or(s.GetName(), "(none)")
 				rows = append(rows, row("source", s))
+			}
+			for _, e := range t.GetExceeded() {
+				rows = append(rows, row("limit", &adminv1.TrafficShare{Name: e.GetLimit(), Calls: e.GetCount()}))
 			}
 			return a.answer(raw, []string{"OF", "NAME", "CALLS/S", "FAILED", "REFUSED", "CANCELLED", "TOOL ERRORS", "P50 MS", "P99 MS"}, rows)
 		},

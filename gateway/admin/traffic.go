@@ -69,7 +69,16 @@ func trafficOf(r telemetry.Report) *adminv1.Traffic {
 	return &adminv1.Traffic{
 		Time: timestamppb.New(r.Time), Seconds: int32(r.Seconds), //nolint:gosec // It is bounded.
 		Total: shareOf(&r.Total), Doors: sharesOf(r.Doors), Sources: sharesOf(r.Sources),
+		Exceeded: excessesOf(r.Exceeded),
 	}
+}
+
+func excessesOf(all []telemetry.Excess) []*adminv1.LimitExcess {
+	out := make([]*adminv1.LimitExcess, 0, len(all))
+	for _, e := range all {
+		out = append(out, &adminv1.LimitExcess{Limit: e.Limit, Count: total(e.Count)})
+	}
+	return out
 }
 
 func sharesOf(all []telemetry.Share) []*adminv1.TrafficShare {
@@ -81,11 +90,12 @@ func sharesOf(all []telemetry.Share) []*adminv1.TrafficShare {
 }
 
 func shareOf(s *telemetry.Share) *adminv1.TrafficShare {
-	count := func(n uint64) int64 { return int64(min(n, 1<<62)) } //nolint:gosec // It is bounded.
 	return &adminv1.TrafficShare{
-		Name: s.Name, Calls: count(s.Calls), ToolErrors: count(s.ToolErrors), Refused: count(s.Refused),
-		Failed: count(s.Failed), Canceled: count(s.Canceled), P50Ms: milliseconds(s.P50), P99Ms: milliseconds(s.P99),
+		Name: s.Name, Calls: total(s.Calls), ToolErrors: total(s.ToolErrors), Refused: total(s.Refused),
+		Failed: total(s.Failed), Canceled: total(s.Canceled), P50Ms: milliseconds(s.P50), P99Ms: milliseconds(s.P99),
 	}
 }
+
+func total(n uint64) int64 { return int64(min(n, 1<<62)) } //nolint:gosec // It is bounded.
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

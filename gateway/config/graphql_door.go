@@ -27,8 +27,8 @@ type GraphQLDoor struct {
 // form are fixed; they are in the guide.
 type GraphQLLimits struct {
 	// What becomes of a document that exceeds a limit: with `enforce` it is
-	// refused, with `measure` it is answered, counted and logged. Measuring is for
-	// finding out what clients send: somebody who means harm can then keep a
+	// refused, with `measure` it is answered, counted (`gateway traffic`) and logged.
+	// Measuring is for finding out what clients send: somebody who means harm can then keep a
 	// processor busy for minutes.
 	Mode string `yaml:"mode" default:"enforce" enum:"enforce measure"`
 

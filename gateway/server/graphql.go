@@ -17,7 +17,7 @@ func (s *Server) openGraphQL(cfg *config.Config, bounds schema.Bounds) (err erro
 	g := cfg.GraphQL
 	o := graphqldoor.Options{
 		Authenticate: s.door.Authenticate, Bounds: bounds, Logger: s.log,
-		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: s.admin,
+		Connections: cfg.Limits.StreamsPerPrincipal, OriginPatterns: s.socketOrigins(cfg), Sessions: &s.sessions, Admin: s.admin, Exceeded: s.traffic.Exceed,
 		Introspection: slices.Contains(g.Introspection, "*"), IntrospectionRoles: g.Introspection,
 		Limits:  graphqldoor.Limits{Cost: g.Limits.Cost, Measure: map[string]bool{}},
 		Budgets: map[string]int{}, Roles: s.policy.Roles, Timeout: g.Timeout, Response: int(g.Response),

@@ -118,3 +118,17 @@ func TestLimitOverrides(t *testing.T) {
 		t.Errorf("after a reload without rules: %s", got)
 	}
 }
+
+// TestMeasuredLimits: what exceeds a limit of GraphQL that is only measured is
+// counted where an administrator sees it.
+func TestMeasuredLimits(t *testing.T) {
+	r := start(t, nil, func(cfg *config.Config) { cfg.GraphQL.Limits.Measure = []string{"aliases"} })
+	for range 2 {
+		if got := r.playGraphQL(t, "dev", "{viewer{"+strings.Repeat("a:id ", 51)+"}}"); !strings.Contains(got, `"a":`) {
+			t.Fatal(got)
+		}
+	}
+	poll(t, func() bool {
+		return strings.Contains(r.playREST(t, "admin", "GET /admin/v1/traffic?seconds=300"), `"exceeded":[{"limit":"aliases","count":2}]`)
+	})
+}

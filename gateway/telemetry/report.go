@@ -15,6 +15,14 @@ type Report struct {
 	Total   Share
 	Doors   []Share // by name
 	Sources []Share // by name; "" is what was refused before a source was found
+	// Exceeded are the limits that are only measured and were exceeded, by name.
+	Exceeded []Excess
+}
+
+// An Excess is how often a limit was exceeded that is only measured.
+type Excess struct {
+	Limit string
+	Count uint64
 }
 
 // A Share is the part of the calls that one door or one source had.
@@ -37,16 +45,29 @@ func (t *Traffic) Report(seconds int) Report {
 	defer t.mu.RUnlock()
 	n := min(max(seconds, 1), t.filled)
 	total := newShare("")
-	doors, sources := map[string]*Share{}, map[string]*Share{}
+	doors, sources, exceeded := map[string]*Share{}, map[string]*Share{}, map[string]uint64{}
 	for i := range n {
-		for k, c := range t.ring[(t.at-1-i+2*MaxSeconds)%MaxSeconds] {
+		s := &t.ring[(t.at-1-i+2*MaxSeconds)%MaxSeconds]
+		for limit, n := range s.exceeded {
+			exceeded[limit] += n
+		}
+		for k, c := range s.calls {
 			total.add(&c)
 			part(doors, k.via).add(&c)
 			part(sources, k.source).add(&c)
 		}
 	}
 	total.finish()
-	return Report{Time: t.now(), Seconds: n, Total: *total, Doors: all(doors), Sources: all(sources)}
+	return Report{Time: t.now(), Seconds: n, Total: *total, Doors: all(doors), Sources: all(sources), Exceeded: excesses(exceeded)}
+}
+
+func excesses(of map[string]uint64) []Excess {
+	var out []Excess
+	for limit, n := range of {
+		out = append(out, Excess{limit, n})
+	}
+	slices.SortFunc(out, func(a, b Excess) int { return cmp.Compare(a.Limit, b.Limit) })
+	return out
 }
 
 func newShare(name string) *Share { return &Share{Name: name, took: new([buckets]uint64)} }

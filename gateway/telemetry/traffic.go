@@ -1,7 +1,8 @@
 // Package telemetry measures what passes through the gateway: how many calls,
 // through which door and to which source, how they ended and how long they
 // took. It sees calls as an observer of the road does, so it can refuse none and
-// keeps nothing of their content.
+// keeps nothing of their content. What exceeds a limit that is only measured is
+// counted beside them, as doors tell it.
 package telemetry
 
 import (
@@ -19,9 +20,11 @@ const (
 	MaxSeconds = 300
 
 	maxSeries = 4096 // pairs of a door and a source; more are counted as those of one source, Other
+	maxLimits = 256  // names of limits; more are counted as one, Other
 )
 
-// Other is the source of calls beyond those that are kept apart.
+// Other is the source of calls beyond those that are kept apart, and the name of
+// limits beyond them.
 const Other = "other"
 
 // Traffic counts calls. Make one with [NewTraffic], have it observe the road,
@@ -33,12 +36,13 @@ type Traffic struct {
 	series sync.Map // of key to *series
 	count  atomic.Int64
 
-	mu     sync.RWMutex
-	last   map[key]*totals // at the second before
-	ring   [MaxSeconds]second
-	filled int           // how many seconds of ring are there
-	at     int           // the next of ring
-	tick   chan struct{} // closed at the end of a second
+	mu       sync.RWMutex
+	last     map[key]*totals // at the second before
+	exceeded map[string]uint64
+	ring     [MaxSeconds]second
+	filled   int           // how many seconds of ring are there
+	at       int           // the next of ring
+	tick     chan struct{} // closed at the end of a second
 }
 
 // A key is what calls are counted by.
@@ -46,7 +50,7 @@ type key struct{ via, source string }
 
 // NewTraffic returns a Traffic that has seen nothing.
 func NewTraffic() *Traffic {
-	return &Traffic{now: time.Now, last: map[key]*totals{}, tick: make(chan struct{})}
+	return &Traffic{now: time.Now, last: map[key]*totals{}, exceeded: map[string]uint64{}, tick: make(chan struct{})}
 }
 
 // Observe notes when a call begins and, in the function that it returns, how it
@@ -67,6 +71,17 @@ func (t *Traffic) Observe(ctx context.Context, call *gateway.Call) (context.Cont
 			s.took[bucketOf(t.now().Sub(start))].Add(1)
 		}
 	}
+}
+
+// Exceed counts something that was answered although it exceeds a limit, which
+// is only measured.
+func (t *Traffic) Exceed(limit string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, known := t.exceeded[limit]; !known && len(t.exceeded) >= maxLimits {
+		limit = Other
+	}
+	t.exceeded[limit]++
 }
 
 func (t *Traffic) seriesOf(k key) *series {
@@ -125,8 +140,11 @@ type totals struct {
 	took     [buckets]uint64
 }
 
-// A second is what happened in one, by key.
-type second map[key]counts
+// A second is what happened in one: calls by key, and excesses by limit.
+type second struct {
+	calls    map[key]counts
+	exceeded map[string]uint64
+}
 
 // counts are what changed in a series, without what did not.
 type counts struct {
@@ -157,7 +175,8 @@ func (t *Traffic) Run(ctx context.Context) {
 func (t *Traffic) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := second{}
+	now := second{calls: map[key]counts{}, exceeded: t.exceeded}
+	t.exceeded = map[string]uint64{}
 	t.series.Range(func(k, v any) bool {
 		name, s := k.(key), v.(*series) //nolint:forcetypeassert // It holds nothing else.
 		last := t.last[name]
@@ -166,7 +185,7 @@ func (t *Traffic) close() {
 			t.last[name] = last
 		}
 		if c, any := s.since(last); any {
-			now[name] = c
+			now.calls[name] = c
 		}
 		return true
 	})

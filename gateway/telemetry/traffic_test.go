@@ -107,6 +107,39 @@ func TestManySourcesAreBounded(t *testing.T) {
 	}
 }
 
+// TestExceeded counts what exceeds limits that are only measured, in the seconds
+// that were asked for, under a bounded number of names.
+func TestExceeded(t *testing.T) {
+	traffic := NewTraffic()
+	traffic.Exceed("depth")
+	traffic.close()
+	var counting sync.WaitGroup
+	for range 4 {
+		counting.Go(func() {
+			for range 100 {
+				traffic.Exceed("cost")
+			}
+		})
+	}
+	counting.Wait()
+	traffic.Exceed("depth")
+	traffic.close()
+	if diff := cmp.Diff([]Excess{{"cost", 400}, {"depth", 1}}, traffic.Report(1).Exceeded); diff != "" {
+		t.Errorf("the last second (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]Excess{{"cost", 400}, {"depth", 2}}, traffic.Report(2).Exceeded); diff != "" {
+		t.Errorf("two seconds (-want +got):\n%s", diff)
+	}
+	for i := range maxLimits + 10 {
+		traffic.Exceed(fmt.Sprint(i))
+	}
+	traffic.close()
+	got := traffic.Report(1).Exceeded
+	if len(got) != maxLimits+1 || got[maxLimits] != (Excess{Other, 10}) {
+		t.Errorf("%d names, the last %v", len(got), got[len(got)-1])
+	}
+}
+
 // TestBuckets has every duration in a bucket that holds it, within an eighth.
 func TestBuckets(t *testing.T) {
 	last := -1

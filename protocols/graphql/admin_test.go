@@ -101,7 +101,7 @@ const (
  grantees(object:"tool/a/b",action:"call"){nodes{subject tenant rule line conditional path} truncated}
  keys{id subject label groups roles scopes tenant createdBy created expires lastUsed revoked}
  sessions(principal:"i|user|a"){nodes{id node via kind principal principalName opened} totalCount missingNodes}
- traffic(seconds:5){time seconds total{name calls toolErrors refused failed canceled p50Ms p99Ms} doors{name} sources{name}}
+ traffic(seconds:5){time seconds total{name calls toolErrors refused failed canceled p50Ms p99Ms} doors{name} sources{name} exceeded{limit count}}
  importNotes(source:"s",first:4,after:"p",change:"renamed"){nodes{subject change reason} endCursor total}
  protoLock(source:"s")
  connections(principal:"p",source:"s"){nodes{principal tenant source since} totalCount}
@@ -150,7 +150,7 @@ func TestAdministration(t *testing.T) {
 		"keys.CreateKey":             `{"key":{"id":"k"},"secret":"s"}`,
 		"keys.ListKeys":              `{"keys":[{"id":"k","created":"2026-01-02T03:04:05Z"}]}`,
 		"sessions.ListSessions":      `{"sessions":[{"id":"s"}],"total":"1","missingNodes":["n2"]}`,
-		"traffic.GetTraffic":         `{"traffic":{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"calls":"7","toolErrors":"1","refused":"2","failed":"3","canceled":"4","p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}]}}`,
+		"traffic.GetTraffic":         `{"traffic":{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"calls":"7","toolErrors":"1","refused":"2","failed":"3","canceled":"4","p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}],"exceeded":[{"limit":"depth","count":"6"}]}}`,
 		"sources.ListSources":        `{"sources":[{"name":"s","guard":{"breaker":"open","opened":"9007199254740991","limit":3}}]}`,
 		"sources.ListImportNotes":    `{"notes":[{"subject":"tool a","change":"renamed","reason":"r"}],"nextPageToken":"4","total":9}`,
 		"sources.GetProtoLock":       `{"lockJson":"{\"format\":1}"}`,
@@ -215,7 +215,7 @@ func TestAdministration(t *testing.T) {
 			`"endpoints":[{"name":"main","role":"stable","weight":100,"present":true,"ejectedUntil":null,"running":0,"calls":7,"failed":0,"latencyMs":0}]}`,
 		"shiftCanary":       `{"percent":10}`,
 		"abortCanary":       `{"phase":"aborted","reason":"r"}`,
-		"traffic":           `{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"name":"","calls":7,"toolErrors":1,"refused":2,"failed":3,"canceled":4,"p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}],"sources":[]}`,
+		"traffic":           `{"time":"2026-01-02T03:04:05Z","seconds":5,"total":{"name":"","calls":7,"toolErrors":1,"refused":2,"failed":3,"canceled":4,"p50Ms":0.5,"p99Ms":9},"doors":[{"name":"mcp"}],"sources":[],"exceeded":[{"limit":"depth","count":6}]}`,
 		"importNotes":       `{"nodes":[{"subject":"tool a","change":"renamed","reason":"r"}],"endCursor":"4","total":9}`,
 		"pins":              `{"nodes":[{"id":"i","source":"","kind":"","name":"","state":"","served":true,"hash":"h","approvedHash":"","since":null,"decidedBy":"","decided":null,"hidden":["x"]}],"endCursor":"i"}`,
 		"pin":               `{"id":"i","changes":[{"path":"title","old":"","new":"T"}],"definition":"{}","approvedDefinition":""}`,

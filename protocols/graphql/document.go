@@ -26,6 +26,7 @@ type document struct {
 	costs      map[*ast.OperationDefinition]int
 	introspect bool // whether it asks for the schema
 	steps      int  // selections that were looked at to find its measures
+	exceeded   excesses
 }
 
 // prepare makes an operation ready to run, or says what is wrong with the request.
@@ -38,6 +39,7 @@ func (f *Frontend) prepare(ctx context.Context, p *gateway.Principal, r *request
 	if errs != nil {
 		return nil, errs
 	}
+	f.measured.noteAll(d.exceeded)
 	op := d.doc.Operations.ForName(r.OperationName)
 	if op == nil {
 		return nil, gqlerror.List{fault(codeValidation, "operationName does not name an operation of the document")}
@@ -78,7 +80,10 @@ func (f *Frontend) allows(p *gateway.Principal, d *document, op *ast.OperationDe
 	if d.introspect && !f.o.Introspection && !f.hasRole(p, f.o.IntrospectionRoles) {
 		return fault(codeValidation, "introspection is switched off")
 	}
-	return f.excess("cost", d.costs[op], f.budget(p), "units of cost")
+	var over excesses // Not of the document: it depends on who asks.
+	err := f.within(&over, "cost", d.costs[op], f.budget(p), "units of cost")
+	f.measured.noteAll(over)
+	return err
 }
 
 func (f *Frontend) hasRole(p *gateway.Principal, roles []string) bool {
@@ -101,16 +106,20 @@ func (f *Frontend) budget(p *gateway.Principal) int {
 }
 
 // parseDocument parses a document of no more tokens than there may be.
-func (f *Frontend) parseDocument(query string) (*ast.QueryDocument, error) {
+func (f *Frontend) parseDocument(query string) (*document, error) {
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: query}, f.o.Limits.Tokens)
-	if err == nil || !f.o.Limits.Measure["tokens"] {
-		return doc, err
+	if err == nil {
+		return &document{doc: doc}, nil
 	}
-	if doc, second := parser.ParseQuery(&ast.Source{Input: query}); second == nil {
-		f.measured.note("tokens", f.o.Limits.Tokens+1, f.o.Limits.Tokens) // How many, the parser does not say.
-		return doc, nil
+	if !f.o.Limits.Measure["tokens"] {
+		return nil, err
 	}
-	return nil, err
+	doc, second := parser.ParseQuery(&ast.Source{Input: query})
+	if second != nil {
+		return nil, err
+	}
+	over := excess{"tokens", f.o.Limits.Tokens + 1, f.o.Limits.Tokens} // How many, the parser does not say.
+	return &document{doc: doc, exceeded: excesses{over}}, nil
 }
 
 // document parses, measures and validates, in this order, or takes the result from the cache.
@@ -119,17 +128,19 @@ func (f *Frontend) document(ctx context.Context, v *view, query string) (*docume
 	if d, ok := f.documents.Get(ctx, key); ok {
 		return d, nil
 	}
-	if err := f.excess("bytes", len(query), f.o.Limits.Bytes, "bytes"); err != nil {
+	var over excesses
+	if err := f.within(&over, "bytes", len(query), f.o.Limits.Bytes, "bytes"); err != nil {
 		return nil, gqlerror.List{err}
 	}
-	doc, err := f.parseDocument(query)
+	d, err := f.parseDocument(query)
 	if err != nil {
 		return nil, gqlerror.List{withCode(err, codeParse)}
 	}
+	doc := d.doc
 	if len(doc.Operations) == 0 {
 		return nil, gqlerror.List{fault(codeValidation, "the document has no operation")}
 	}
-	d := &document{doc: doc}
+	d.exceeded.add(over...)
 	if err := f.check(d, v.table); err != nil {
 		return nil, gqlerror.List{err}
 	}

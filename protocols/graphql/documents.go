@@ -141,6 +141,6 @@ func (d *Documents) admit(f *Frontend, p *gateway.Principal, r *request) *gqlerr
 		err.Err = &gateway.Error{Code: gateway.PermissionDenied, By: door, Msg: err.Message}
 		return err
 	}
-	f.measured.note("documents", 1, 0)
+	f.measured.note(excess{"documents", 1, 0})
 	return nil
 }

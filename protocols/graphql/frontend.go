@@ -73,6 +73,10 @@ type Options struct {
 
 	Admin *gateway.Gateway // of administration, which fields of admin.v1 call; with nil they answer NOT_FOUND
 
+	// Exceeded is told of each request that exceeds a limit which is only measured, by the limit's name, and by
+	// "documents" where its document is not trusted and yet answered. It is called concurrently; nil is not told.
+	Exceeded func(limit string)
+
 	Rights   func(*gateway.Principal) []AdminRight // what a principal may administer, by area; nil is nothing
 	Toolsets func() []Toolset                      // those that there are, by name; nil is none
 
@@ -140,7 +144,7 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	}
 
 	f := &Frontend{gw: gw, o: o, documents: lru.New[*document](documentCache), introspected: keep.NewBudget(introspectionsMost), done: make(chan struct{})}
-	f.measured.log = o.Logger
+	f.measured.log, f.measured.tell = o.Logger, o.Exceeded
 	f.conns.limit, f.conns.total, f.conns.sessions = o.Connections, o.TotalConnections, o.Sessions
 	// Incremental delivery needs a transport of its own, so @defer is not offered. The parsed schema belongs to
 	// the generated package: take a copy.

@@ -89,8 +89,8 @@ type size struct{ depth, fields, roots, cost int }
 func (f *Frontend) check(d *document, t *table) *gqlerror.Error {
 	l, doc := f.o.Limits, d.doc
 	if err := first(
-		f.excess("operations", len(doc.Operations), l.Operations, "operations"),
-		f.excess("fragments", len(doc.Fragments), l.Fragments, "fragments"),
+		f.within(&d.exceeded, "operations", len(doc.Operations), l.Operations, "operations"),
+		f.within(&d.exceeded, "fragments", len(doc.Fragments), l.Fragments, "fragments"),
 	); err != nil {
 		return err
 	}
@@ -107,20 +107,20 @@ func (f *Frontend) check(d *document, t *table) *gqlerror.Error {
 		m.directives += len(op.Directives)
 		s := m.set(op.SelectionSet, true)
 		if err := first(
-			f.excess("depth", s.depth, l.Depth, "levels of depth"),
-			f.excess("expanded", s.fields, l.Expanded, "fields with fragments in place"),
-			f.excess("root_fields", s.roots, l.RootFields, "root fields"),
+			f.within(&d.exceeded, "depth", s.depth, l.Depth, "levels of depth"),
+			f.within(&d.exceeded, "expanded", s.fields, l.Expanded, "fields with fragments in place"),
+			f.within(&d.exceeded, "root_fields", s.roots, l.RootFields, "root fields"),
 		); err != nil {
 			return err
 		}
 		d.costs[op] = s.cost
 	}
 	if err := first(
-		f.excess("fields", m.fields, l.Fields, "fields"),
-		f.excess("aliases", m.aliases, l.Aliases, "aliases"),
-		f.excess("directives", m.directives, l.Directives, "directives"),
-		f.excess("inline_fragments", m.inline, l.InlineFragment, "inline fragments"),
-		f.excess("nesting", m.deepest, l.Nesting, "levels of nesting"),
+		f.within(&d.exceeded, "fields", m.fields, l.Fields, "fields"),
+		f.within(&d.exceeded, "aliases", m.aliases, l.Aliases, "aliases"),
+		f.within(&d.exceeded, "directives", m.directives, l.Directives, "directives"),
+		f.within(&d.exceeded, "inline_fragments", m.inline, l.InlineFragment, "inline fragments"),
+		f.within(&d.exceeded, "nesting", m.deepest, l.Nesting, "levels of nesting"),
 	); err != nil {
 		return err
 	}
@@ -131,16 +131,17 @@ func (f *Frontend) check(d *document, t *table) *gqlerror.Error {
 		m.compare(fragment.SelectionSet)
 	}
 	d.introspect, d.steps = m.introspect, m.steps
-	return f.excess("comparisons", m.comparisons, l.Comparisons, "comparisons between fields of one response key")
+	return f.within(&d.exceeded, "comparisons", m.comparisons, l.Comparisons, "comparisons between fields of one response key")
 }
 
-// excess returns the error of what is more than a limit, unless the limit is only measured.
-func (f *Frontend) excess(limit string, n, most int, what string) *gqlerror.Error {
+// within returns the error of what is more than a limit, or adds the excess to those of the request where the limit
+// is only measured.
+func (f *Frontend) within(over *excesses, limit string, n, most int, what string) *gqlerror.Error {
 	if n <= most {
 		return nil
 	}
 	if f.o.Limits.Measure[limit] {
-		f.measured.note(limit, n, most)
+		over.add(excess{limit, n, most})
 		return nil
 	}
 	err := fault(codeLimit, fmt.Sprintf("the document has more than %d %s", most, what))

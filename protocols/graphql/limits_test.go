@@ -249,15 +249,14 @@ func TestCostsAreForRoots(t *testing.T) {
 		`{viewer{...F}} fragment F on Viewer{demo_weather}`:           2,
 		`{viewer{...on Viewer{demo_weather demo_echo:demo_weather}}}`: 3,
 	} {
-		doc, err := f.parseDocument(query)
+		d, err := f.parseDocument(query)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &document{doc: doc}
 		if err := f.check(d, f.views.of(f.gw.View(alice())).table); err != nil {
 			t.Fatal(err)
 		}
-		if got := d.costs[doc.Operations[0]]; got != want {
+		if got := d.costs[d.doc.Operations[0]]; got != want {
 			t.Errorf("%s costs %d, want %d", query, got, want)
 		}
 	}

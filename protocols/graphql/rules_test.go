@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,8 @@ import (
 
 // TestMeasure: a limit that is only measured refuses nothing, and counts.
 func TestMeasure(t *testing.T) {
-	f := newFixture(t, Options{Limits: Limits{Depth: 2, Aliases: 1, Tokens: 50, Cost: 30, Measure: map[string]bool{"aliases": true, "tokens": true, "cost": true}}})
+	var told []string
+	f := newFixture(t, Options{Exceeded: func(limit string) { told = append(told, limit) }, Limits: Limits{Depth: 2, Aliases: 1, Tokens: 50, Cost: 30, Measure: map[string]bool{"aliases": true, "tokens": true, "cost": true}}})
 	for range 3 {
 		if got := f.run(t, `{a:viewer{b:name c:id}}`); got != `{"data":{"a":{"b":"Alice","c":"https://idp.example|user|alice"}}}` {
 			t.Error(got)
@@ -31,8 +33,12 @@ func TestMeasure(t *testing.T) {
 	if got := f.run(t, `{tools(first:100){nodes{name}}}`); !strings.Contains(got, `"limit":"depth"`) {
 		t.Error(got)
 	}
-	if got := f.Measured(); got["aliases"] != 2 || got["tokens"] != 1 || got["cost"] != 0 || got["depth"] != 0 {
-		t.Errorf("measured %v", got) // The document of the loop is measured once: it stays in the cache.
+	// The documents of the loop stay in the cache, and yet every request counts.
+	if got := f.Measured(); got["aliases"] != 4 || got["tokens"] != 1 || got["cost"] != 0 || got["depth"] != 0 {
+		t.Errorf("measured %v", got)
+	}
+	if want := []string{"aliases", "aliases", "aliases", "tokens", "aliases"}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 	if !strings.Contains(f.log.String(), "limit=aliases") {
 		t.Error("the log does not tell:", f.log)
@@ -187,11 +193,10 @@ func TestWork(t *testing.T) {
 		"nested inline fragments": "{viewer{" + strings.Repeat("...{name ", 28) + strings.Repeat("}", 28) + "}}",
 		"equal parents":           "{" + strings.Repeat(`demo_weather(city:"x"){city temperature wind{speed}} `, 30) + "}",
 	} {
-		doc, err := f.parseDocument(q)
+		d, err := f.parseDocument(q)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &document{doc: doc}
 		f.o.Limits = Limits{}.withDefaults()
 		f.o.Limits.Measure = map[string]bool{}
 		for _, limit := range LimitNames() {

@@ -35,7 +35,9 @@ type Traffic struct {
 	// The calls of each door that had any, by name.
 	Doors []*TrafficShare `protobuf:"bytes,4,rep,name=doors,proto3" json:"doors,omitempty"`
 	// The calls of each source that had any, by name. What was refused before a source was found has no name.
-	Sources       []*TrafficShare `protobuf:"bytes,5,rep,name=sources,proto3" json:"sources,omitempty"`
+	Sources []*TrafficShare `protobuf:"bytes,5,rep,name=sources,proto3" json:"sources,omitempty"`
+	// The limits of GraphQL that are only measured and were exceeded, by name.
+	Exceeded      []*LimitExcess `protobuf:"bytes,6,rep,name=exceeded,proto3" json:"exceeded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,6 +107,68 @@ func (x *Traffic) GetSources() []*TrafficShare {
 	return nil
 }
 
+func (x *Traffic) GetExceeded() []*LimitExcess {
+	if x != nil {
+		return x.Exceeded
+	}
+	return nil
+}
+
+// A LimitExcess is how often a limit was exceeded that is only measured.
+type LimitExcess struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the limit, such as depth; documents for documents that are not trusted.
+	Limit string `protobuf:"bytes,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Requests that were answered, and would have been refused.
+	Count         int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitExcess) Reset() {
+	*x = LimitExcess{}
+	mi := &file_admin_v1_traffic_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitExcess) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitExcess) ProtoMessage() {}
+
+func (x *LimitExcess) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_traffic_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitExcess.ProtoReflect.Descriptor instead.
+func (*LimitExcess) Descriptor() ([]byte, []int) {
+	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LimitExcess) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *LimitExcess) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // A TrafficShare is the part of the calls that one door or one source had.
 type TrafficShare struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -130,7 +194,7 @@ type TrafficShare struct {
 
 func (x *TrafficShare) Reset() {
 	*x = TrafficShare{}
-	mi := &file_admin_v1_traffic_proto_msgTypes[1]
+	mi := &file_admin_v1_traffic_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -142,7 +206,7 @@ func (x *TrafficShare) String() string {
 func (*TrafficShare) ProtoMessage() {}
 
 func (x *TrafficShare) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_traffic_proto_msgTypes[1]
+	mi := &file_admin_v1_traffic_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -155,7 +219,7 @@ func (x *TrafficShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrafficShare.ProtoReflect.Descriptor instead.
 func (*TrafficShare) Descriptor() ([]byte, []int) {
-	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{1}
+	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TrafficShare) GetName() string {
@@ -225,7 +289,7 @@ type GetTrafficRequest struct {
 
 func (x *GetTrafficRequest) Reset() {
 	*x = GetTrafficRequest{}
-	mi := &file_admin_v1_traffic_proto_msgTypes[2]
+	mi := &file_admin_v1_traffic_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +301,7 @@ func (x *GetTrafficRequest) String() string {
 func (*GetTrafficRequest) ProtoMessage() {}
 
 func (x *GetTrafficRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_traffic_proto_msgTypes[2]
+	mi := &file_admin_v1_traffic_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +314,7 @@ func (x *GetTrafficRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTrafficRequest.ProtoReflect.Descriptor instead.
 func (*GetTrafficRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{2}
+	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetTrafficRequest) GetSeconds() int32 {
@@ -271,7 +335,7 @@ type GetTrafficResponse struct {
 
 func (x *GetTrafficResponse) Reset() {
 	*x = GetTrafficResponse{}
-	mi := &file_admin_v1_traffic_proto_msgTypes[3]
+	mi := &file_admin_v1_traffic_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +347,7 @@ func (x *GetTrafficResponse) String() string {
 func (*GetTrafficResponse) ProtoMessage() {}
 
 func (x *GetTrafficResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_traffic_proto_msgTypes[3]
+	mi := &file_admin_v1_traffic_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +360,7 @@ func (x *GetTrafficResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTrafficResponse.ProtoReflect.Descriptor instead.
 func (*GetTrafficResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{3}
+	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetTrafficResponse) GetTraffic() *Traffic {
@@ -317,7 +381,7 @@ type WatchTrafficRequest struct {
 
 func (x *WatchTrafficRequest) Reset() {
 	*x = WatchTrafficRequest{}
-	mi := &file_admin_v1_traffic_proto_msgTypes[4]
+	mi := &file_admin_v1_traffic_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -329,7 +393,7 @@ func (x *WatchTrafficRequest) String() string {
 func (*WatchTrafficRequest) ProtoMessage() {}
 
 func (x *WatchTrafficRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_traffic_proto_msgTypes[4]
+	mi := &file_admin_v1_traffic_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -342,7 +406,7 @@ func (x *WatchTrafficRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchTrafficRequest.ProtoReflect.Descriptor instead.
 func (*WatchTrafficRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{4}
+	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WatchTrafficRequest) GetSeconds() int32 {
@@ -363,7 +427,7 @@ type WatchTrafficResponse struct {
 
 func (x *WatchTrafficResponse) Reset() {
 	*x = WatchTrafficResponse{}
-	mi := &file_admin_v1_traffic_proto_msgTypes[5]
+	mi := &file_admin_v1_traffic_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -375,7 +439,7 @@ func (x *WatchTrafficResponse) String() string {
 func (*WatchTrafficResponse) ProtoMessage() {}
 
 func (x *WatchTrafficResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_traffic_proto_msgTypes[5]
+	mi := &file_admin_v1_traffic_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -388,7 +452,7 @@ func (x *WatchTrafficResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchTrafficResponse.ProtoReflect.Descriptor instead.
 func (*WatchTrafficResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{5}
+	return file_admin_v1_traffic_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchTrafficResponse) GetTraffic() *Traffic {
@@ -402,13 +466,17 @@ var File_admin_v1_traffic_proto protoreflect.FileDescriptor
 
 const file_admin_v1_traffic_proto_rawDesc = "" +
 	"\n" +
-	"\x16admin/v1/traffic.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n" +
+	"\x16admin/v1/traffic.proto\x12\badmin.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n" +
 	"\aTraffic\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\aseconds\x18\x02 \x01(\x05R\aseconds\x12,\n" +
 	"\x05total\x18\x03 \x01(\v2\x16.admin.v1.TrafficShareR\x05total\x12,\n" +
 	"\x05doors\x18\x04 \x03(\v2\x16.admin.v1.TrafficShareR\x05doors\x120\n" +
-	"\asources\x18\x05 \x03(\v2\x16.admin.v1.TrafficShareR\asources\"\xd5\x01\n" +
+	"\asources\x18\x05 \x03(\v2\x16.admin.v1.TrafficShareR\asources\x121\n" +
+	"\bexceeded\x18\x06 \x03(\v2\x15.admin.v1.LimitExcessR\bexceeded\"9\n" +
+	"\vLimitExcess\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\tR\x05limit\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xd5\x01\n" +
 	"\fTrafficShare\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05calls\x18\x02 \x01(\x03R\x05calls\x12\x1f\n" +
@@ -444,32 +512,34 @@ func file_admin_v1_traffic_proto_rawDescGZIP() []byte {
 	return file_admin_v1_traffic_proto_rawDescData
 }
 
-var file_admin_v1_traffic_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_admin_v1_traffic_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_admin_v1_traffic_proto_goTypes = []any{
 	(*Traffic)(nil),               // 0: admin.v1.Traffic
-	(*TrafficShare)(nil),          // 1: admin.v1.TrafficShare
-	(*GetTrafficRequest)(nil),     // 2: admin.v1.GetTrafficRequest
-	(*GetTrafficResponse)(nil),    // 3: admin.v1.GetTrafficResponse
-	(*WatchTrafficRequest)(nil),   // 4: admin.v1.WatchTrafficRequest
-	(*WatchTrafficResponse)(nil),  // 5: admin.v1.WatchTrafficResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*LimitExcess)(nil),           // 1: admin.v1.LimitExcess
+	(*TrafficShare)(nil),          // 2: admin.v1.TrafficShare
+	(*GetTrafficRequest)(nil),     // 3: admin.v1.GetTrafficRequest
+	(*GetTrafficResponse)(nil),    // 4: admin.v1.GetTrafficResponse
+	(*WatchTrafficRequest)(nil),   // 5: admin.v1.WatchTrafficRequest
+	(*WatchTrafficResponse)(nil),  // 6: admin.v1.WatchTrafficResponse
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_admin_v1_traffic_proto_depIdxs = []int32{
-	6, // 0: admin.v1.Traffic.time:type_name -> google.protobuf.Timestamp
-	1, // 1: admin.v1.Traffic.total:type_name -> admin.v1.TrafficShare
-	1, // 2: admin.v1.Traffic.doors:type_name -> admin.v1.TrafficShare
-	1, // 3: admin.v1.Traffic.sources:type_name -> admin.v1.TrafficShare
-	0, // 4: admin.v1.GetTrafficResponse.traffic:type_name -> admin.v1.Traffic
-	0, // 5: admin.v1.WatchTrafficResponse.traffic:type_name -> admin.v1.Traffic
-	2, // 6: admin.v1.TrafficService.GetTraffic:input_type -> admin.v1.GetTrafficRequest
-	4, // 7: admin.v1.TrafficService.WatchTraffic:input_type -> admin.v1.WatchTrafficRequest
-	3, // 8: admin.v1.TrafficService.GetTraffic:output_type -> admin.v1.GetTrafficResponse
-	5, // 9: admin.v1.TrafficService.WatchTraffic:output_type -> admin.v1.WatchTrafficResponse
-	8, // [8:10] is the sub-list for method output_type
-	6, // [6:8] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 0: admin.v1.Traffic.time:type_name -> google.protobuf.Timestamp
+	2, // 1: admin.v1.Traffic.total:type_name -> admin.v1.TrafficShare
+	2, // 2: admin.v1.Traffic.doors:type_name -> admin.v1.TrafficShare
+	2, // 3: admin.v1.Traffic.sources:type_name -> admin.v1.TrafficShare
+	1, // 4: admin.v1.Traffic.exceeded:type_name -> admin.v1.LimitExcess
+	0, // 5: admin.v1.GetTrafficResponse.traffic:type_name -> admin.v1.Traffic
+	0, // 6: admin.v1.WatchTrafficResponse.traffic:type_name -> admin.v1.Traffic
+	3, // 7: admin.v1.TrafficService.GetTraffic:input_type -> admin.v1.GetTrafficRequest
+	5, // 8: admin.v1.TrafficService.WatchTraffic:input_type -> admin.v1.WatchTrafficRequest
+	4, // 9: admin.v1.TrafficService.GetTraffic:output_type -> admin.v1.GetTrafficResponse
+	6, // 10: admin.v1.TrafficService.WatchTraffic:output_type -> admin.v1.WatchTrafficResponse
+	9, // [9:11] is the sub-list for method output_type
+	7, // [7:9] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_traffic_proto_init() }
@@ -483,7 +553,7 @@ func file_admin_v1_traffic_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_traffic_proto_rawDesc), len(file_admin_v1_traffic_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

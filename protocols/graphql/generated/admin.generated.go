@@ -3399,6 +3399,52 @@ func (ec *executionContext) fieldContext_LimitBucket_retryMs(_ context.Context, 
 	return graphql.NewScalarFieldContext("LimitBucket", field, false, false, "SafeInt")
 }
 
+func (ec *executionContext) _LimitExcess_limit(ctx context.Context, field graphql.CollectedField, obj *adminv1.LimitExcess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LimitExcess_limit(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Limit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LimitExcess_limit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LimitExcess", field, false, false, "String")
+}
+
+func (ec *executionContext) _LimitExcess_count(ctx context.Context, field graphql.CollectedField, obj *adminv1.LimitExcess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LimitExcess_count(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Count, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNSafeInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LimitExcess_count(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LimitExcess", field, false, false, "SafeInt")
+}
+
 func (ec *executionContext) _LimitOverride_per(ctx context.Context, field graphql.CollectedField, obj *adminv1.LimitOverride) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7599,6 +7645,38 @@ func (ec *executionContext) fieldContext_Traffic_sources(_ context.Context, fiel
 	return fc, nil
 }
 
+func (ec *executionContext) _Traffic_exceeded(ctx context.Context, field graphql.CollectedField, obj *adminv1.Traffic) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Traffic_exceeded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Exceeded, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*adminv1.LimitExcess) graphql.Marshaler {
+			return ec.marshalNLimitExcess2ᚕᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋapiᚋadminᚋv1ᚐLimitExcessᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Traffic_exceeded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Traffic",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LimitExcess(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _TrafficShare_name(ctx context.Context, field graphql.CollectedField, obj *adminv1.TrafficShare) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9036,6 +9114,44 @@ func (ec *executionContext) _LimitBucket(ctx context.Context, sel ast.SelectionS
 			}
 		case "retryMs":
 			out.Values[i] = ec._LimitBucket_retryMs(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var limitExcessImplementors = []string{"LimitExcess"}
+
+func (ec *executionContext) _LimitExcess(ctx context.Context, sel ast.SelectionSet, obj *adminv1.LimitExcess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, limitExcessImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LimitExcess")
+		case "limit":
+			out.Values[i] = ec._LimitExcess_limit(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "count":
+			out.Values[i] = ec._LimitExcess_count(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -10665,6 +10781,11 @@ func (ec *executionContext) _Traffic(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "exceeded":
+			out.Values[i] = ec._Traffic_exceeded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -10896,6 +11017,30 @@ func (ec *executionContext) marshalNLimitBucket2ᚖgithubᚗcomᚋtrilithᚑgate
 		return graphql.Null
 	}
 	return ec._LimitBucket(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNLimitExcess2ᚕᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋapiᚋadminᚋv1ᚐLimitExcessᚄ(ctx context.Context, sel ast.SelectionSet, v []*adminv1.LimitExcess) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNLimitExcess2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋapiᚋadminᚋv1ᚐLimitExcess(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNLimitExcess2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋapiᚋadminᚋv1ᚐLimitExcess(ctx context.Context, sel ast.SelectionSet, v *adminv1.LimitExcess) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "LimitExcess!")
+		return graphql.Null
+	}
+	return ec._LimitExcess(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNLimitOverride2ᚕᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋapiᚋadminᚋv1ᚐLimitOverrideᚄ(ctx context.Context, sel ast.SelectionSet, v []*adminv1.LimitOverride) graphql.Marshaler {

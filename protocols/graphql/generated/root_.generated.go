@@ -225,6 +225,11 @@ type ComplexityRoot struct {
 		Tokens  func(childComplexity int) int
 	}
 
+	LimitExcess struct {
+		Count func(childComplexity int) int
+		Limit func(childComplexity int) int
+	}
+
 	LimitOverride struct {
 		Burst     func(childComplexity int) int
 		Created   func(childComplexity int) int
@@ -708,11 +713,12 @@ type ComplexityRoot struct {
 	}
 
 	Traffic struct {
-		Doors   func(childComplexity int) int
-		Seconds func(childComplexity int) int
-		Sources func(childComplexity int) int
-		Time    func(childComplexity int) int
-		Total   func(childComplexity int) int
+		Doors    func(childComplexity int) int
+		Exceeded func(childComplexity int) int
+		Seconds  func(childComplexity int) int
+		Sources  func(childComplexity int) int
+		Time     func(childComplexity int) int
+		Total    func(childComplexity int) int
 	}
 
 	TrafficShare struct {
@@ -1599,6 +1605,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LimitBucket.Tokens(childComplexity), true
+
+	case "LimitExcess.count":
+		if e.ComplexityRoot.LimitExcess.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitExcess.Count(childComplexity), true
+	case "LimitExcess.limit":
+		if e.ComplexityRoot.LimitExcess.Limit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LimitExcess.Limit(childComplexity), true
 
 	case "LimitOverride.burst":
 		if e.ComplexityRoot.LimitOverride.Burst == nil {
@@ -3768,6 +3787,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Traffic.Doors(childComplexity), true
+	case "Traffic.exceeded":
+		if e.ComplexityRoot.Traffic.Exceeded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Traffic.Exceeded(childComplexity), true
 	case "Traffic.seconds":
 		if e.ComplexityRoot.Traffic.Seconds == nil {
 			break
@@ -4909,6 +4934,16 @@ type Traffic {
   doors: [TrafficShare!]!
   "The calls of each source that had any, by name. What was refused before a source was found has no name."
   sources: [TrafficShare!]!
+  "The limits of GraphQL that are only measured and were exceeded, by name."
+  exceeded: [LimitExcess!]!
+}
+
+"How often a limit was exceeded that is only measured."
+type LimitExcess {
+  "Of the limit, such as depth; documents for documents that are not trusted."
+  limit: String!
+  "Requests that were answered, and would have been refused."
+  count: SafeInt!
 }
 
 "The part of the calls that one door or one source had."
@@ -6225,6 +6260,16 @@ func (ec *executionContext) childFields_LimitBucket(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type LimitBucket", field.Name)
 }
 
+func (ec *executionContext) childFields_LimitExcess(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "limit":
+		return ec.fieldContext_LimitExcess_limit(ctx, field)
+	case "count":
+		return ec.fieldContext_LimitExcess_count(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LimitExcess", field.Name)
+}
+
 func (ec *executionContext) childFields_LimitOverride(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "per":
@@ -7035,6 +7080,8 @@ func (ec *executionContext) childFields_Traffic(ctx context.Context, field graph
 		return ec.fieldContext_Traffic_doors(ctx, field)
 	case "sources":
 		return ec.fieldContext_Traffic_sources(ctx, field)
+	case "exceeded":
+		return ec.fieldContext_Traffic_exceeded(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Traffic", field.Name)
 }
