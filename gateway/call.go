@@ -88,6 +88,13 @@ type Call struct {
 	Progress func(Progress)
 	Log      func(LogMessage)
 
+	// Feed is Log for a reader that is to miss nothing, as who writes can read
+	// again later what it says now: it waits until the door has room for the
+	// message, or ctx ends, whose cause it then returns. The number is how many
+	// messages were left out before it. Feed is nil where the door has no such
+	// way; it may be called until Do returns, by one goroutine at a time.
+	Feed func(ctx context.Context, m LogMessage, leftOut int64) error
+
 	// Detach tells the door that the call will take long, so that it may end the
 	// caller's connection and keep the result until the caller comes back for it.
 	// It is nil where the protocol has no such way, and may be called by any

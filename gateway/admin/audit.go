@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -39,9 +40,8 @@ func (s *service) listRecords(ctx context.Context, _ *gateway.Call, req *adminv1
 	return res, nil
 }
 
-// tailRecords reports each record that is written as a log line of the call,
-// until the caller leaves. What comes faster than a door takes it, the door
-// drops.
+// tailRecords feeds each record that is written to the door, until the caller
+// leaves. The log is read no faster than the door takes it.
 func (s *service) tailRecords(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
 	req, err := decode[*adminv1.TailRecordsRequest](call)
 	if err != nil {
@@ -51,21 +51,16 @@ func (s *service) tailRecords(ctx context.Context, call *gateway.Call) (*gateway
 	if err := f.Check(); err != nil {
 		return nil, invalid("%v", err)
 	}
-	if call.Log == nil {
+	if call.Feed == nil {
 		return nil, &gateway.Error{Code: gateway.Unimplemented, By: by, Msg: "this door cannot follow records"}
 	}
-	for r, err := range audit.Tail(ctx, s.AuditDir, 0, true) {
+	for r, err := range s.Audit.Tail(ctx, f) {
 		if err != nil {
 			return nil, auditError(err)
 		}
-		if !f.Match(&r) {
-			continue
-		}
-		line, err := json.Marshal(&r)
-		if err != nil {
+		if err := call.Feed(ctx, gateway.LogMessage{Level: "info", Logger: "audit", Data: bytes.Clone(r.Line)}, r.LeftOut); err != nil {
 			return nil, err
 		}
-		call.Log(gateway.LogMessage{Level: "info", Logger: "audit", Data: line})
 	}
 	return nil, context.Cause(ctx)
 }

@@ -93,6 +93,7 @@ type Log struct {
 	stop       context.CancelFunc // ends house
 	rotated    chan struct{}      // receives when there is a closed segment more
 	written    atomic.Int64       // the last record that the segments have
+	grown      bell               // rings when written grows
 
 	closing chan struct{} // closed first: the writer then stops trying again
 	done    chan struct{} // closed when the writer has ended

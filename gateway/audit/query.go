@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"strconv"
 	"time"
@@ -147,25 +146,6 @@ func (l *Log) Query(ctx context.Context, q Query) (Page, error) {
 	page, err := l.index.Query(ctx, q)
 	page.Behind = max(0, l.written.Load()-page.Upto)
 	return page, err
-}
-
-// Tail yields the records that match and come from now on, until ctx ends. It
-// reads them from the segments, so it waits for a slow reader and skips nothing;
-// where retention has removed what the reader had not yet seen, it ends with
-// [ErrRemoved]. The error is otherwise a failure to read.
-func (l *Log) Tail(ctx context.Context, f Filter) iter.Seq2[Record, error] {
-	from := l.written.Load() + 1
-	return func(yield func(Record, error) bool) {
-		if err := f.Check(); err != nil {
-			yield(Record{}, err)
-			return
-		}
-		for r, err := range follow(ctx, &tail{dir: l.o.Dir, from: from}, true) {
-			if (err != nil || f.Match(&r)) && !yield(r, err) {
-				return
-			}
-		}
-	}
 }
 
 // openIndex opens the index of the log and keeps it up to date. A log without

@@ -6,34 +6,41 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// pollEvery is how often a reader that follows the log looks for more.
+// pollEvery is how often a reader that follows the log of another process looks
+// for more.
 const pollEvery = 200 * time.Millisecond
 
 // Tail reads the last records in order, across segments: at most so many of
-// those that are there now, or all of them where last is negative, and with
-// wait those that come after, until the context ends. It takes no lock and
+// those that are there now, or all of them where last is negative, and where it
+// follows, those that come after, until the context ends. It takes no lock and
 // does not check the chain, and may run while the log is being written; a
 // record that is being written is not yet seen. An error ends the sequence; it
-// is [ErrNoLog] where there is no log, but with wait only where there is no
-// directory, and [ErrRemoved] where retention was faster than the reader.
-func Tail(ctx context.Context, dir string, last int, wait bool) iter.Seq2[Record, error] {
+// is [ErrNoLog] where there is no log, but where it follows only where there is
+// no directory, and [ErrRemoved] where retention was faster than the reader.
+func Tail(ctx context.Context, dir string, last int, follows bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		t := &tail{dir: dir}
 		if err := t.skip(last); err != nil {
 			yield(Record{}, err)
 			return
 		}
-		follow(ctx, t, wait)(yield)
+		var pause func(context.Context)
+		if follows {
+			pause = func(ctx context.Context) { wait(ctx, pollEvery) }
+		}
+		follow(ctx, t, pause)(yield)
 	}
 }
 
-// follow yields what a tail finds, and what comes after where wait is set.
-func follow(ctx context.Context, t *tail, wait bool) iter.Seq2[Record, error] {
+// follow yields what a tail finds. Where that was all for now, pause waits until
+// there may be more; nil is not to wait.
+func follow(ctx context.Context, t *tail, pause func(context.Context)) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		defer t.close()
 		var err error
@@ -47,16 +54,13 @@ func follow(ctx context.Context, t *tail, wait bool) iter.Seq2[Record, error] {
 				if rec.Seq >= t.from && !yield(rec, nil) {
 					return
 				}
-			case errors.Is(err, io.EOF) && !wait:
+			case errors.Is(err, io.EOF) && pause == nil:
 				if err = t.empty(); err == nil {
 					return
 				}
 			case errors.Is(err, io.EOF):
 				err = nil
-				select {
-				case <-ctx.Done():
-				case <-time.After(pollEvery):
-				}
+				pause(ctx)
 			}
 		}
 		yield(Record{}, err)
@@ -97,6 +101,9 @@ func (t *tail) skip(n int) error {
 	}
 	defer f.Close() //nolint:errcheck // only read.
 	lines := newLineReader(f)
+	if err := lines.seek(f, last.first, math.MaxInt64); err != nil {
+		return err
+	}
 	for err == nil {
 		_, err = lines.next()
 	}
@@ -227,7 +234,7 @@ func (t *tail) open(s segment) error {
 		return err
 	}
 	t.seg, t.file, t.lines, t.whole = s, f, newLineReader(f), s.packed
-	return nil
+	return t.lines.seek(f, s.first, t.from)
 }
 
 func (t *tail) close() {

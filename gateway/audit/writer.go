@@ -354,6 +354,7 @@ func (w *writer) write() error {
 	}
 	w.written += n
 	w.log.written.Store(w.chain.seq)
+	w.log.grown.ring()
 	w.fresh = release(w.fresh, len(w.fresh))
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -50,29 +51,35 @@ func (a administration) VerifyAuditLog(ctx context.Context, _ *generated.Adminis
 	return res, a.administer(ctx, "audit.VerifyLog", &adminv1.VerifyLogRequest{}, res)
 }
 
-// AuditRecords follows the audit log: each record is a log line of the running call. It never fails itself: see
-// fail.
+// AuditRecords follows the audit log: the running call is fed each record as the reader takes them. It never fails
+// itself: see fail.
 func (s subscription) AuditRecords(ctx context.Context, filter *generated.AuditFilter) (<-chan *generated.AuditRecordEvent, error) {
-	q := newQueue[*generated.AuditRecordEvent](s.o.QueueLength)
+	events := make(chan *generated.AuditRecordEvent, s.o.QueueLength)
 	s.work.Go(func() {
-		defer q.close()
-		s.fail(ctx, s.tail(ctx, q, filter))
+		defer close(events)
+		s.fail(ctx, s.tail(ctx, events, filter))
 	})
-	return q.events, nil
+	return events, nil
 }
 
-func (s subscription) tail(ctx context.Context, q *queue[*generated.AuditRecordEvent], filter *generated.AuditFilter) error {
+func (s subscription) tail(ctx context.Context, events chan<- *generated.AuditRecordEvent, filter *generated.AuditFilter) error {
 	call, err := s.adminCall(ctx, "audit.TailRecords", &adminv1.TailRecordsRequest{Filter: toRecordFilter(filter)})
 	if err != nil {
 		return err
 	}
-	call.Log = func(line gateway.LogMessage) {
+	var dropped int64 // Since the beginning.
+	call.Feed = func(ctx context.Context, line gateway.LogMessage, leftOut int64) error {
+		dropped += leftOut
 		if !jsontext.Value(line.Data).IsValid() {
-			return // It cannot be shown.
+			dropped++ // It cannot be shown.
+			return nil
 		}
-		q.put(func(dropped int32) *generated.AuditRecordEvent {
-			return &generated.AuditRecordEvent{Record: line.Data, Dropped: dropped}
-		})
+		select {
+		case events <- &generated.AuditRecordEvent{Record: line.Data, Dropped: int32(min(dropped, math.MaxInt32))}: //nolint:gosec // It fits.
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	_, err = s.do(ctx, s.o.Admin, call)
 	return err

@@ -67,9 +67,13 @@ func (a *administered) answer(ctx context.Context, c *gateway.Call) (*gateway.Re
 		return nil, a.refuse
 	case c.Name == "audit.TailRecords":
 		for n := range 5 {
-			c.Log(gateway.LogMessage{Data: json.RawMessage(fmt.Sprintf(`{"seq":%d}`, 9007199254740990+n))})
+			if err := c.Feed(ctx, gateway.LogMessage{Data: json.RawMessage(fmt.Sprintf(`{"seq":%d}`, 9007199254740990+n))}, int64(n)); err != nil {
+				return nil, err
+			}
 		}
-		c.Log(gateway.LogMessage{Data: json.RawMessage(`{`)})
+		if err := c.Feed(ctx, gateway.LogMessage{Data: json.RawMessage(`{`)}, 0); err != nil {
+			return nil, err
+		}
 		return nil, &gateway.Error{Code: gateway.PermissionDenied, By: "policy", Msg: "no longer"}
 	case c.Name == "traffic.WatchTraffic":
 		c.Log(gateway.LogMessage{Data: json.RawMessage(`{`)})
@@ -226,7 +230,8 @@ func TestAdministration(t *testing.T) {
 		}
 	}
 	events := f.open(t, s, adminSubscription).all()
-	if len(events) != 7 || events[0].data != `{"data":{"auditRecords":{"record":{"seq":9007199254740990},"dropped":0}}}` || !strings.Contains(events[5].data, `"PERMISSION_DENIED"`) {
+	if len(events) != 7 || events[0].data != `{"data":{"auditRecords":{"record":{"seq":9007199254740990},"dropped":0}}}` ||
+		events[4].data != `{"data":{"auditRecords":{"record":{"seq":9007199254740994},"dropped":10}}}` || !strings.Contains(events[5].data, `"PERMISSION_DENIED"`) {
 		t.Errorf("the records are %v", events)
 	}
 	told := f.open(t, s, `subscription{traffic(seconds:2){seconds total{calls}}}`).all()

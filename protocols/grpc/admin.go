@@ -109,21 +109,13 @@ func (a *administration) call(ctx context.Context, m protoreflect.MethodDescript
 	return call, nil
 }
 
-// TailRecords sends audit records as they are written: each is a log line of the
-// running call. A reader that is too slow loses the oldest that wait.
+// TailRecords sends audit records as they are written: the running call is fed
+// each of them as the reader takes them.
 func (a *administration) TailRecords(req *adminv1.TailRecordsRequest, stream grpc.ServerStreamingServer[adminv1.TailRecordsResponse]) error {
-	var lost int64 // What was left out since the last record; the outbox guards it.
-	return follow(a, adminMethod(adminv1.AuditService_TailRecords_FullMethodName), req, stream, func(queue []*adminv1.TailRecordsResponse, line json.RawMessage) []*adminv1.TailRecordsResponse {
-		if len(queue) >= a.options.Queue {
-			lost += 1 + queue[0].GetDropped()
-			queue = queue[1:]
+	return follow(a, adminMethod(adminv1.AuditService_TailRecords_FullMethodName), req, stream, func(call *gateway.Call, box *outbox[adminv1.TailRecordsResponse]) {
+		call.Feed = func(ctx context.Context, line gateway.LogMessage, leftOut int64) error {
+			return box.offer(ctx, &adminv1.TailRecordsResponse{RecordJson: string(line.Data), Dropped: leftOut})
 		}
-		next := &adminv1.TailRecordsResponse{RecordJson: string(line)}
-		if queue = append(queue, next); lost > 0 {
-			queue[0].Dropped += lost
-			lost = 0
-		}
-		return queue
 	})
 }
 
@@ -139,22 +131,25 @@ func (a *administration) WatchSources(req *adminv1.WatchSourcesRequest, stream g
 	return follow(a, adminMethod(adminv1.SourceService_WatchSources_FullMethodName), req, stream, latest[adminv1.WatchSourcesResponse])
 }
 
-// latest keeps of what waits for a reader only the latest.
+// latest makes each log line of a running call what waits for the reader, in
+// place of the one before.
 func latest[T any, M interface {
 	*T
 	proto.Message
-}](queue []*T, line json.RawMessage) []*T {
-	next := M(new(T))
-	if err := protojson.Unmarshal(line, next); err != nil {
-		return queue // It came from this process.
+}](call *gateway.Call, box *outbox[T]) {
+	call.Log = func(line gateway.LogMessage) {
+		next := M(new(T))
+		if err := protojson.Unmarshal(line.Data, next); err != nil {
+			return // It came from this process.
+		}
+		box.edit(func(queue []*T) []*T { return append(queue[:0], next) })
 	}
-	return append(queue[:0], next)
 }
 
-// follow runs a streaming method: each log line of the running call is something
-// for the stream, which put adds to what waits for its reader.
+// follow runs a streaming method. What the running call says is for the stream:
+// listen takes it to what waits for its reader.
 func follow[T any](a *administration, m protoreflect.MethodDescriptor, req proto.Message, stream grpc.ServerStreamingServer[T],
-	put func(queue []*T, line json.RawMessage) []*T,
+	listen func(*gateway.Call, *outbox[T]),
 ) error {
 	box, err := open(stream.Context(), &service{Frontend: a.Frontend, via: a.via}, stream, true)
 	if err != nil {
@@ -165,9 +160,7 @@ func follow[T any](a *administration, m protoreflect.MethodDescriptor, req proto
 	if err != nil {
 		return err
 	}
-	call.Log = func(line gateway.LogMessage) {
-		box.edit(func(queue []*T) []*T { return put(queue, line.Data) })
-	}
+	listen(call, box)
 	_, err = a.options.Admin.Do(box.ctx, call)
 	if cause := box.cause(); cause != nil {
 		return cause

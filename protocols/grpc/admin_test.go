@@ -215,7 +215,9 @@ func firstEvent(t *testing.T, url string) string {
 func TestTailRecords(t *testing.T) {
 	f := frontend(t, newWorld(t), Options{Admin: newAdministration(t, map[string]func(context.Context, *gateway.Call) (string, error){
 		"audit.TailRecords": func(ctx context.Context, c *gateway.Call) (string, error) {
-			c.Log(gateway.LogMessage{Data: json.RawMessage(`{"seq":7}`)})
+			if err := c.Feed(ctx, gateway.LogMessage{Data: json.RawMessage(`{"seq":7}`)}, 3); err != nil {
+				return "", err
+			}
 			<-ctx.Done()
 			return "", ctx.Err()
 		},
@@ -226,13 +228,13 @@ func TestTailRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := stream.Recv(); err != nil || got.GetRecordJson() != `{"seq":7}` {
+	if got, err := stream.Recv(); err != nil || got.GetRecordJson() != `{"seq":7}` || got.GetDropped() != 3 {
 		t.Errorf("got %v, %v", got, err)
 	}
 	cancel()
 	server := httptest.NewServer(withPrincipal(f.REST()))
 	defer server.Close()
-	if line := firstEvent(t, server.URL+"/admin/v1/audit/records:tail?filter.via=mcp"); line != `data: {"record":{"seq":7}}`+"\n" {
+	if line := firstEvent(t, server.URL+"/admin/v1/audit/records:tail?filter.via=mcp"); line != `data: {"record":{"seq":7},"dropped":"3"}`+"\n" {
 		t.Errorf("got %q", line)
 	}
 }

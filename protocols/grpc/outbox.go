@@ -26,6 +26,7 @@ type outbox[T any] struct {
 	queue  []*T
 	closed bool          // nothing more will be queued
 	wake   chan struct{} // holds one token when the queue or closed may have changed
+	room   chan struct{} // holds one token when the queue may have become shorter
 	done   chan struct{} // closed when the goroutine has ended
 }
 
@@ -36,7 +37,7 @@ func open[T any](ctx context.Context, s *service, stream grpc.ServerStreamingSer
 	if p == nil {
 		return nil, errUnauthenticated()
 	}
-	o := &outbox[T]{f: f, stream: stream, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	o := &outbox[T]{f: f, stream: stream, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), done: make(chan struct{})}
 	ctx, o.release = auth.Until(ctx, p)
 	o.ctx, o.end = context.WithCancelCause(ctx)
 	var end context.CancelCauseFunc
@@ -60,7 +61,29 @@ func (o *outbox[T]) edit(change func(queue []*T) []*T) {
 	o.mu.Lock()
 	o.queue = change(o.queue)
 	o.mu.Unlock()
-	o.signal()
+	signal(o.wake)
+}
+
+// offer queues a message as soon as there is room for it. It waits until then, or
+// until ctx ends, as it does with the outbox. Only one goroutine offers.
+func (o *outbox[T]) offer(ctx context.Context, m *T) error {
+	for {
+		full := false
+		o.edit(func(queue []*T) []*T {
+			if full = len(queue) >= o.f.options.Queue; full {
+				return queue
+			}
+			return append(queue, m)
+		})
+		if !full {
+			return nil
+		}
+		select {
+		case <-o.room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // flush waits until everything is sent, and returns why it could not be.
@@ -68,7 +91,7 @@ func (o *outbox[T]) flush() error {
 	o.mu.Lock()
 	o.closed = true
 	o.mu.Unlock()
-	o.signal()
+	signal(o.wake)
 	select {
 	case <-o.done:
 		return o.cause()
@@ -96,9 +119,10 @@ func (o *outbox[T]) cause() error {
 	return &e
 }
 
-func (o *outbox[T]) signal() {
+// signal leaves a token in a channel that holds one.
+func signal(token chan<- struct{}) {
 	select {
-	case o.wake <- struct{}{}:
+	case token <- struct{}{}:
 	default:
 	}
 }
@@ -132,6 +156,7 @@ func (o *outbox[T]) next() *T {
 			o.queue[0] = nil
 			o.queue = o.queue[1:]
 			o.mu.Unlock()
+			signal(o.room)
 			return m
 		}
 		closed := o.closed
