@@ -26,15 +26,16 @@ import (
 // TestTailMissesNothing follows the audit log through every door while many calls are made at once: each door tells
 // every record, in order, and leaves none out.
 func TestTailMissesNothing(t *testing.T) {
-	r := start(t, nil, withPolicy(t, everything+"p, role:dev, *, tool/demo/*, call, allow\n"))
+	r := start(t, nil, withPolicy(t, devPolicyText))
 	call := func() {
 		if code, body := r.send(t, "dev", http.MethodPost, "/v1/tools/demo.echo:call", http.Header{"Content-Type": {"application/json"}}, `{"text":"x"}`); code != http.StatusOK {
 			t.Errorf("demo.echo answered %d %s", code, body)
 		}
 	}
+	lines := r.subscription(t, "admin", `subscription{auditRecords(filter:{type:"call",object:"tool/demo/echo"}){record dropped}}`)
 	tails := map[string]func(tell func(seq, dropped int64)){
 		"graphql": func(tell func(seq, dropped int64)) {
-			for line := range r.subscription(t, "admin", `subscription{auditRecords(filter:{type:"call",object:"tool/demo/echo"}){record dropped}}`) {
+			for line := range lines {
 				var event struct {
 					Data struct {
 						AuditRecords struct {
@@ -99,13 +100,17 @@ func TestTailMissesNothing(t *testing.T) {
 		dropped int64
 	}
 	followers := map[string]*follower{}
+	var running sync.WaitGroup
+	t.Cleanup(running.Wait) // They end with the test's context.
 	for door, tail := range tails {
 		f := &follower{}
 		followers[door] = f
-		go tail(func(seq, dropped int64) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.seqs, f.dropped = append(f.seqs, seq), f.dropped+dropped
+		running.Go(func() {
+			tail(func(seq, dropped int64) {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.seqs, f.dropped = append(f.seqs, seq), f.dropped+dropped
+			})
 		})
 	}
 	told := func(f *follower) []int64 {
@@ -150,7 +155,7 @@ func TestTailMissesNothing(t *testing.T) {
 // TestProofThroughGraphQL checks the proof of a record as its reader would, with nothing but docs/audit.md, the log's
 // public key and the standard library.
 func TestProofThroughGraphQL(t *testing.T) {
-	r := start(t, nil, withPolicy(t, everything+"p, role:dev, *, tool/demo/*, call, allow\n"))
+	r := start(t, nil, withPolicy(t, devPolicyText))
 	for range 5 {
 		r.send(t, "dev", http.MethodPost, "/v1/tools/demo.echo:call", http.Header{"Content-Type": {"application/json"}}, `{"text":"x"}`)
 	}
@@ -170,7 +175,6 @@ func TestProofThroughGraphQL(t *testing.T) {
 			text := r.playGraphQL(t, "admin", fmt.Sprintf(`{admin{auditProof(seq:%d){record checkpoint index size hashes}}}`, wanted.Seq))
 			_, body, _ := strings.Cut(text, "\n")
 			failed.Store(json.Unmarshal([]byte(body), &struct{ Data any }{&answer}) != nil)
-			t.Log(text)
 			return answer.Admin.AuditProof.Size > 0
 		})
 		p := answer.Admin.AuditProof

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cut, duration, plain } from './format';
+import { clock, cut, dayUnlessToday, duration, plain } from './format';
 
 test('what is not seen is spelt out', () => {
   expect(plain('a\u202eb\u200b')).toBe('a\\u{202e}b\\u{200b}');
@@ -14,4 +14,13 @@ test('what is long is bounded, and says so', () => {
 
 test('times have the unit that reads best', () => {
   expect([0.25, 3.21, 42.4, 1_500, 90_000].map(duration)).toEqual(['0.25 ms', '3.2 ms', '42 ms', '1.50 s', '1.5 min']);
+});
+
+test('a moment of another day has its day, and every moment its milliseconds', () => {
+  const at = new Date(2026, 10, 23, 4, 5, 6, 78);
+  expect(clock(at)).toBe('04:05:06.078');
+  expect(dayUnlessToday(at, new Date(2026, 10, 23, 23, 59, 59))).toBe('');
+  expect(dayUnlessToday(at, new Date(2026, 10, 24))).toMatch(/23/);
+  expect(dayUnlessToday(at, new Date(2026, 10, 24))).not.toMatch(/26/);
+  expect(dayUnlessToday(at, new Date(2027, 10, 23))).toMatch(/26/);
 });

@@ -2,6 +2,25 @@ const locale = typeof navigator === 'undefined' ? 'en' : navigator.language;
 const counts = new Intl.NumberFormat(locale);
 const moments = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
 
+const clocks = new Intl.DateTimeFormat(locale, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  fractionalSecondDigits: 3,
+  hourCycle: 'h23',
+});
+const days = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric' });
+const daysOfYears = new Intl.DateTimeFormat(locale, { year: '2-digit', month: 'short', day: 'numeric' });
+
+/** The time of day to the millisecond, in the reader's own time; always of the same width. */
+export const clock = (t: Date) => clocks.format(t);
+
+/** The day in the reader's own time, with the year where that is another one; '' for a moment of today. */
+export function dayUnlessToday(t: Date, now: Date): string {
+  if (t.toDateString() === now.toDateString()) return '';
+  return (t.getFullYear() === now.getFullYear() ? days : daysOfYears).format(t);
+}
+
 /** A count, with separators. */
 export const count = (n: number) => counts.format(n);
 

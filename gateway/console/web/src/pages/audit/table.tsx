@@ -2,7 +2,7 @@
 // biome-ignore-all lint/a11y/useFocusableInteractive: The link in a row has the focus, and arrow keys move it.
 import { type KeyboardEvent, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Link } from 'wouter';
-import { cut, duration, plain } from '../../lib/format';
+import { clock, cut, dayUnlessToday, duration, plain } from '../../lib/format';
 import { Badge } from '../../ui';
 import css from './audit.module.css';
 import { did, door, outcome, type Record, tone, what, who } from './record';
@@ -104,14 +104,6 @@ export function RecordTable(props: {
   );
 }
 
-const clock = new Intl.DateTimeFormat(typeof navigator === 'undefined' ? 'en' : navigator.language, {
-  month: 'short',
-  day: 'numeric',
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-});
-
 function Row({
   row,
   top,
@@ -125,6 +117,8 @@ function Row({
   record: Record;
   href: string;
 }) {
+  const at = new Date(r.time);
+  const day = dayUnlessToday(at, new Date());
   return (
     <div
       className={css.row}
@@ -138,7 +132,10 @@ function Row({
         </Link>
       </span>
       <span role="cell" className={css.time}>
-        {clock.format(new Date(r.time))}
+        <time dateTime={r.time} title={r.time}>
+          {day !== '' && <span className="muted">{day} </span>}
+          {clock(at)}
+        </time>
       </span>
       <span role="cell" className={css.did}>
         {plain(did(r))} {r.via && <span className="muted">{plain(door(r.via))}</span>}
