@@ -132,26 +132,54 @@ func match(pattern, text string) bool {
 	return strings.Trim(pattern[p:], "*") == ""
 }
 
-// where returns the filter as a condition of SQL with its arguments.
-func (f *Filter) where() (string, []any) {
-	var conds []string
-	var args []any
-	add := func(cond string, values ...any) {
-		conds, args = append(conds, cond), append(args, values...)
+// A condition is one of SQL with its arguments.
+type condition struct {
+	text string
+	args []any
+}
+
+func (c *condition) and(text string, args ...any) {
+	if c.text != "" {
+		c.text += " AND "
 	}
-	if f.Who != "" {
+	c.text, c.args = c.text+text, append(c.args, args...)
+}
+
+// either adds a condition that any of the columns is a value, and returns an
+// alternative for each column: the index of that finds what it lets through.
+func (c *condition) either(value string, columns ...string) []condition {
+	var out []condition
+	var values []any
+	for _, column := range columns {
+		out = append(out, condition{equality(column), []any{value}})
+		values = append(values, value)
+	}
+	c.and("("+strings.Join(columns, " = ? OR ")+" = ?)", values...)
+	return out
+}
+
+// equality returns a condition that a column is a value that is not empty. The index
+// of the column has no others, and is used only where that is said.
+func equality(column string) string { return column + " = ? AND " + column + " != ''" }
+
+// where returns the filter as a condition of SQL, and ways to narrow it, of
+// which each record that matches has at least one; nil where there is none that
+// an index helps with.
+func (f *Filter) where() (c condition, ways []condition) {
+	add := c.and
+	switch {
+	case f.Who == "":
+	case plain(f.Who):
+		ways = c.either(f.Who, "who", "name", "actor")
+	default:
 		p := glob(f.Who)
-		if plain(f.Who) {
-			add("(who = ? OR name = ? OR actor = ?)", f.Who, f.Who, f.Who)
-		} else {
-			add("(who GLOB ? OR name GLOB ? OR actor GLOB ?)", p, p, p)
-		}
+		add("(who GLOB ? OR name GLOB ? OR actor GLOB ?)", p, p, p)
 	}
 	pattern := func(column, value string) {
 		switch {
 		case value == "":
 		case plain(value):
-			add(column+" = ?", value)
+			add(equality(column), value)
 		default:
 			add(column+" GLOB ?", glob(value))
 		}
@@ -161,7 +189,7 @@ func (f *Filter) where() (string, []any) {
 	pattern("rule", f.Rule)
 	equal := func(column, value string) {
 		if value != "" {
-			add(column+" = ?", value)
+			add(equality(column), value)
 		}
 	}
 	equal("tenant", f.Tenant)
@@ -172,15 +200,19 @@ func (f *Filter) where() (string, []any) {
 		if len(values) == 0 {
 			return
 		}
-		conds = append(conds, column+" IN (?"+strings.Repeat(",?", len(values)-1)+")")
+		var args []any
 		for _, v := range values {
 			args = append(args, v)
 		}
+		add(column+" IN (?"+strings.Repeat(",?", len(values)-1)+")", args...)
 	}
 	list("type", f.Types)
 	list("op", f.Ops)
 	list("via", f.Via)
 	list("code", f.Codes)
+	if len(f.Codes) > 0 && !slices.ContainsFunc(f.Codes, func(code string) bool { return code == "" || code == "OK" }) {
+		add("code NOT IN ('', 'OK')")
+	}
 	if !f.From.IsZero() {
 		add("time >= ?", f.From.UnixNano())
 	}
@@ -192,9 +224,9 @@ func (f *Filter) where() (string, []any) {
 		add("(what GLOB ? OR what GLOB ? OR what GLOB ?)", "tool/"+source+"/*", "resource/"+source+"/*", "prompt/"+source+"/*")
 	}
 	if f.ID != "" {
-		add("(id = ? OR parent = ?)", f.ID, f.ID)
+		ways = c.either(f.ID, "id", "parent")
 	}
-	return strings.Join(conds, " AND "), args
+	return c, ways
 }
 
 func plain(pattern string) bool { return !strings.ContainsAny(pattern, "*?") }

@@ -22,7 +22,7 @@ import (
 // segments and made again whenever it does not fit them.
 const (
 	indexName    = "index.db"
-	indexVersion = 2
+	indexVersion = 3
 	indexBatch   = 1000                   // most records in one transaction
 	indexEvery   = 200 * time.Millisecond // least pause between looks for more
 	indexShare   = 50                     // while nobody asks, at most one part in so many of a CPU goes into the index
@@ -39,12 +39,15 @@ CREATE TABLE records (
 ) STRICT;
 CREATE INDEX records_time ON records (time);
 CREATE INDEX records_who ON records (who) WHERE who != '';
+CREATE INDEX records_name ON records (name) WHERE name != '';
+CREATE INDEX records_actor ON records (actor) WHERE actor != '';
+CREATE INDEX records_what ON records (what) WHERE what != '';
 CREATE INDEX records_login ON records (login) WHERE login != '';
 CREATE INDEX records_trace ON records (trace) WHERE trace != '';
 CREATE INDEX records_id ON records (id) WHERE id != '';
 CREATE INDEX records_parent ON records (parent) WHERE parent != '';
 CREATE INDEX records_refused ON records (code) WHERE code NOT IN ('', 'OK');
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 `
 
 const indexColumns = 19

@@ -62,6 +62,7 @@ func BenchmarkLargeLog(b *testing.B) {
 		{"refused", Query{Filter: Filter{Codes: []string{"PERMISSION_DENIED"}}}},
 		{"refused of nobody", Query{Filter: Filter{Codes: []string{"PERMISSION_DENIED"}, Who: "*|nobody"}}},
 		{"the first minute", Query{Filter: Filter{Until: some.Time.Add(time.Millisecond)}}},
+		{"the last month", Query{Filter: Filter{From: some.Time.AddDate(0, -1, 0)}}},
 		{"door and operation", Query{Filter: Filter{Via: []string{"grpc"}, Ops: []string{"read"}}}},
 		{"rule", Query{Filter: Filter{Rule: "no such rule"}}},
 	} {

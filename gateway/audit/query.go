@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -52,16 +53,10 @@ func (x *Index) Query(ctx context.Context, q Query) (Page, error) {
 		limit = pageDefault
 	}
 	limit = min(limit, pageMost)
-	where, args := q.where()
-	and := func(cond string, arg int64) {
-		if where != "" {
-			where += " AND "
-		}
-		where, args = where+cond, append(args, arg)
-	}
+	where, ways := q.where()
 	page := Page{Upto: x.upto.Load()}
 	order := "DESC"
-	and("seq <= ?", page.Upto)
+	where.and("seq <= ?", page.Upto)
 	if q.Oldest {
 		order = "ASC"
 	}
@@ -70,14 +65,14 @@ func (x *Index) Query(ctx context.Context, q Query) (Page, error) {
 	case err != nil:
 		return Page{}, err
 	case at > 0 && q.Oldest:
-		and("seq > ?", at)
+		where.and("seq > ?", at)
 	case at > 0:
-		and("seq < ?", at)
+		where.and("seq < ?", at)
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryMost)
 	defer cancel()
-	// The condition is made of column names and question marks.
-	rows, err := x.db.QueryContext(ctx, "SELECT line FROM records WHERE "+where+" ORDER BY seq "+order+" LIMIT ?", append(args, limit+1)...) //nolint:gosec // see above.
+	text, args := where.page(ways, order, limit+1)
+	rows, err := x.db.QueryContext(ctx, text, args...)
 	if err != nil {
 		return Page{}, fmt.Errorf("query audit index: %w", err)
 	}
@@ -101,6 +96,22 @@ func (x *Index) Query(ctx context.Context, q Query) (Page, error) {
 		return Page{}, fmt.Errorf("query audit index: %w", err)
 	}
 	return page, nil
+}
+
+// page returns a statement that selects the first lines. Where there are ways
+// to narrow the condition, as many are taken by each way, and the first of all.
+func (c condition) page(ways []condition, order string, limit int) (string, []any) {
+	end := " ORDER BY seq " + order + " LIMIT ?"
+	if len(ways) == 0 {
+		return "SELECT line FROM records WHERE " + c.text + end, append(c.args, limit) // Made of names of columns and question marks.
+	}
+	var parts []string
+	var args []any
+	for _, way := range ways {
+		parts = append(parts, "SELECT * FROM (SELECT seq, line FROM records WHERE "+way.text+" AND "+c.text+end+")")
+		args = append(append(append(args, way.args...), c.args...), limit)
+	}
+	return "SELECT line FROM (" + strings.Join(parts, " UNION ") + ")" + end, append(args, limit)
 }
 
 // after returns the record at which the page before ended, 0 for the first page.
