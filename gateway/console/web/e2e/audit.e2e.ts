@@ -140,7 +140,10 @@ test('the tail follows a thousand calls a second', async () => {
       };
     });
   const total = async () =>
-    Number(/^[\d.,]+/.exec((await page.getByText(/records since you look/).textContent()) ?? '')?.[0].replace(/\D/g, '') ?? 0);
+    Number(
+      /^[\d.,]+/.exec((await page.getByText(/records since you look/).textContent()) ?? '')?.[0].replace(/\D/g, '') ??
+        0,
+    );
 
   let over = false;
   const calls = load(gateway, dev, 1_000, () => over);
@@ -167,7 +170,9 @@ test('the tail follows a thousand calls a second', async () => {
   // What a slow machine leaves out is counted: every call was told, or is among those.
   const left = async () =>
     Number(
-      (await page.getByText(/left out:/).allTextContents()).map((text) => text.split(' left')[0]?.replace(/\D/g, ''))[0] ?? 0,
+      (await page.getByText(/left out:/).allTextContents()).map((text) =>
+        text.split(' left')[0]?.replace(/\D/g, ''),
+      )[0] ?? 0,
     );
   await expect.poll(async () => (await total()) + (await left()), { timeout: 60_000 }).toBe(made);
   const dropped = await left();

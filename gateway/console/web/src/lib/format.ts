@@ -10,7 +10,7 @@ const clocks = new Intl.DateTimeFormat(locale, {
   hourCycle: 'h23',
 });
 const days = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric' });
-const daysOfYears = new Intl.DateTimeFormat(locale, { year: '2-digit', month: 'short', day: 'numeric' });
+const daysOfYears = new Intl.DateTimeFormat(locale, { dateStyle: 'short' });
 
 /** The time of day to the millisecond, in the reader's own time; always of the same width. */
 export const clock = (t: Date) => clocks.format(t);
