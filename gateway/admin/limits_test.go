@@ -32,10 +32,10 @@ func TestLimits(t *testing.T) {
 	}
 	d := newDesk(t, admin.Options{Limits: gate, Overrides: overrides})
 	for args, want := range map[string]string{
-		``: `{"rules":[{"name":"each","per":"principal","roles":["agent"],"rate":"3/h","burst":"3","admitted":"3"}],` +
+		``: `{"rules":[{"name":"each","per":"principal","roles":["agent"],"rate":"3/h","burst":"3","admitted":"3"}],"revision":"1",` +
 			`"buckets":[{"rule":"each","per":"principal","key":"alice","tokens":"1","burst":"3"},{"rule":"each","per":"principal","key":"bob","tokens":"2","burst":"3"}],"total":"2"}`,
-		`{"key":"bob"}`:  `{"rules":[{"name":"each","per":"principal","roles":["agent"],"rate":"3/h","burst":"3","admitted":"3"}],"buckets":[{"rule":"each","per":"principal","key":"bob","tokens":"2","burst":"3"}],"total":"1"}`,
-		`{"pageSize":1}`: `{"rules":[{"name":"each","per":"principal","roles":["agent"],"rate":"3/h","burst":"3","admitted":"3"}],"buckets":[{"rule":"each","per":"principal","key":"alice","tokens":"1","burst":"3"}],"total":"2"}`,
+		`{"key":"bob"}`:  `{"rules":[{"name":"each","per":"principal","roles":["agent"],"rate":"3/h","burst":"3","admitted":"3"}],"revision":"1","buckets":[{"rule":"each","per":"principal","key":"bob","tokens":"2","burst":"3"}],"total":"1"}`,
+		`{"pageSize":1}`: `{"rules":[{"name":"each","per":"principal","roles":["agent"],"rate":"3/h","burst":"3","admitted":"3"}],"revision":"1","buckets":[{"rule":"each","per":"principal","key":"alice","tokens":"1","burst":"3"}],"total":"2"}`,
 	} {
 		if got := d.ask("limits.ListLimits", args); got != want {
 			t.Errorf("%s: %s", args, got)

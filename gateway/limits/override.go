@@ -103,6 +103,10 @@ func OpenOverrides(ctx context.Context, s *state.State) (*Overrides, error) {
 	if err != nil {
 		return nil, err
 	}
+	// There always is a revision to hold a change against, also that of the first override.
+	if _, err := b.Create(ctx, stateKey, stored{}); err != nil && !errors.Is(err, state.ErrConflict) {
+		return nil, err
+	}
 	m, err := b.Mirror(ctx)
 	if err != nil {
 		return nil, err
@@ -180,7 +184,7 @@ func (x *override) add(out []Bucket, key string) []Bucket {
 }
 
 // All returns the overrides by kind and key, those that have expired among them,
-// and their revision, 0 where there never was one.
+// and their revision, which is not 0 unless o is nil.
 func (o *Overrides) All() ([]Override, uint64) {
 	if o == nil {
 		return nil, 0
@@ -225,7 +229,7 @@ func (o *Overrides) change(ctx context.Context, revision uint64, edit func([]Ove
 	const tries = 10 // Somebody else must be faster each time.
 	for range tries {
 		now, err := o.bucket.Get(ctx, stateKey)
-		if err != nil && !errors.Is(err, state.ErrNotFound) {
+		if err != nil {
 			return 0, err
 		}
 		if revision != 0 && revision != now.Revision {
@@ -236,7 +240,7 @@ func (o *Overrides) change(ctx context.Context, revision uint64, edit func([]Ove
 		if err != nil {
 			return 0, err
 		}
-		next, err := o.write(ctx, stored{all}, now.Revision)
+		next, err := o.bucket.Update(ctx, stateKey, stored{all}, now.Revision)
 		if errors.Is(err, state.ErrConflict) {
 			continue
 		}
@@ -246,13 +250,6 @@ func (o *Overrides) change(ctx context.Context, revision uint64, edit func([]Ove
 		return next, o.await(ctx, next)
 	}
 	return 0, ErrConflict
-}
-
-func (o *Overrides) write(ctx context.Context, s stored, revision uint64) (uint64, error) {
-	if revision == 0 {
-		return o.bucket.Create(ctx, stateKey, s)
-	}
-	return o.bucket.Update(ctx, stateKey, s, revision)
 }
 
 // await waits until this node knows a revision.

@@ -122,6 +122,20 @@ func TestOverrideExpires(t *testing.T) {
 	}
 }
 
+// TestFirstOverride: of two that set the first override at once, by what both have
+// seen, one learns of the other.
+func TestFirstOverride(t *testing.T) {
+	o := openOverrides(t, openState(t))
+	_, seen := o.All()
+	x := Override{Per: "global", Rate: rate("1/d"), Expires: time.Now().Add(time.Hour)}
+	if _, err := o.Set(t.Context(), x, seen); err != nil || seen == 0 {
+		t.Errorf("the first, by revision %d: %v", seen, err)
+	}
+	if _, err := o.Set(t.Context(), x, seen); !errors.Is(err, ErrConflict) {
+		t.Errorf("the second: %v", err)
+	}
+}
+
 // TestBadOverrides: what no override is is refused.
 func TestBadOverrides(t *testing.T) {
 	o := openOverrides(t, openState(t))
@@ -149,7 +163,7 @@ func TestBadOverrides(t *testing.T) {
 	for i := range full {
 		full[i] = Override{Per: "role", Key: string(rune('a' + i)), Unlimited: true, Expires: hour}
 	}
-	if _, err := o.bucket.Create(t.Context(), stateKey, stored{full}); err != nil {
+	if _, err := o.bucket.Put(t.Context(), stateKey, stored{full}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.Set(t.Context(), Override{Per: "tool", Key: "k", Unlimited: true, Expires: hour}, 0); !errors.Is(err, ErrTooMany) {

@@ -11,7 +11,7 @@ import (
 type Status struct {
 	Rules     []RuleStatus
 	Overrides []Override // those that have expired among them
-	Revision  uint64     // of the overrides; 0 where there never was one
+	Revision  uint64     // of the overrides; 0 where the gate has none
 	Buckets   []State    // those that are not full, the emptiest first; nil where the limiter cannot say
 }
 

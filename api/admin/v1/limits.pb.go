@@ -421,7 +421,7 @@ type ListLimitsResponse struct {
 	Rules []*LimitRule `protobuf:"bytes,1,rep,name=rules,proto3" json:"rules,omitempty"`
 	// By kind and key.
 	Overrides []*LimitOverride `protobuf:"bytes,2,rep,name=overrides,proto3" json:"overrides,omitempty"`
-	// Of the overrides together; 0 where there never was one.
+	// Of the overrides together, to hold a change against.
 	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The emptiest first.
 	Buckets []*LimitBucket `protobuf:"bytes,4,rep,name=buckets,proto3" json:"buckets,omitempty"`

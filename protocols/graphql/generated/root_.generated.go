@@ -5125,7 +5125,7 @@ type LimitStatus {
   rules: [LimitRule!]!
   "The overrides, by kind and key."
   overrides: [LimitOverride!]!
-  "Of the overrides together; 0 where there never was one."
+  "Of the overrides together, to hold a change against."
   revision: SafeInt!
   "Buckets that are not full, the emptiest first."
   buckets: [LimitBucket!]!
