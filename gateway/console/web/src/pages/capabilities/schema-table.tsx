@@ -1,9 +1,8 @@
 import { useState } from 'react';
 import { Button } from 'react-aria-components';
 import { cut, plain } from '../../lib/format';
-import { Badge, JsonTree } from '../../ui';
+import { Badge, JsonTree, Table } from '../../ui';
 import { field, hints, resolve, type Schema, short, typeName } from './schema';
-import { Table } from './table';
 
 /** The properties of a schema as a table, with what they refer to, and the schema itself as JSON. */
 export function SchemaTable({ schema, none }: { schema: Schema | null; none: string }) {

@@ -2,9 +2,8 @@ import { useEffect, useState } from 'react';
 import { useQuery } from 'urql';
 import { Link } from 'wouter';
 import { cut, duration, moment } from '../../lib/format';
-import { Badge, Failures, Loading, Panel } from '../../ui';
+import { Badge, Failures, Loading, Panel, Table } from '../../ui';
 import { type Any, granteeQuery, type Kind, lastCallQuery, pinQuery } from './documents';
-import { Table } from './table';
 
 /** Who may use a capability, by the policy in force. */
 export function WhoMay({ object }: { object: string }) {

@@ -2,7 +2,7 @@ import type { CombinedError } from '@urql/core';
 import { useState } from 'react';
 import { Button } from 'react-aria-components';
 import { useClient } from 'urql';
-import { Choice, Code, Failures, Field, Note, Window } from '../../ui';
+import { Choice, Code, Field, Note, useFields, Window, WindowForm } from '../../ui';
 import { createKey } from './queries';
 
 const day = 86_400;
@@ -26,15 +26,10 @@ const words = (text: string) => {
 export function CreateButton({ onDone }: { onDone: () => void }) {
   const client = useClient(); // Not useMutation, which would keep the answer, and the secret with it.
   const [open, setOpen] = useState(false);
-  const [form, setForm] = useState(blank);
+  const { form, setForm, field, choice } = useFields(blank);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<CombinedError>();
   const [secret, setSecret] = useState('');
-  const field = (name: keyof typeof form) => ({
-    value: form[name],
-    onChange: (text: string) => setForm({ ...form, [name]: text }),
-    maxLength: 1024,
-  });
   const create = async () => {
     setBusy(true);
     setError(undefined);
@@ -83,16 +78,17 @@ export function CreateButton({ onDone }: { onDone: () => void }) {
             </div>
           </>
         ) : (
-          <form
-            className="stack"
-            onSubmit={(e) => {
-              e.preventDefault();
-              void create();
-            }}
+          <WindowForm
+            error={error}
+            what="No key was made"
+            submit="Create"
+            isDisabled={busy || form.subject.trim() === ''}
+            onSubmit={create}
+            onCancel={close}
           >
             <div className="grid">
               <Field label="Subject" isRequired {...field('subject')} hint="Whose it is, such as billing-sync." />
-              <Choice label="Good for" value={form.ttl} onChange={(ttl) => setForm({ ...form, ttl })} options={terms} />
+              <Choice label="Good for" {...choice('ttl')} options={terms} />
               <Field label="Label" {...field('label')} hint="What it is for." />
               <Field label="Roles" {...field('roles')} hint="Several with spaces between them." />
               <Field label="Groups" {...field('groups')} hint="Several with spaces between them." />
@@ -100,18 +96,7 @@ export function CreateButton({ onDone }: { onDone: () => void }) {
               <Field label="Tenant" {...field('tenant')} hint="Only where there are several." />
             </div>
             <p className="muted">A key has no right that you do not have, unless you may change the policy.</p>
-            <Failures error={error} what="No key was made" />
-            <div className="actions row">
-              <Button onPress={close}>Cancel</Button>
-              <Button
-                type="submit"
-                className="react-aria-Button primary"
-                isDisabled={busy || form.subject.trim() === ''}
-              >
-                Create
-              </Button>
-            </div>
-          </form>
+          </WindowForm>
         )}
       </Window>
     </>

@@ -5,10 +5,8 @@ import { useRights } from '../../app/rights';
 import { failures } from '../../lib/errors';
 import { cut, moment } from '../../lib/format';
 import type { ResultOf } from '../../lib/graphql';
-import { Badge, ConfirmButton, Empty, Failures, Loading, Page, Panel } from '../../ui';
-import { ShortList } from '../sessions/shortlist';
+import { Badge, ConfirmButton, Empty, Entry, Failures, Loading, Page, Panel, ShortList } from '../../ui';
 import { CreateButton } from './create';
-import css from './keys.module.css';
 import { keysQuery, revokeKey } from './queries';
 
 type Key = NonNullable<ResultOf<typeof keysQuery>['admin']['keys']>[number];
@@ -65,53 +63,55 @@ function KeyRow({ of: k, admin, onDone }: { of: Key; admin: boolean; onDone: () 
     ['bounded by', k.scopes],
   ] as const;
   return (
-    <div className={css.row}>
-      <div className={css.who}>
-        <div className="row">
-          <strong>{label}</strong>
-          <Badge tone={good ? 'good' : 'bad'}>{k.revoked ? 'Revoked' : expired ? 'Expired' : 'Good'}</Badge>
-        </div>
-        <span className="mono muted">
-          {cut(k.subject, 200)} · {cut(k.id, 60)}
-        </span>
-      </div>
-      <div className={css.may}>
-        {may.map(
-          ([name, list]) =>
-            list.length > 0 && (
-              <span key={name}>
-                <span className="muted">{name}</span> {cut(list.join(', '), 300)}
-              </span>
-            ),
-        )}
-        {k.tenant && <span>tenant {cut(k.tenant, 100)}</span>}
-      </div>
-      <div className={css.may}>
-        <span>{k.revoked ? `revoked ${moment(k.revoked)}` : `${expired ? 'ended' : 'ends'} ${moment(k.expires)}`}</span>
-        <span className="muted" title={cut(k.createdBy, 300)}>
-          made {moment(k.created)}, {k.lastUsed ? `used ${moment(k.lastUsed)}` : 'never used'}
-        </span>
-      </div>
-      <div className="row">
-        <Link className="ui-button" href={`/audit?principal=${encodeURIComponent(`*|${k.subject}`)}`}>
-          Records
-        </Link>
-        {admin && good && (
-          <ConfirmButton
-            label="Revoke"
-            title={`Revoke ${label}`}
-            confirm="Revoke it"
-            danger
-            act={async () => {
-              const { error } = await revoke({ id: k.id });
-              if (error) return <Failures error={error} />;
-              onDone();
-            }}
-          >
-            <p>It is refused on every node from now on, and what was opened with it ends. This cannot be undone.</p>
-          </ConfirmButton>
-        )}
-      </div>
-    </div>
+    <Entry
+      title={label}
+      badge={<Badge tone={good ? 'good' : 'bad'}>{k.revoked ? 'Revoked' : expired ? 'Expired' : 'Good'}</Badge>}
+      id={`${cut(k.subject, 200)} · ${cut(k.id, 60)}`}
+      what={
+        <>
+          {may.map(
+            ([name, list]) =>
+              list.length > 0 && (
+                <span key={name}>
+                  <span className="muted">{name}</span> {cut(list.join(', '), 300)}
+                </span>
+              ),
+          )}
+          {k.tenant && <span>tenant {cut(k.tenant, 100)}</span>}
+        </>
+      }
+      when={
+        <>
+          <span>
+            {k.revoked ? `revoked ${moment(k.revoked)}` : `${expired ? 'ended' : 'ends'} ${moment(k.expires)}`}
+          </span>
+          <span className="muted" title={cut(k.createdBy, 300)}>
+            made {moment(k.created)}, {k.lastUsed ? `used ${moment(k.lastUsed)}` : 'never used'}
+          </span>
+        </>
+      }
+      actions={
+        <>
+          <Link className="ui-button" href={`/audit?principal=${encodeURIComponent(`*|${k.subject}`)}`}>
+            Records
+          </Link>
+          {admin && good && (
+            <ConfirmButton
+              label="Revoke"
+              title={`Revoke ${label}`}
+              confirm="Revoke it"
+              danger
+              act={async () => {
+                const { error } = await revoke({ id: k.id });
+                if (error) return <Failures error={error} />;
+                onDone();
+              }}
+            >
+              <p>It is refused on every node from now on, and what was opened with it ends. This cannot be undone.</p>
+            </ConfirmButton>
+          )}
+        </>
+      }
+    />
   );
 }

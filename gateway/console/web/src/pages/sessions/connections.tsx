@@ -3,10 +3,8 @@ import { Button } from 'react-aria-components';
 import { useMutation, useQuery } from 'urql';
 import { failures } from '../../lib/errors';
 import { count, cut, moment, plain } from '../../lib/format';
-import { ConfirmButton, Empty, Failures, Loading, Note, Panel } from '../../ui';
+import { ConfirmButton, Empty, Entry, Failures, Loading, Note, Panel, ShortList } from '../../ui';
 import { connectionsQuery, endConnection } from './queries';
-import css from './sessions.module.css';
-import { ShortList } from './shortlist';
 
 /** The sources that users have connected with accounts of their own. */
 export function Connections({ principal, admin }: { principal: string; admin: boolean }) {
@@ -46,15 +44,13 @@ export function Connections({ principal, admin }: { principal: string; admin: bo
           id={(c) => JSON.stringify([c.principal, c.tenant, c.source])}
         >
           {(c) => (
-            <div className={css.row}>
-              <div className={css.who}>
-                <strong>{cut(c.source, 100)}</strong>
-                <span className="mono muted">{cut(c.principal, 300)}</span>
-              </div>
-              <span>{c.tenant && `Tenant ${plain(c.tenant)}`}</span>
-              <span className="muted">since {moment(c.since)}</span>
-              <div className={css.act}>
-                {admin && (
+            <Entry
+              title={cut(c.source, 100)}
+              id={cut(c.principal, 300)}
+              what={c.tenant && `Tenant ${cut(c.tenant, 100)}`}
+              when={<span className="muted">since {moment(c.since)}</span>}
+              actions={
+                admin && (
                   <ConfirmButton
                     label="End"
                     title={`End the connection to ${plain(c.source)}`}
@@ -77,9 +73,9 @@ export function Connections({ principal, admin }: { principal: string; admin: bo
                   >
                     <p>The gateway forgets the tokens. The next call of this user asks them to connect anew.</p>
                   </ConfirmButton>
-                )}
-              </div>
-            </div>
+                )
+              }
+            />
           )}
         </ShortList>
       )}

@@ -4,12 +4,11 @@ import { useQuery } from 'urql';
 import { useSearchParams } from 'wouter';
 import { useRights } from '../../app/rights';
 import { count, plain } from '../../lib/format';
-import { Empty, Failures, Field, Loading, Note, Page, Panel } from '../../ui';
+import { Empty, Failures, Field, Loading, Note, Page, Panel, ShortList } from '../../ui';
 import { Connections } from './connections';
 import { sessionsQuery } from './queries';
 import { RevokeButton } from './revoke';
 import { type Session, SessionRow } from './row';
-import { ShortList } from './shortlist';
 
 export default function Sessions() {
   const [search, setSearch] = useSearchParams();

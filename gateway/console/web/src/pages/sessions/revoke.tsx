@@ -3,22 +3,19 @@ import { useState } from 'react';
 import { Button } from 'react-aria-components';
 import { useMutation } from 'urql';
 import { count } from '../../lib/format';
-import { Choice, Failures, Field, Note, Window } from '../../ui';
+import { Choice, Field, Note, useFields, Window, WindowForm } from '../../ui';
 import { revokeCredentials } from './queries';
+
+const blank = { principal: '', token: '', issuer: '', reason: '' };
 
 /** Revokes what a principal, or one token, was let in with. What is typed stays until it is done. */
 export function RevokeButton({ principal, onDone }: { principal: string; onDone: () => void }) {
   const [open, setOpen] = useState(false);
   const [what, setWhat] = useState('principal');
-  const [form, setForm] = useState({ principal: '', token: '', issuer: '', reason: '' });
+  const { form, setForm, field } = useFields(blank);
   const [error, setError] = useState<CombinedError>();
   const [ended, setEnded] = useState<number>();
   const [{ fetching }, revoke] = useMutation(revokeCredentials);
-  const field = (name: keyof typeof form) => ({
-    value: form[name],
-    onChange: (text: string) => setForm({ ...form, [name]: text }),
-    maxLength: 1024,
-  });
   const whole = what === 'principal' ? form.principal.trim() : form.token.trim() && form.issuer.trim();
   const act = async () => {
     setError(undefined);
@@ -32,7 +29,7 @@ export function RevokeButton({ principal, onDone }: { principal: string; onDone:
     const done = result.data?.revokeCredentials;
     if (!done) return;
     setEnded(done.ended);
-    setForm({ principal: '', token: '', issuer: '', reason: '' });
+    setForm(blank);
     onDone();
   };
   const begin = () => {
@@ -58,12 +55,14 @@ export function RevokeButton({ principal, onDone }: { principal: string; onDone:
             </div>
           </>
         ) : (
-          <form
-            className="stack"
-            onSubmit={(e) => {
-              e.preventDefault();
-              void act();
-            }}
+          <WindowForm
+            error={error}
+            what="Nothing was revoked"
+            submit="Revoke"
+            danger
+            isDisabled={!whole || fetching}
+            onSubmit={act}
+            onCancel={() => setOpen(false)}
           >
             <p>
               What was issued until now is refused from now on, and ends what was opened with it. Credentials that are
@@ -87,14 +86,7 @@ export function RevokeButton({ principal, onDone }: { principal: string; onDone:
               </>
             )}
             <Field label="Reason" {...field('reason')} hint="For whoever reads the audit log later." />
-            <Failures error={error} what="Nothing was revoked" />
-            <div className="actions row">
-              <Button onPress={() => setOpen(false)}>Cancel</Button>
-              <Button type="submit" className="react-aria-Button danger" isDisabled={!whole || fetching}>
-                Revoke
-              </Button>
-            </div>
-          </form>
+          </WindowForm>
         )}
       </Window>
     </>

@@ -3,9 +3,8 @@ import { useMutation } from 'urql';
 import { Link } from 'wouter';
 import { cut, moment, plain } from '../../lib/format';
 import type { ResultOf } from '../../lib/graphql';
-import { Badge, ConfirmButton, Failures } from '../../ui';
+import { Badge, ConfirmButton, Entry, Failures } from '../../ui';
 import { endSession, type sessionsQuery } from './queries';
-import css from './sessions.module.css';
 
 export type Session = NonNullable<ResultOf<typeof sessionsQuery>['admin']['sessions']>['nodes'][number];
 
@@ -26,42 +25,40 @@ export function SessionRow(props: {
     props.onEnded();
   };
   return (
-    <div className={css.row}>
-      <div className={css.who}>
-        <div className="row">
-          <strong>{who}</strong>
-          {own && <Badge tone="accent">This browser</Badge>}
-        </div>
-        <span className="mono muted">{cut(s.principal, 300)}</span>
-      </div>
-      <span>
-        {plain(s.via)} · {plain(s.kind)}
-      </span>
-      <span className="muted">
-        since {moment(s.opened)}
-        {s.node && `, on ${plain(s.node)}`}
-      </span>
-      <div className={css.act}>
-        <Button className="react-aria-Button quiet" aria-label={`Only these: ${who}`} onPress={props.onPick}>
-          Only these
-        </Button>
-        <Link
-          className="ui-button"
-          href={`/audit?principal=${encodeURIComponent(s.principal)}`}
-          aria-label={`Records: ${who}`}
-        >
-          Records
-        </Link>
-        {props.admin && (
-          <ConfirmButton label="End" title={`End the session of ${who}`} confirm="End it" danger act={act}>
-            <p>
-              {own
-                ? 'This is the session of your own browser: you will have to sign in again.'
-                : 'Whatever it has open ends now. Its client may connect again: to prevent that, revoke its credentials.'}
-            </p>
-          </ConfirmButton>
-        )}
-      </div>
-    </div>
+    <Entry
+      title={who}
+      badge={own && <Badge tone="accent">This browser</Badge>}
+      id={cut(s.principal, 300)}
+      what={`${plain(s.via)} · ${plain(s.kind)}`}
+      when={
+        <span className="muted">
+          since {moment(s.opened)}
+          {s.node && `, on ${plain(s.node)}`}
+        </span>
+      }
+      actions={
+        <>
+          <Button className="react-aria-Button quiet" aria-label={`Only these: ${who}`} onPress={props.onPick}>
+            Only these
+          </Button>
+          <Link
+            className="ui-button"
+            href={`/audit?principal=${encodeURIComponent(s.principal)}`}
+            aria-label={`Records: ${who}`}
+          >
+            Records
+          </Link>
+          {props.admin && (
+            <ConfirmButton label="End" title={`End the session of ${who}`} confirm="End it" danger act={act}>
+              <p>
+                {own
+                  ? 'This is the session of your own browser: you will have to sign in again.'
+                  : 'Whatever it has open ends now. Its client may connect again: to prevent that, revoke its credentials.'}
+              </p>
+            </ConfirmButton>
+          )}
+        </>
+      }
+    />
   );
 }
