@@ -19,6 +19,7 @@ const areas = [
   { title: 'Policy', path: 'policy', field: 'policy { id }', rest: '/admin/v1/policy' },
   { title: 'Audit', path: 'audit', field: 'auditRecords(first: 1) { endCursor }', rest: '/admin/v1/audit/records' },
   { title: 'Sessions', path: 'sessions', field: 'sessions { totalCount }', rest: '/admin/v1/sessions' },
+  { title: 'Limits', path: 'limits', field: 'limits { revision }', rest: '/admin/v1/limits' },
   { title: 'Keys', path: 'keys', field: 'keys { id }', rest: '/admin/v1/keys' },
 ];
 

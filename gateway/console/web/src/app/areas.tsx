@@ -20,6 +20,7 @@ const capabilities = lazy(() => import('../pages/capabilities'));
 const policy = lazy(() => import('../pages/policy'));
 const audit = lazy(() => import('../pages/audit'));
 const sessions = lazy(() => import('../pages/sessions'));
+const limits = lazy(() => import('../pages/limits'));
 const keys = lazy(() => import('../pages/keys'));
 
 /** Every area, in the order of the menu. */
@@ -30,5 +31,6 @@ export const areas: Area[] = [
   { path: 'policy', title: 'Policy', right: 'policy', page: policy },
   { path: 'audit', title: 'Audit', right: 'audit', page: audit },
   { path: 'sessions', title: 'Sessions', right: 'sessions', page: sessions },
+  { path: 'limits', title: 'Limits', right: 'limits', page: limits },
   { path: 'keys', title: 'Keys', right: 'keys', page: keys },
 ];
