@@ -62,6 +62,16 @@ test('a session that is ended elsewhere is said to have ended, and goes on after
   await page.getByText('Your session has ended').waitFor({ state: 'hidden' });
 });
 
+test('a session that ends while the live connection is away is said to have ended', async () => {
+  const page = await signIn(browser, gateway, 'admin');
+  await page.context().routeWebSocket(/graphql/, (ws) => ws.close({ code: 1013 }));
+  await page.reload();
+  await page.getByText('The connection to the gateway is lost').waitFor();
+  await page.context().clearCookies();
+  await page.getByText('Your session has ended').waitFor();
+  await page.context().close();
+});
+
 test('by keyboard alone: past the menu, to another area, and the page has the focus', async () => {
   const page = await signIn(browser, gateway, 'admin');
   await page.keyboard.press('Tab');

@@ -103,10 +103,12 @@ test('a rule is written, looked at, put in force and rolled back', async () => {
   await newDraft(page, 'no counting for developers');
   await write(page, 'p, role:dev, *, tool/demo/cuont, call, deny\n');
   await page.getByText('nothing in the registry is').first().waitFor();
-  await page.getByRole('button', { name: 'Table' }).click();
+  await page.getByRole('button', { name: 'Rules', exact: true }).click();
   await page.getByRole('button', { name: 'Change line 8' }).click();
-  await page.getByLabel('Object').fill('tool/demo/count');
+  await page.getByRole('combobox', { name: 'Object' }).fill('tool/demo/cou');
+  await page.getByRole('option', { name: 'tool/demo/count' }).waitFor();
   await checkPage(page, 'policy-rule');
+  await page.getByRole('option', { name: 'tool/demo/count' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Change', exact: true }).click();
   await checkPage(page, 'policy-table');
   await page.getByRole('button', { name: 'Text', exact: true }).click();
@@ -134,6 +136,11 @@ test('a rule is written, looked at, put in force and rolled back', async () => {
   expect(await end).toContain('NOT_FOUND');
   await page.getByRole('textbox', { name: 'Version 1 and version 2' }).waitFor();
   await checkPage(page, 'policy-version');
+  await page.getByRole('button', { name: 'Side by side' }).click();
+  await page.getByRole('textbox', { name: 'Version 1 and version 2: the first' }).waitFor();
+  await checkPage(page, 'policy-version-split'); // It is unified at 360 pixels, and side by side again.
+  await page.getByRole('textbox', { name: 'Version 1 and version 2: the first' }).waitFor();
+  await page.getByRole('button', { name: 'Unified' }).click();
 
   await page.goto(`${gateway.url}/console/policy/explain?role=dev&object=tool/demo/count`);
   await page.getByText('denied', { exact: true }).waitFor();
@@ -175,8 +182,9 @@ test('two administrators edit one draft, and neither loses anything', async () =
   await second.reload(); // What was typed is kept, and so is the conflict.
   await second.getByRole('heading', { name: 'Somebody else has saved this draft' }).waitFor();
   await second.getByRole('button', { name: 'Merge by hand' }).click();
-  await second.getByRole('button', { name: 'Take theirs' }).first().click();
-  await second.getByRole('button', { name: 'Keep mine' }).click();
+  const merge = second.getByRole('region', { name: 'Merge of the rules' });
+  await merge.getByRole('button', { name: 'Take theirs' }).first().click();
+  await merge.getByRole('button', { name: 'Keep mine' }).click();
   await checkPage(second, 'policy-merge');
   await second.getByRole('button', { name: 'Use this merge' }).click();
   await editor(second).getByText('group:first').waitFor();
@@ -231,6 +239,72 @@ test('a policy that locks administrators out is refused with words', async () =>
   await page.context().close();
 });
 
+test('roles are given, changed and taken in a table, which is the text', async () => {
+  const page = await signIn(browser, gateway, 'admin', '/console/policy/try');
+  await editor(page).waitFor();
+  const roles = page.getByRole('button', { name: 'Roles', exact: true });
+  const text = page.getByRole('button', { name: 'Text', exact: true });
+  await roles.click();
+  await page.getByText('Nobody holds a role by this policy').waitFor();
+  await page.getByRole('button', { name: 'Give a role' }).click();
+  const form = page.getByRole('dialog');
+  await form.getByRole('combobox', { name: 'Principal' }).fill('group:leads');
+  await page.keyboard.press('Tab');
+  await form.getByRole('combobox', { name: 'Role' }).pressSequentially('role:ad');
+  await page.getByRole('option', { name: 'role:admin' }).waitFor();
+  await checkPage(page, 'policy-role');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await expect.poll(() => form.getByRole('combobox', { name: 'Role' }).inputValue()).toBe('role:admin');
+  await form.getByRole('combobox', { name: 'Tenant' }).fill('acme');
+  await page.keyboard.press('Escape'); // The suggestions, not the form.
+  await form.getByRole('button', { name: 'Give', exact: true }).click();
+  const grid = page.getByRole('grid', { name: 'Who holds which role' });
+  await grid.getByText('group:leads').waitFor();
+  await checkPage(page, 'policy-roles');
+  await text.click();
+  await editor(page).getByText('g, group:leads, role:admin, acme').waitFor();
+  await roles.click();
+  await grid.getByRole('button', { name: /^Change line/ }).click();
+  await form.getByRole('combobox', { name: 'Principal' }).fill('group:heads');
+  await page.keyboard.press('Tab');
+  await form.getByRole('button', { name: 'Change', exact: true }).click();
+  await grid.getByText('group:heads').waitFor();
+  await grid.getByRole('button', { name: /^Remove line/ }).click();
+  await page.getByText('Nobody holds a role by this policy').waitFor();
+  await text.click();
+  expect(await editor(page).textContent()).not.toContain('group:heads');
+  await page.context().close();
+});
+
+test('the table of rules follows the width of the window', async () => {
+  const page = await signIn(browser, gateway, 'admin', '/console/policy');
+  const rules = page.getByRole('grid', { name: 'Rules' });
+  const row = rules.getByRole('row').filter({ hasText: 'tool/demo/echo' });
+  await row.waitFor();
+  const where = async (text: string) =>
+    (await row.getByText(text, { exact: true }).boundingBox()) ?? { y: 0, height: 0 };
+  /** How many lines of text lie between the object and the subject. */
+  const apart = async () =>
+    Math.round(Math.abs((await where('tool/demo/echo')).y - (await where('role:guest')).y) / 12);
+  const fits = () => rules.evaluate((e) => e.scrollWidth - e.clientWidth);
+  await expect.poll(apart).toBe(0);
+  for (const [width, lines] of [
+    [360, true],
+    [1280, false],
+    [700, true],
+    [1600, false],
+  ] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    await expect.poll(async () => (await apart()) > 0, { timeout: 20_000, message: `${width} px` }).toBe(lines);
+    await expect.poll(fits, { timeout: 20_000, message: `${width} px: what sticks out` }).toBe(0);
+    await expect
+      .poll(async () => Math.round((await row.boundingBox())?.height ?? 0) > 50, { timeout: 20_000 })
+      .toBe(lines);
+  }
+  await page.context().close();
+});
+
 test('a session that ends while somebody types takes nothing with it', async () => {
   const page = await signIn(browser, gateway, 'admin', '/console/policy/drafts');
   await newDraft(page, 'typing');
@@ -238,7 +312,7 @@ test('a session that ends while somebody types takes nothing with it', async () 
   await page.evaluate(() => fetch('/auth/logout', { method: 'POST' }));
   await write(page, '# typed after it\n');
   await page.getByRole('button', { name: 'Save', exact: true }).click();
-  await page.getByText('Your session has ended.').waitFor();
+  await page.getByText('Your session has ended. What you have typed is still here.').waitFor();
   await editor(page).getByText('# typed after it').waitFor();
   await checkPage(page, 'policy-expired');
 

@@ -25,10 +25,28 @@ const socket = createSocket({
     closed: (event) => {
       if (!(event instanceof CloseEvent) || event.code === 1000) return;
       if (signedOut.has(event.code)) markExpired();
-      else markLost();
+      else {
+        markLost();
+        void lookIfSignedIn();
+      }
     },
   },
 });
+
+/** A socket that is refused does not say why to the page: an answer over HTTP tells whether the session has ended. */
+async function lookIfSignedIn() {
+  try {
+    const answer = await fetch(url, {
+      method: 'POST',
+      credentials: 'same-origin',
+      headers: { 'Content-Type': 'application/json', Accept: 'application/graphql-response+json' },
+      body: '{"query":"{ viewer { id } }"}',
+    });
+    if (answer.status === 401) markExpired();
+  } catch {
+    // The gateway does not answer; the socket asks again.
+  }
+}
 
 /** Keeps the digits of numbers that JavaScript cannot hold (lib/exact.ts), where the browser shows the text of a number. */
 function exact(this: unknown, _key: string, value: unknown, context?: { source?: string }): unknown {

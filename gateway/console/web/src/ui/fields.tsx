@@ -82,3 +82,20 @@ export const Check = (props: {
     {props.children}
   </AriaCheckbox>
 );
+
+/** One of a few ways to see something, of which one is always on. */
+export const Switcher = <T extends string>(props: {
+  label: string;
+  options: readonly (readonly [T, string])[];
+  value: T;
+  onChange: (value: T) => void;
+}) => (
+  // biome-ignore lint/a11y/useSemanticElements: It is no set of fields.
+  <div role="group" aria-label={props.label} className="ui-switcher">
+    {props.options.map(([id, text]) => (
+      <Button key={id} aria-pressed={id === props.value} onPress={() => props.onChange(id)}>
+        {text}
+      </Button>
+    ))}
+  </div>
+);

@@ -2,6 +2,7 @@ import type { CombinedError } from '@urql/core';
 import { type ReactNode, useState } from 'react';
 import { Button } from 'react-aria-components';
 import { Failures } from './state';
+import css from './ui.module.css';
 
 /** What is typed into a form's fields, and the props that bind a `Field` or a `Choice` to one of them. */
 export function useFields<T extends Record<string, string>>(blank: T) {
@@ -46,4 +47,34 @@ export const WindowForm = (props: {
       </Button>
     </div>
   </form>
+);
+
+/** Fields side by side as far as there is room, and the button that does what they say; Enter does it, too. */
+export const Form = (props: {
+  submit: string;
+  isDisabled?: boolean;
+  onSubmit: () => void;
+  onCancel?: () => void;
+  children: ReactNode;
+}) => (
+  <form
+    className={css.form}
+    onSubmit={(e) => {
+      e.preventDefault();
+      if (!props.isDisabled) props.onSubmit();
+    }}
+  >
+    {props.children}
+    <div className={`row ${css.wide}`}>
+      <Button className="react-aria-Button primary" type="submit" isDisabled={props.isDisabled}>
+        {props.submit}
+      </Button>
+      {props.onCancel && <Button onPress={props.onCancel}>Cancel</Button>}
+    </div>
+  </form>
+);
+
+/** A field of a form that has a row to itself, or half of one where the window is wide. */
+export const Wide = (props: { half?: boolean; children: ReactNode }) => (
+  <div className={props.half ? css.half : css.wide}>{props.children}</div>
 );

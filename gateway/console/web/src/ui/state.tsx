@@ -1,6 +1,7 @@
 import type { CombinedError } from '@urql/core';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
+import { useConnection } from '../lib/connection';
 import { type Failure, failures } from '../lib/errors';
 import { plain } from '../lib/format';
 import css from './ui.module.css';
@@ -48,7 +49,8 @@ const advice: Partial<Record<string, string>> = {
 
 /** Every failure of an answer: what was refused or went wrong, with the way to the record that names the rule. */
 export function Failures(props: { error: CombinedError | undefined; what?: string }) {
-  const all = failures(props.error);
+  const expired = useConnection() === 'expired'; // The frame says so, once, and how to go on.
+  const all = failures(props.error).filter((f) => !expired || f.code !== 'UNAUTHENTICATED');
   if (all.length === 0) return null;
   return (
     <Note tone="bad">

@@ -8,7 +8,7 @@ import css from './policy.module.css';
 import { explainQuery, granteesQuery, permissionsQuery } from './queries';
 import { type Question, type whoOf, writeQuestion } from './question';
 import { useSearch } from './rules';
-import { sizeOf, whole } from './static';
+import { whole } from './static';
 
 type Who = NonNullable<ReturnType<typeof whoOf>>;
 
@@ -91,7 +91,7 @@ export function Grantees({ object, action }: { object: string; action: string })
             text={(g) => g.subject}
             href={(g) => `/policy/explain?${new URLSearchParams({ subject: g.subject, object })}`}
             height={64}
-            size={sizeOf(list.nodes.length, 64, '40dvh')}
+            most="40dvh"
             row={(g) => (
               <div className={css.entry}>
                 <span>
@@ -113,7 +113,7 @@ export function Grantees({ object, action }: { object: string; action: string })
 }
 
 /** All that somebody may do now. */
-export function Permissions({ who, object }: { who: Who; object: string }) {
+export function Permissions({ who }: { who: Who }) {
   const [{ data, error, fetching }] = useQuery({
     query: permissionsQuery,
     variables: { who },
@@ -129,7 +129,7 @@ export function Permissions({ who, object }: { who: Who; object: string }) {
   const ask = (to: string, action: string) =>
     `/policy/explain?${writeQuestion({ who: who.principal ?? (who.subjects ?? []).join(' '), tenant: who.tenant ?? '', object: to, action, via: '', args: '' })}`;
   return (
-    <Panel title={object ? 'Everything else that they may do' : 'What they may do'}>
+    <Panel title="What they may do">
       <Failures error={error} />
       {fetching && <Loading />}
       {all && !fetching && (
@@ -147,7 +147,7 @@ export function Permissions({ who, object }: { who: Who; object: string }) {
             text={(p) => `${p.action} ${p.object}`}
             href={(p) => ask(p.object, p.action)}
             height={64}
-            size={sizeOf(shown.length, 64, '50dvh')}
+            most="50dvh"
             row={(p) => (
               <div className={css.entry}>
                 <span>

@@ -11,6 +11,7 @@ import {
   replaceLine,
   rolesOf,
   ruleLine,
+  tidy,
 } from './csv';
 
 const texts = (line: string) => fieldsOf(line)?.map((f) => f.text);
@@ -107,4 +108,10 @@ test('a difference is of rules, not of comments, spaces and order', () => {
     added: ['p, role:c, *, **, *, allow'],
     removed: ['p, role:a, *, **, *, allow'],
   });
+});
+
+test('what is typed into fields becomes one line', () => {
+  const link = { line: 3, subject: ' group:a\n b ', role: 'role:x', domain: ' ' };
+  expect(tidy(link)).toEqual({ line: 3, subject: 'group:a b', role: 'role:x', domain: '*' });
+  expect(linkLine(tidy(link))).toBe('g, group:a b, role:x');
 });

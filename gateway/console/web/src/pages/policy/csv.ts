@@ -117,6 +117,13 @@ export function ruleLine(r: Omit<Rule, 'line'>): string {
   return ['p', ...fields.map(quote)].join(', ');
 }
 
+/** A rule or role link without the space that a line cannot hold; a tenant that is empty is every one. */
+export function tidy<T extends Rule | RoleLink>(of: T): T {
+  const words = Object.entries(of).map(([k, v]) => [k, typeof v === 'string' ? v.replace(/\s+/g, ' ').trim() : v]);
+  const out = Object.fromEntries(words) as T;
+  return { ...out, domain: out.domain || '*' };
+}
+
 /** A role link as a line. */
 export function linkLine(l: Omit<RoleLink, 'line'>): string {
   const fields = [l.subject, l.role];

@@ -8,7 +8,7 @@ import { Badge, Empty, Failures, Field, Loading, Rows, Window } from '../../ui';
 import { FileNote, fileOf, PolicyPage, versionWords } from './frame';
 import css from './policy.module.css';
 import { createDraft, type DraftEntry, draftsQuery } from './queries';
-import { sizeOf, whole } from './static';
+import { whole } from './static';
 
 /** The drafts, the one changed last first. */
 export function Drafts() {
@@ -34,7 +34,7 @@ export function Drafts() {
           text={(d) => d.comment || d.id}
           href={(d) => `/policy/drafts/${encodeURIComponent(d.id)}`}
           height={64}
-          size={sizeOf(drafts.length, 64)}
+          most="62dvh"
           row={(d) => <DraftRow draft={d} inForce={inForce?.id} />}
           empty={<Empty title="No drafts">Begin one to change the policy: it starts with the rules in force.</Empty>}
         />

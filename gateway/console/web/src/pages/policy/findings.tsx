@@ -4,7 +4,7 @@ import { count, cut, moment, plain } from '../../lib/format';
 import { Badge, Failures, Note, Rows } from '../../ui';
 import css from './policy.module.css';
 import type { Diff, Impact, ImpactChange, Problem, TestResult } from './queries';
-import { sizeOf, useNarrow, whole } from './static';
+import { whole } from './static';
 import type { Findings } from './use-review';
 
 /** One sentence about each finding, to be read before a policy is put in force. */
@@ -111,8 +111,6 @@ export const TestList = ({ tests }: { tests: TestResult }) => (
 /** Everything that was found. */
 export function FindingsView({ findings: f }: { findings: Findings }) {
   const impact = f.impact.data;
-  const narrow = useNarrow();
-  const height = narrow ? 190 : 98;
   return (
     <div className="stack">
       {!!f.lint.data?.length && (
@@ -140,8 +138,9 @@ export function FindingsView({ findings: f }: { findings: Findings }) {
               pages={whole(impact.changes)}
               id={keyOf}
               text={(c) => `${c.principalName || c.principal} ${c.action} ${c.object}: ${c.before} to ${c.after}`}
-              height={height}
-              size={sizeOf(impact.changes.length, height, '50dvh')}
+              height={98}
+              measured
+              most="50dvh"
               row={(c) => <ImpactRow change={c} />}
               empty={null}
             />

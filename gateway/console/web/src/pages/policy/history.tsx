@@ -8,7 +8,6 @@ import { Editor, Merge } from './lazy';
 import css from './policy.module.css';
 import { policyQuery, type VersionEntry, versionQuery, versionsQuery, versionTextQuery } from './queries';
 import { Rollback } from './rollback';
-import { sizeOf } from './static';
 import { Views } from './views';
 
 /** Every version that is or was in force. */
@@ -23,7 +22,7 @@ export function History() {
         text={(v) => `Version ${v.id}`}
         href={(v) => `/policy/history/${v.id}`}
         height={84}
-        size={pages.more ? undefined : sizeOf(pages.items.length, 84)}
+        most="62dvh"
         row={(v) => <VersionRow version={v} />}
         empty={
           <Empty title="No versions yet">

@@ -1,9 +1,8 @@
-import { useState } from 'react';
-import { Button } from 'react-aria-components';
-import { Choice, Field, Panel } from '../../ui';
+import { useCallback, useState } from 'react';
+import { Choice, Combo, Field, Form, Panel, Wide } from '../../ui';
 import { actionsFor } from './objects';
-import css from './policy.module.css';
 import { argsOf, type Question } from './question';
+import { objectsIn, subjectsIn, type Vocabulary } from './suggest';
 
 const doors = [
   ['', 'any door'],
@@ -14,38 +13,43 @@ const doors = [
 ] as const;
 
 /** A question in fields, asked by its button. */
-export function QuestionForm(props: { question: Question; onAsk: (q: Question) => void }) {
+export function QuestionForm(props: { question: Question; vocabulary: Vocabulary; onAsk: (q: Question) => void }) {
+  const { vocabulary: v } = props;
   const [q, set] = useState(props.question);
-  const put = (change: Partial<Question>) => set({ ...q, ...change });
+  const put = (change: Partial<Question>) => set((was) => ({ ...was, ...change }));
   const { problem } = argsOf(q.args);
   const actions = [['', 'the main one'] as const, ...actionsFor(q.object).map((a) => [a, a] as const)];
+  const objects = useCallback((text: string) => objectsIn(v, text), [v]);
+  const subjects = useCallback(
+    (text: string) => {
+      const before = /^.*[\s,]/.exec(text)?.[0] ?? ''; // Suggestions are of the last word.
+      return subjectsIn(v).map((s) => before + s);
+    },
+    [v],
+  );
   return (
     <Panel title="Question">
-      <form
-        className={css.form}
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (!problem) props.onAsk(q);
-        }}
-      >
-        <div className={css.half}>
-          <Field
+      <Form submit="Explain" isDisabled={!!problem} onSubmit={() => props.onAsk(q)}>
+        <Wide half>
+          <Combo
             label="Who"
             value={q.who}
             onChange={(who) => put({ who })}
+            suggest={subjects}
             placeholder="role:guest"
             hint="Subjects as rules name them, with spaces between; or the id of a principal as the audit log has it."
           />
-        </div>
-        <div className={css.half}>
-          <Field
+        </Wide>
+        <Wide half>
+          <Combo
             label="Object"
             value={q.object}
             onChange={(object) => put({ object })}
+            suggest={objects}
             placeholder="tool/demo/add"
             hint="tool/source/name, resource/source/uri, prompt/source/name, or admin/area."
           />
-        </div>
+        </Wide>
         <Choice label="Action" value={q.action} onChange={(action) => put({ action })} options={actions} />
         <Choice label="Door" value={q.via} onChange={(via) => put({ via })} options={doors} />
         <Field label="Tenant" value={q.tenant} onChange={(tenant) => put({ tenant })} />
@@ -57,12 +61,7 @@ export function QuestionForm(props: { question: Question; onAsk: (q: Question) =
           error={problem}
           hint="For rules with a condition."
         />
-        <div className={`row ${css.wide}`}>
-          <Button className="react-aria-Button primary" type="submit">
-            Explain
-          </Button>
-        </div>
-      </form>
+      </Form>
     </Panel>
   );
 }

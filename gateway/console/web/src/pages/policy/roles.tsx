@@ -5,14 +5,13 @@ import { Empty, Rows } from '../../ui';
 import { type Policy, type Role, type RoleLink, rolesOf } from './csv';
 import css from './policy.module.css';
 import { linkWords } from './rules';
-import { sizeOf, useNarrow, whole } from './static';
+import { whole } from './static';
 
 const words = (links: RoleLink[], of: (l: RoleLink) => string) => cut(links.slice(0, 20).map(of).join(', '), 300);
 
 /** The roles of a policy, who has them, and which roles they bring. */
 export function Roles({ policy }: { policy: Policy }) {
   const roles = useMemo(() => rolesOf(policy), [policy]);
-  const height = useNarrow() ? 108 : 84;
   return (
     <>
       <p className="muted">
@@ -24,12 +23,13 @@ export function Roles({ policy }: { policy: Policy }) {
         pages={whole(roles)}
         id={(r) => r.name}
         text={(r) => r.name}
-        height={height}
-        size={sizeOf(roles.length, height)}
+        height={84}
+        measured
+        most="62dvh"
         row={(r) => <RoleRow role={r} />}
         empty={
           <Empty title="No roles">
-            A line such as <code>g, group:leads, role:admin</code> gives a role.
+            A draft can give one: a line such as <code>g, group:leads, role:admin</code>, or a row of its table Roles.
           </Empty>
         }
       />

@@ -1,9 +1,7 @@
-import { useState } from 'react';
-import { Button } from 'react-aria-components';
-import { Choice, Field, Window } from '../../ui';
-import { type Rule, ruleLine } from './csv';
-import { actionsFor } from './objects';
-import css from './policy.module.css';
+import { useCallback, useState } from 'react';
+import { Choice, Combo, Field, Form, Wide, Window } from '../../ui';
+import { type Rule, ruleLine, tidy } from './csv';
+import { actionsIn, domainsIn, objectsIn, subjectsIn, type Vocabulary } from './suggest';
 
 const fresh: Rule = { line: 0, subject: '', domain: '*', object: '', action: 'call', effect: 'allow', condition: '' };
 const effects = [
@@ -11,58 +9,61 @@ const effects = [
   ['deny', 'deny'],
 ] as const;
 
-/** A rule in fields. `onDone` gets it as a line. */
-export function RuleForm(props: { rule?: Rule; onDone: (line: string) => void; onClose: () => void }) {
+/** A rule in fields, with the suggestions that the text has. `onDone` gets it as a line. */
+export function RuleForm(props: {
+  rule?: Rule;
+  vocabulary: Vocabulary;
+  onDone: (line: string) => void;
+  onClose: () => void;
+}) {
+  const { vocabulary: v } = props;
   const [rule, set] = useState(props.rule ?? fresh);
-  const put = (change: Partial<Rule>) => set({ ...rule, ...change });
-  const actions = [...new Set([rule.action, ...actionsFor(rule.object), '*'])].map((a) => [a, a] as const);
-  const missing = !rule.subject.trim() || !rule.object.trim();
-  const done = () => {
-    const trimmed = Object.entries(rule).map(([k, v]) => [
-      k,
-      typeof v === 'string' ? v.replace(/\s+/g, ' ').trim() : v,
-    ]);
-    props.onDone(ruleLine(Object.fromEntries(trimmed) as Rule));
-  };
+  const put = (change: Partial<Rule>) => set((r) => ({ ...r, ...change }));
+  const actions = [...new Set([rule.action, ...actionsIn(rule.object)])].map((a) => [a, a] as const);
+  const subjects = useCallback(() => subjectsIn(v), [v]);
+  const domains = useCallback(() => domainsIn(v), [v]);
+  const objects = useCallback((text: string) => objectsIn(v, text), [v]);
   return (
     <Window
       title={props.rule ? `Change the rule in line ${props.rule.line}` : 'Add a rule'}
       isOpen
       onClose={props.onClose}
     >
-      <form
-        className={css.form}
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (!missing) done();
-        }}
+      <Form
+        submit={props.rule ? 'Change' : 'Add'}
+        isDisabled={!rule.subject.trim() || !rule.object.trim()}
+        onSubmit={() => props.onDone(ruleLine(tidy(rule)))}
+        onCancel={props.onClose}
       >
-        <Field
+        <Combo
           label="Subject"
           value={rule.subject}
           onChange={(subject) => put({ subject })}
+          suggest={subjects}
           autoFocus
           placeholder="role:dev"
           hint="user:, client:, group: or role:, authenticated, or anyone."
         />
-        <Field
+        <Combo
           label="Domain"
           value={rule.domain}
           onChange={(domain) => put({ domain })}
+          suggest={domains}
           hint="The tenant; * for all."
         />
-        <div className={css.wide}>
-          <Field
+        <Wide>
+          <Combo
             label="Object"
             value={rule.object}
             onChange={(object) => put({ object })}
+            suggest={objects}
             placeholder="tool/demo/*"
             hint="* is anything but a slash, ** any number of parts."
           />
-        </div>
+        </Wide>
         <Choice label="Action" value={rule.action} onChange={(action) => put({ action })} options={actions} />
         <Choice label="Effect" value={rule.effect} onChange={(effect) => put({ effect })} options={effects} />
-        <div className={css.wide}>
+        <Wide>
           <Field
             label="Condition"
             value={rule.condition}
@@ -70,14 +71,8 @@ export function RuleForm(props: { rule?: Rule; onDone: (line: string) => void; o
             placeholder="args.amount <= 1000"
             hint="In CEL; empty is always."
           />
-        </div>
-        <div className={`row ${css.wide}`}>
-          <Button className="react-aria-Button primary" type="submit" isDisabled={missing}>
-            {props.rule ? 'Change' : 'Add'}
-          </Button>
-          <Button onPress={props.onClose}>Cancel</Button>
-        </div>
-      </form>
+        </Wide>
+      </Form>
     </Window>
   );
 }

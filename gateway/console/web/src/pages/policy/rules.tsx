@@ -1,50 +1,40 @@
 import { useDeferredValue, useMemo, useState } from 'react';
-import { Button } from 'react-aria-components';
 import { count, cut } from '../../lib/format';
 import { Badge, Empty, Rows, Search } from '../../ui';
 import { type RoleLink, type Rule, ruleLine } from './csv';
+import { type LineActions, LineButtons } from './line-buttons';
 import css from './policy.module.css';
-import { sizeOf, useNarrow, whole } from './static';
-
-/** What the table can do with a rule, where it can be changed. */
-export type RuleActions = { change: (rule: Rule) => void; remove: (line: number) => void };
+import { whole } from './static';
 
 /** The rules of a policy as rows, those that hold what is searched for. */
 export function Rules(props: {
   rules: Rule[];
   search: string;
   onSearch: (text: string) => void;
-  actions?: RuleActions;
-  size?: string;
+  actions?: LineActions<Rule>;
   add?: React.ReactNode;
 }) {
-  const narrow = useNarrow();
   const search = useDeferredValue(props.search);
-  const shown = useMemo(() => filter(props.rules, search), [props.rules, search]);
-  const height = narrow ? (props.actions ? 124 : 84) : props.actions ? 84 : 42;
+  const shown = useMemo(() => filter(props.rules, search, ruleLine), [props.rules, search]);
   const { actions } = props;
   return (
     <>
       <div className={css.tools}>
         <Search label="Filter rules" value={props.search} onChange={props.onSearch} placeholder="role:dev deny" />
-        <span className="muted" aria-live="polite">
-          {shown.length === props.rules.length
-            ? count(shown.length)
-            : `${count(shown.length)} of ${count(props.rules.length)}`}{' '}
-          rules
-        </span>
+        <Shown of={shown.length} all={props.rules.length} word="rule" />
         {props.add}
       </div>
-      <div>
-        {shown.length > 0 && !narrow && !actions && <RuleHeading />}
+      <div className={css.lines}>
+        {shown.length > 0 && <RuleHeading editable={!!actions} />}
         <Rows
           label="Rules"
           pages={whole(shown)}
           id={(r) => String(r.line)}
           text={ruleLine}
-          height={height}
-          size={sizeOf(shown.length, height, props.size)}
-          row={(r) => <RuleRow rule={r} narrow={narrow} actions={actions} />}
+          height={42}
+          measured
+          most="62dvh"
+          row={(r) => <RuleRow rule={r} actions={actions} />}
           empty={
             props.rules.length === 0 ? (
               <Empty title="No rules">What no rule allows is denied, so nobody may do anything.</Empty>
@@ -58,18 +48,25 @@ export function Rules(props: {
   );
 }
 
-/** The rules that hold every word, in any case. */
-function filter(rules: Rule[], search: string): Rule[] {
+/** How many of them are shown. */
+export const Shown = ({ of, all, word }: { of: number; all: number; word: string }) => (
+  <span className={`muted ${css.shown}`} aria-live="polite">
+    {of === all ? count(of) : `${count(of)} of ${count(all)}`} {all === 1 ? word : `${word}s`}
+  </span>
+);
+
+/** The lines that hold every word, in any case. */
+export function filter<T>(lines: T[], search: string, textOf: (line: T) => string): T[] {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length === 0) return rules;
-  return rules.filter((r) => {
-    const text = ruleLine(r).toLowerCase();
+  if (words.length === 0) return lines;
+  return lines.filter((l) => {
+    const text = textOf(l).toLowerCase();
     return words.every((w) => text.includes(w));
   });
 }
 
-const RuleHeading = () => (
-  <div className={`${css.rule} ${css.heading}`} aria-hidden="true">
+const RuleHeading = ({ editable }: { editable: boolean }) => (
+  <div className={`${css.rule} ${editable ? css.editable : ''} ${css.heading}`} aria-hidden="true">
     <span>Line</span>
     <span>Subject</span>
     <span>Domain</span>
@@ -77,20 +74,19 @@ const RuleHeading = () => (
     <span>Action</span>
     <span>Effect</span>
     <span>Condition</span>
-    <span />
   </div>
 );
 
-function RuleRow({ rule: r, narrow, actions }: { rule: Rule; narrow: boolean; actions?: RuleActions }) {
-  const compact = narrow || !!actions;
-  const look = compact ? `${css.rule} ${css.compact} ${narrow ? '' : css.beside}` : css.rule;
+function RuleRow({ rule: r, actions }: { rule: Rule; actions?: LineActions<Rule> }) {
   return (
-    <div className={look}>
+    <div className={`${css.rule} ${actions ? css.editable : ''}`}>
       <span className={css.line}>{r.line}</span>
-      <span className={`mono ${css.subject}`} title={cut(r.subject, 500)}>
-        {cut(compact && r.domain !== '*' ? `${r.subject} in ${r.domain}` : r.subject, 200)}
+      <span className={css.who}>
+        <span className={`mono ${css.subject}`} title={cut(r.subject, 500)}>
+          {cut(r.subject, 200)}
+        </span>
+        <span className={`mono ${css.domain} ${r.domain === '*' ? css.any : ''}`}>{cut(r.domain, 100)}</span>
       </span>
-      <span className={`mono ${css.domain}`}>{cut(r.domain, 100)}</span>
       <span className={`mono ${css.object}`} title={cut(r.object, 500)}>
         {cut(r.object, 300)}
       </span>
@@ -101,26 +97,7 @@ function RuleRow({ rule: r, narrow, actions }: { rule: Rule; narrow: boolean; ac
       <span className={`mono ${css.condition}`} title={cut(r.condition, 500)}>
         {cut(r.condition, 300)}
       </span>
-      {actions ? (
-        <div className={css.edit}>
-          <Button
-            className="react-aria-Button quiet"
-            aria-label={`Change line ${r.line}`}
-            onPress={() => actions.change(r)}
-          >
-            Change
-          </Button>
-          <Button
-            className="react-aria-Button quiet"
-            aria-label={`Remove line ${r.line}`}
-            onPress={() => actions.remove(r.line)}
-          >
-            Remove
-          </Button>
-        </div>
-      ) : (
-        <span />
-      )}
+      {actions && <LineButtons of={r} actions={actions} />}
     </div>
   );
 }

@@ -1,9 +1,9 @@
 import { useCallback, useMemo } from 'react';
 import { useClient } from 'urql';
 import { type Policy, wordsOf } from './csv';
-import type { Vocabulary } from './editor/dialect';
 import { objectOf } from './objects';
 import { capabilitySearch } from './queries';
+import type { Vocabulary } from './suggest';
 
 /** The words of a policy, and the capabilities that the viewer can see. */
 export function useVocabulary(policy: Policy): Vocabulary {

@@ -1,10 +1,12 @@
 import { useMemo, useState } from 'react';
 import { Button } from 'react-aria-components';
 import { count, plain } from '../../lib/format';
-import { Badge, Failures, Panel } from '../../ui';
-import { appendLine, parse, type Rule, removeLine, replaceLine } from './csv';
+import { Badge, Failures, Panel, Switcher } from '../../ui';
+import { appendLine, parse, type RoleLink, type Rule, removeLine, replaceLine } from './csv';
 import type { Place } from './editor';
 import { Editor } from './lazy';
+import { LinkForm } from './link-form';
+import { Links } from './links';
 import css from './policy.module.css';
 import type { Problem } from './queries';
 import { RuleForm } from './rule-form';
@@ -12,48 +14,48 @@ import { Rules, useSearch } from './rules';
 import { useLint } from './use-lint';
 import { useVocabulary } from './use-vocabulary';
 
-/** Rules that are written: as text or as a table, which are the same draft. */
+const views = [
+  ['text', 'Text'],
+  ['rules', 'Rules'],
+  ['roles', 'Roles'],
+] as const;
+
+/** Rules and roles that are written: as text, or each in a table, which are the same draft. */
 export function Write(props: { csv: string; onChange: (csv: string) => void; onSave?: () => void }) {
   const { csv, onChange } = props;
   const policy = useMemo(() => parse(csv), [csv]);
   const vocabulary = useVocabulary(policy);
   const lint = useLint(csv);
-  const [table, setTable] = useState(false);
+  const [view, setView] = useState<(typeof views)[number][0]>('text');
   const [search, setSearch] = useSearch();
-  const [form, setForm] = useState<Rule | 'new'>();
+  const [form, setForm] = useState<Open>();
   const [place, setPlace] = useState<Place>();
+  const close = () => setForm(undefined);
   const done = (line: string) => {
-    onChange(form === 'new' ? appendLine(csv, line) : form ? replaceLine(csv, form.line, line) : csv);
-    setForm(undefined);
+    onChange(form?.of ? replaceLine(csv, form.of.line, line) : appendLine(csv, line));
+    close();
   };
+  const remove = (line: number) => onChange(removeLine(csv, line));
   const go = (line: number) => {
-    setTable(false);
+    setView('text');
     setPlace({ line });
   };
   return (
     <Panel
-      title="Rules"
+      title="Rules and roles"
       actions={
-        <>
-          <Button aria-pressed={!table} className={look(!table)} onPress={() => setTable(false)}>
-            Text
-          </Button>
-          <Button aria-pressed={table} className={look(table)} onPress={() => setTable(true)}>
-            Table
-          </Button>
-        </>
+        <Switcher
+          label="Write as"
+          options={views}
+          value={view}
+          onChange={(to) => {
+            setView(to);
+            setSearch('');
+          }}
+        />
       }
     >
-      {table ? (
-        <Rules
-          rules={policy.rules}
-          search={search}
-          onSearch={setSearch}
-          size="62dvh"
-          actions={{ change: setForm, remove: (line) => onChange(removeLine(csv, line)) }}
-          add={<Button onPress={() => setForm('new')}>Add a rule</Button>}
-        />
-      ) : (
+      {view === 'text' && (
         <Editor
           label="Rules of the draft"
           value={csv}
@@ -64,14 +66,34 @@ export function Write(props: { csv: string; onChange: (csv: string) => void; onS
           place={place}
         />
       )}
+      {view === 'rules' && (
+        <Rules
+          rules={policy.rules}
+          search={search}
+          onSearch={setSearch}
+          actions={{ change: (of) => setForm({ kind: 'rule', of }), remove }}
+          add={<Button onPress={() => setForm({ kind: 'rule' })}>Add a rule</Button>}
+        />
+      )}
+      {view === 'roles' && (
+        <Links
+          links={policy.links}
+          search={search}
+          onSearch={setSearch}
+          actions={{ change: (of) => setForm({ kind: 'link', of }), remove }}
+          add={<Button onPress={() => setForm({ kind: 'link' })}>Give a role</Button>}
+        />
+      )}
       <Failures error={lint.error} what="Looking for problems" />
       <ProblemList problems={lint.problems} current={lint.current} failed={!!lint.error} onGo={go} />
-      {form && <RuleForm rule={form === 'new' ? undefined : form} onDone={done} onClose={() => setForm(undefined)} />}
+      {form?.kind === 'rule' && <RuleForm rule={form.of} vocabulary={vocabulary} onDone={done} onClose={close} />}
+      {form?.kind === 'link' && <LinkForm link={form.of} vocabulary={vocabulary} onDone={done} onClose={close} />}
     </Panel>
   );
 }
 
-const look = (on: boolean) => `react-aria-Button ${on ? 'primary' : ''}`;
+/** The form that is open, and the line that it changes; none is a new one. */
+type Open = { kind: 'rule'; of?: Rule } | { kind: 'link'; of?: RoleLink };
 
 function ProblemList(props: { problems: Problem[]; current: boolean; failed: boolean; onGo: (line: number) => void }) {
   const { problems } = props;
@@ -92,7 +114,7 @@ function ProblemList(props: { problems: Problem[]; current: boolean; failed: boo
             <li key={`${p.line}:${p.column}:${p.message}`}>
               <Badge tone={p.warning ? 'warn' : 'bad'}>{p.warning ? 'warning' : 'mistake'}</Badge>{' '}
               {p.line > 0 && (
-                <button type="button" className={css.link} onClick={() => props.onGo(p.line)}>
+                <button type="button" className={css.goto} onClick={() => props.onGo(p.line)}>
                   Line {p.line}
                 </button>
               )}{' '}

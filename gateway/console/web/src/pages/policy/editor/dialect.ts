@@ -2,7 +2,7 @@ import type { Completion, CompletionContext, CompletionResult } from '@codemirro
 import { type Extension, type Range, RangeSetBuilder } from '@codemirror/state';
 import { Decoration, type DecorationSet, type EditorView, ViewPlugin, type ViewUpdate } from '@codemirror/view';
 import { type Field, fieldsOf, isComment } from '../csv';
-import { actionsFor, areas } from '../objects';
+import { actionsIn, domainsIn, objectsIn, rolesIn, subjectsIn, type Vocabulary } from '../suggest';
 
 /** The longest line that is coloured; the gateway takes no longer one. */
 const longest = 8_192;
@@ -60,16 +60,6 @@ export const colours: Extension = ViewPlugin.fromClass(
   { decorations: (v) => v.decorations },
 );
 
-/** What completion offers besides the words of the dialect. */
-export type Vocabulary = {
-  subjects: string[];
-  roles: string[];
-  domains: string[];
-  objects: string[];
-  /** Objects whose names contain some text. */
-  search: (text: string) => Promise<string[]>;
-};
-
 const plain = (labels: string[], type: string): Completion[] => labels.map((label) => ({ label, type }));
 const conditionWords = [
   ...['id', 'kind', 'issuer', 'subject', 'name', 'tenant', 'groups', 'roles', 'scopes'].map((w) => `principal.${w}`),
@@ -82,7 +72,7 @@ const conditionWords = [
 
 const kinds: Completion[] = [
   { label: 'p, ', type: 'keyword', detail: 'a rule: subject, domain, object, action, effect' },
-  { label: 'g, ', type: 'keyword', detail: 'a role: subject, role' },
+  { label: 'g, ', type: 'keyword', detail: 'a role: principal, role, tenant' },
 ];
 
 /** Completes the field in which the cursor stands. */
@@ -112,9 +102,9 @@ async function complete(
   const quotedBy = before[field.from] === '"' ? 1 : 0;
   const from = lineFrom + field.from + quotedBy;
   const at = fields.length - 1;
-  const subjects = plain([...words.subjects, 'authenticated', 'anyone', 'role:', 'group:', 'user:', 'client:'], 'type');
+  const subjects = plain(subjectsIn(words), 'type');
   if (kind === 'g') {
-    const options = [[], subjects, plain([...words.roles, 'role:'], 'type'), plain(words.domains, 'namespace')][at];
+    const options = [[], subjects, plain(rolesIn(words), 'type'), plain(domainsIn(words), 'namespace')][at];
     return options ? { from, options } : null;
   }
   if (kind !== 'p') return null;
@@ -122,11 +112,11 @@ async function complete(
     case 1:
       return { from, options: subjects };
     case 2:
-      return { from, options: plain([...new Set(['*', ...words.domains])], 'namespace') };
+      return { from, options: plain(domainsIn(words), 'namespace') };
     case 3:
-      return { from, options: await objects(field.text, words) };
+      return { from, options: plain(await objectsIn(words, field.text), 'property') };
     case 4:
-      return { from, options: plain([...actionsFor(fields[3]?.text ?? ''), '*'], 'enum') };
+      return { from, options: plain(actionsIn(fields[3]?.text ?? ''), 'enum') };
     case 5:
       return { from, options: plain(['allow', 'deny'], 'keyword') };
     case 6: {
@@ -136,15 +126,4 @@ async function complete(
     default:
       return null;
   }
-}
-
-async function objects(typed: string, words: Vocabulary): Promise<Completion[]> {
-  const found = await words.search(typed.split('/').at(-1) ?? '');
-  const sources = [...new Set([...found, ...words.objects].map((o) => o.split('/')[1] ?? ''))].filter(
-    (s) => s && !/[*?{]/.test(s),
-  );
-  const wide = ['**', 'tool/**', 'resource/**', 'prompt/**', 'admin/**', ...areas.map((a) => `admin/${a}`)];
-  const bySource = sources.flatMap((s) => [`tool/${s}/*`, `resource/${s}/**`, `prompt/${s}/*`, `*/${s}/**`]);
-  const all = [...new Set([...found, ...words.objects, ...bySource, ...wide, 'toolset:', 'tag:'])];
-  return plain(all.filter((o) => !/[,"\n]/.test(o)).slice(0, 400), 'property');
 }

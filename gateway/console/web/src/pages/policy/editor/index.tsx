@@ -7,7 +7,8 @@ import { plain } from '../../../lib/format';
 import { fieldsOf } from '../csv';
 import css from '../policy.module.css';
 import type { Problem } from '../queries';
-import { colours, completer, type Vocabulary } from './dialect';
+import type { Vocabulary } from '../suggest';
+import { colours, completer } from './dialect';
 import { basics } from './setup';
 
 /** A place to go to: the same line again is another object. */
