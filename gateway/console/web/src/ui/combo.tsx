@@ -51,13 +51,15 @@ export function Combo(props: {
       </div>
       {props.hint && <Text slot="description">{props.hint}</Text>}
       <Popover>
-        <ListBox<{ id: string }> renderEmptyState={() => <div className="ui-none">No suggestions</div>}>
-          {({ id }) => (
-            <ListBoxItem id={id} textValue={id}>
-              <span className="mono">{cut(id, 200)}</span>
-            </ListBoxItem>
-          )}
-        </ListBox>
+        <section aria-label="Suggestions">
+          <ListBox<{ id: string }> renderEmptyState={() => <div className="ui-none">No suggestions</div>}>
+            {({ id }) => (
+              <ListBoxItem id={id} textValue={id}>
+                <span className="mono">{cut(id, 200)}</span>
+              </ListBoxItem>
+            )}
+          </ListBox>
+        </section>
       </Popover>
     </ComboBox>
   );
