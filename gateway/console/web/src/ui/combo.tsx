@@ -19,7 +19,9 @@ export function Combo(props: {
 }) {
   const [known, set] = useState<string[]>([]);
   const { suggest, value } = props;
-  const items = useMemo(() => fitting(known, value).map((id) => ({ id })), [known, value]);
+  const [chosen, choose] = useState<string>();
+  const [whole, showWhole] = useState(false); // Its button shows what else there is.
+  const items = useMemo(() => fitting(known, whole ? '' : value).map((id) => ({ id })), [known, whole, value]);
   useEffect(() => {
     let dropped = false;
     const soon = setTimeout(async () => {
@@ -38,9 +40,17 @@ export function Combo(props: {
       menuTrigger="input"
       items={items}
       inputValue={value}
-      onInputChange={props.onChange}
-      selectedKey={null}
-      onSelectionChange={(key) => key !== null && props.onChange(String(key))}
+      onInputChange={(text) => {
+        showWhole(false);
+        props.onChange(text);
+      }}
+      selectedKey={chosen === value ? chosen : null}
+      onSelectionChange={(key) => {
+        if (key === null) return; // What is typed stays as it is.
+        choose(String(key));
+        props.onChange(String(key));
+      }}
+      onOpenChange={(_, trigger) => showWhole(trigger === 'manual')}
     >
       <Label>{props.label}</Label>
       <div className="ui-combo">
@@ -68,7 +78,7 @@ export function Combo(props: {
 /** The suggestions that hold a text, those that begin with it first. */
 function fitting(all: string[], text: string): string[] {
   const low = text.trim().toLowerCase();
-  const hits = [...new Set(all)].filter((s) => s !== text && s.toLowerCase().includes(low));
+  const hits = [...new Set(all)].filter((s) => s.toLowerCase().includes(low));
   const begins = (s: string) => (s.toLowerCase().startsWith(low) ? 0 : 1);
   return hits.sort((a, b) => begins(a) - begins(b)).slice(0, most);
 }
