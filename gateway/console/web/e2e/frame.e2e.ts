@@ -48,7 +48,7 @@ test('a session that is ended elsewhere is said to have ended, and goes on after
     );
   }, list);
   expect(ended.errors[0].extensions.code, 'who ends their own session learns that it is over').toBe('UNAUTHENTICATED');
-  await page.getByText('Your session has ended').waitFor();
+  await page.getByText('Your session has ended. What you have typed').waitFor();
 
   const [other] = await Promise.all([
     page.context().waitForEvent('page'),
@@ -59,7 +59,8 @@ test('a session that is ended elsewhere is said to have ended, and goes on after
   await other.close();
   await page.bringToFront();
   await page.evaluate(() => window.dispatchEvent(new Event('focus'))); // A browser without a screen never loses it.
-  await page.getByText('Your session has ended').waitFor({ state: 'hidden' });
+  const ends = () => page.getByText('Your session has ended').count(); // Said by the frame, or by a part that was asking.
+  await expect.poll(ends, { timeout: 20_000 }).toBe(0);
 });
 
 test('a session that ends while the live connection is away is said to have ended', async () => {
@@ -68,7 +69,20 @@ test('a session that ends while the live connection is away is said to have ende
   await page.reload();
   await page.getByText('The connection to the gateway is lost').waitFor();
   await page.context().clearCookies();
-  await page.getByText('Your session has ended').waitFor();
+  await page.getByText('Your session has ended. What you have typed').waitFor();
+  await page.context().close();
+});
+
+test('what was refused while the session was over is asked again after signing in', async () => {
+  const page = await signIn(browser, gateway, 'admin');
+  const cookies = await page.context().cookies();
+  await page.context().clearCookies();
+  await page.getByRole('link', { name: 'Policy', exact: true }).click();
+  await page.getByText('Your session has ended. What you have typed').waitFor();
+  await page.context().addCookies(cookies); // As another tab does that signs in.
+  await page.evaluate(() => window.dispatchEvent(new Event('focus')));
+  await page.getByRole('grid', { name: 'Rules' }).getByText('tool/demo/echo').waitFor();
+  await expect.poll(() => page.getByText('Your session has ended').count(), { timeout: 20_000 }).toBe(0);
   await page.context().close();
 });
 

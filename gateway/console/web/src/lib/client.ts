@@ -1,6 +1,6 @@
-import { Client, cacheExchange, fetchExchange, mapExchange, subscriptionExchange } from '@urql/core';
+import { Client, cacheExchange, fetchExchange, mapExchange, type Operation, subscriptionExchange } from '@urql/core';
 import { createClient as createSocket } from 'graphql-ws';
-import { markConnected, markExpired, markLost } from './connection';
+import { connection, followConnection, markConnected, markExpired, markLost } from './connection';
 import { number } from './exact';
 
 const url = new URL('/graphql', window.location.href);
@@ -53,6 +53,9 @@ function exact(this: unknown, _key: string, value: unknown, context?: { source?:
   return typeof value === 'number' && context?.source !== undefined ? number(context.source) : value;
 }
 
+/** What was asked when the session was over. What a page still shows of it is asked again once its reader is back. */
+const unanswered = new Map<number, Operation>();
+
 /** The gateway's GraphQL door, with the session's cookie. Queries and mutations go over HTTP, subscriptions over one WebSocket. */
 export const client = new Client({
   url: url.href,
@@ -62,8 +65,10 @@ export const client = new Client({
       onResult(result) {
         const status = result.error?.response?.status;
         const refused = result.error?.graphQLErrors.some((e) => e.extensions?.code === 'UNAUTHENTICATED');
-        if (status === 401 || refused) markExpired();
-        else if (result.operation.kind !== 'subscription' && !result.error?.networkError) markConnected();
+        if (status === 401 || refused) {
+          if (result.operation.kind === 'query') unanswered.set(result.operation.key, result.operation);
+          markExpired();
+        } else if (result.operation.kind !== 'subscription' && !result.error?.networkError) markConnected();
       },
     }),
     cacheExchange,
@@ -85,4 +90,14 @@ export const client = new Client({
     credentials: 'same-origin',
     headers: { Accept: 'application/graphql-response+json, application/json' },
   },
+});
+
+followConnection(() => {
+  if (connection() !== 'ok') return;
+  const again = [...unanswered.values()];
+  unanswered.clear();
+  for (const o of again)
+    client.reexecuteOperation(
+      client.createRequestOperation('query', o, { ...o.context, requestPolicy: 'network-only' }),
+    );
 });

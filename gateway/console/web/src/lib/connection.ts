@@ -19,13 +19,13 @@ export const markConnected = () => set('ok');
 export const markLost = () => now !== 'expired' && set('lost');
 export const markExpired = () => set('expired');
 
-/** Follows how the page stands with the gateway. */
-export function useConnection(): Connection {
-  return useSyncExternalStore(
-    (tell) => {
-      listeners.add(tell);
-      return () => listeners.delete(tell);
-    },
-    () => now,
-  );
+/** Tells each time that `connection` gives something else, until what it returns is called. */
+export function followConnection(tell: () => void): () => void {
+  listeners.add(tell);
+  return () => listeners.delete(tell);
 }
+
+export const connection = (): Connection => now;
+
+/** Follows how the page stands with the gateway. */
+export const useConnection = (): Connection => useSyncExternalStore(followConnection, connection);
