@@ -231,9 +231,11 @@ test('a policy that locks administrators out is refused with words', async () =>
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('Everything is saved.').waitFor();
   await page.getByRole('button', { name: 'Put in force…' }).click();
-  await page.getByRole('button', { name: 'Put in force', exact: true }).click();
   const dialog = page.getByRole('dialog');
-  await dialog.getByText('no subject is left that may do everything to admin/**').waitFor();
+  const locked = 'no subject is left that may do everything to admin/**';
+  await dialog.getByRole('listitem').getByText(locked).waitFor(); // Said before, and again by the refusal.
+  await dialog.getByRole('button', { name: 'Put in force', exact: true }).click();
+  await dialog.getByRole('alert').getByText(locked).waitFor();
   await checkPage(page, 'policy-lockout');
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   await page.context().close();
