@@ -83,6 +83,12 @@ type Listen struct {
 	// a request. Required off loopback; by default it is made from `http`.
 	PublicURL string `yaml:"public_url" format:"base-url"`
 
+	// Origin by which callers reach the gRPC door, for example behind a proxy:
+	// `https` where TLS is spoken there, `http` for plain text. It is shown to
+	// people and programs. By default the port of `grpc` at the host of
+	// `public_url`, with TLS where `tls` is set.
+	PublicGRPCURL string `yaml:"public_grpc_url" format:"origin"`
+
 	// Web origins beside `public_url` whose pages may call the gateway, such as
 	// `https://app.example.com`. A request from any other origin is refused.
 	AllowedOrigins []string `yaml:"allowed_origins" format:"origin" max:"100"`

@@ -12,6 +12,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/pause"
 )
 
 // The smallest image, one red pixel, and the smallest sound, eight samples of
@@ -77,20 +78,8 @@ func addContentTools(f *gateway.Funcs) error {
 		})
 }
 
-// pause is how long the reporting tools wait between their reports.
-const pause = 50 * time.Millisecond
-
-// wait waits for the pause, or less where the context ends.
-func wait(ctx context.Context) error {
-	t := time.NewTimer(pause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// step is how long the reporting tools wait between their reports.
+const step = 50 * time.Millisecond
 
 func addReportingTools(f *gateway.Funcs) error {
 	type tool func(context.Context, *gateway.Call, none) (string, error)
@@ -112,7 +101,7 @@ func addReportingTools(f *gateway.Funcs) error {
 func logThrice(ctx context.Context, call *gateway.Call, _ none) (string, error) {
 	for i, line := range []string{"Tool execution started", "Tool processing data", "Tool execution completed"} {
 		if i > 0 {
-			if err := wait(ctx); err != nil {
+			if err := pause.For(ctx, step); err != nil {
 				return "", err
 			}
 		}
@@ -126,7 +115,7 @@ func logThrice(ctx context.Context, call *gateway.Call, _ none) (string, error) 
 func progressThrice(ctx context.Context, call *gateway.Call, _ none) (string, error) {
 	for i, n := range []json.Number{"0", "50", "100"} {
 		if i > 0 {
-			if err := wait(ctx); err != nil {
+			if err := pause.For(ctx, step); err != nil {
 				return "", err
 			}
 		}

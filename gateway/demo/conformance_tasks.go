@@ -9,23 +9,12 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/pause"
 )
 
 // jobTime is how long the jobs run that the suite gives no time: longer than a
 // door waits before it makes a task of a call.
 const jobTime = time.Second
-
-// sleep waits, or less where the context ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 type file struct {
 	Filename string `json:"filename" jsonschema:"what to delete"`
@@ -49,14 +38,14 @@ func addTaskTools(f *gateway.Funcs) error {
 			if in.Seconds < 0 || in.Seconds > 3600 {
 				return "", errors.New("seconds must be from 0 to 3600")
 			}
-			err := sleep(ctx, time.Duration(in.Seconds*float64(time.Second)))
+			err := pause.For(ctx, time.Duration(in.Seconds*float64(time.Second)))
 			return fmt.Sprintf("Worked for %v seconds: %s", in.Seconds, in.Label), err
 		}, gateway.MayRunAsTask()),
 		gateway.AddTool(f, "failing_job", "Works for a second and fails.", func(ctx context.Context, _ *gateway.Call, _ none) (string, error) {
-			return "", errors.Join(sleep(ctx, jobTime), errors.New("the job failed, as it always does"))
+			return "", errors.Join(pause.For(ctx, jobTime), errors.New("the job failed, as it always does"))
 		}, gateway.MustRunAsTask()),
 		gateway.AddTool(f, "protocol_error_job", "Works for a second and breaks the protocol.", func(ctx context.Context, _ *gateway.Call, _ none) (string, error) {
-			if err := sleep(ctx, jobTime); err != nil {
+			if err := pause.For(ctx, jobTime); err != nil {
 				return "", err
 			}
 			return "", &gateway.Error{Code: gateway.Internal, By: "upstream/demo", Msg: "the job broke down"}
@@ -102,7 +91,7 @@ func askThenWork(ctx context.Context, call *gateway.Call) (*gateway.Result, erro
 	if !ok {
 		return input(call, map[string]gateway.Question{"user_name": form("What is your name?", nameField, "name")}, "")
 	}
-	if err := sleep(ctx, jobTime); err != nil {
+	if err := pause.For(ctx, jobTime); err != nil {
 		return nil, err
 	}
 	return gateway.TextResult("Worked for " + name), nil

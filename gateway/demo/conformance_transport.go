@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/pause"
 )
 
 // addTransportTools adds the fixture that lets its client go in mid-call: the
@@ -15,7 +16,7 @@ func addTransportTools(f *gateway.Funcs) error {
 		if call.Detach != nil {
 			call.Detach()
 		}
-		if err := wait(ctx); err != nil {
+		if err := pause.For(ctx, step); err != nil {
 			return nil, err
 		}
 		return &gateway.Result{Raw: json.RawMessage(`{"content":[{"type":"text","text":"The answer to who came back."}]}`)}, nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"time"
 
@@ -44,7 +45,34 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	if s.base = cfg.Listen.PublicURL; s.base == "" {
 		s.base = scheme + s.httpL.Addr().String()
 	}
-	return nil
+	s.grpcBase, err = grpcOrigin(cfg, scheme, s.grpcL.Addr())
+	return err
+}
+
+// grpcOrigin returns the origin by which callers reach the gRPC door, always with
+// a port, as clients of gRPC want it.
+func grpcOrigin(cfg *config.Config, scheme string, at net.Addr) (string, error) {
+	l := cfg.Listen
+	switch {
+	case l.PublicGRPCURL != "":
+		u, err := url.Parse(l.PublicGRPCURL)
+		if err != nil {
+			return "", err
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+		return u.Scheme + "://" + net.JoinHostPort(u.Hostname(), port), nil
+	case l.PublicURL == "": // Both are on loopback.
+		return scheme + at.String(), nil
+	}
+	u, err := url.Parse(l.PublicURL)
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(at.String())
+	return scheme + net.JoinHostPort(u.Hostname(), port), err
 }
 
 func (s *Server) openState(ctx context.Context, cfg *config.Config) (err error) {

@@ -121,7 +121,12 @@ type sseEvent struct{ id, data string }
 // until it ends.
 func (p *nodePair) stream(t *testing.T, node *rig, method string, h http.Header, body string) <-chan sseEvent {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, node.URL()+"/mcp", strings.NewReader(body))
+	return p.streamAt(t, node, method, "/mcp", h, body)
+}
+
+func (p *nodePair) streamAt(t *testing.T, node *rig, method, path string, h http.Header, body string) <-chan sseEvent {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, node.URL()+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

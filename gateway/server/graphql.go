@@ -22,6 +22,10 @@ func (s *Server) openGraphQL(cfg *config.Config, bounds schema.Bounds) (err erro
 		Limits:  graphqldoor.Limits{Cost: g.Limits.Cost, Measure: map[string]bool{}},
 		Budgets: map[string]int{}, Roles: s.policy.Roles, Timeout: g.Timeout, Response: int(g.Response),
 		Rights: s.rights, Toolsets: func() []graphqldoor.Toolset { return s.toolsets.shown() },
+		Doors: graphqldoor.Doors{HTTP: s.base, GRPC: s.grpcBase},
+	}
+	if s.cluster != nil {
+		o.Cluster = askers{s.cluster}
 	}
 	measure := g.Limits.Measure
 	if g.Limits.Mode == "measure" {

@@ -171,14 +171,13 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, console.Path, http.StatusSeeOther)
 		return
 	}
-	_, grpcPort, _ := net.SplitHostPort(s.GRPCAddr())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, strings.NewReplacer("BASE", s.base, "PORT", grpcPort).Replace(`Trilith `+s.options.Version+`
+	_, _ = io.WriteString(w, strings.NewReplacer("BASE", s.base, "GRPC", s.grpcBase).Replace(`Trilith `+s.options.Version+`
 
 MCP          BASE/mcp          streamable HTTP, WebSocket; HTTP+SSE at BASE/sse
 Console      BASE/console/     for people with a browser
 GraphQL      BASE/graphql      queries, mutations, subscriptions; GraphiQL at BASE/graphql/ui/
-gRPC         port PORT         gateway.v1, with health and reflection
+gRPC         GRPC              gateway.v1, with health and reflection
 REST         BASE/v1/tools     typed at BASE/v1/call/; OpenAPI at BASE/openapi.json, reference at BASE/docs/
 Health       BASE/livez, BASE/readyz
 `))

@@ -11,14 +11,18 @@ import (
 
 	"github.com/trilith-gateway/trilith/gateway/config"
 	"github.com/trilith-gateway/trilith/gateway/state"
+	graphqldoor "github.com/trilith-gateway/trilith/protocols/graphql"
 	"github.com/trilith-gateway/trilith/protocols/mcp"
 )
 
-// The topics of requests between the MCP doors of nodes, and the keys of the log
+// The topics of requests between the doors of nodes, and the keys of the log
 // of what they tell each other.
 const (
 	topicMCP     = "mcp"
 	topicMCPLong = "mcp/long" // requests that take as long as calls
+
+	// topicGraphQL is that of answers to what calls ask through GraphQL.
+	topicGraphQL = "graphql"
 
 	// topicAdmin is that of what the administration of one node asks the others.
 	topicAdmin = "admin"
@@ -64,7 +68,7 @@ func (c *cluster) serve(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.s.state.Serve(ctx, topicGraphQL, c.s.graphql.Answer)
 }
 
 // run hears what the nodes tell each other until the context ends.
@@ -155,4 +159,17 @@ func (d doors) Tell(ctx context.Context, kept bool, data []byte) error {
 	}
 	_, err := d.told.Append(ctx, key, append([]byte(d.prefix), data...))
 	return err
+}
+
+// askers are the GraphQL doors of all nodes.
+type askers struct{ *cluster }
+
+func (a askers) Node() string { return a.s.state.Instance() }
+
+func (a askers) Request(ctx context.Context, node string, data []byte) ([]byte, error) {
+	answer, err := a.s.state.Request(ctx, node, topicGraphQL, data)
+	if errors.Is(err, state.ErrNoNode) {
+		return nil, fmt.Errorf("%w: %w", graphqldoor.ErrNodeGone, err)
+	}
+	return answer, err
 }

@@ -70,6 +70,7 @@ type Server struct {
 	reload   sync.Mutex // held by Reload
 	httpL    net.Listener
 	grpcL    net.Listener
+	grpcBase string // as callers reach it: scheme, host and port
 	base     string // public URL, without a slash at the end
 	state    *state.State
 	audit    *audit.Log

@@ -84,7 +84,7 @@ func TestWalkGraphQL(t *testing.T) {
 		}
 	}
 	w.walk(t, steps, nil, []string{
-		"query viewer", "query tools", "query resources", "query resourceTemplates", "query prompts",
+		"query viewer", "query doors", "query tools", "query resources", "query resourceTemplates", "query prompts",
 		"query tool", "query resource", "query prompt", "query toolsets", // Null, as for what is not there.
 		"subscription capabilitiesChanged",
 	})

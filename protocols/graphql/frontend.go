@@ -69,7 +69,9 @@ type Options struct {
 	WriteTimeout     time.Duration // for one message, after which the connection ends; default 10 s
 	KeepAlive        time.Duration // between pings on an idle connection; default 25 s
 
+	Doors    Doors             // as callers reach them
 	Sessions *gateway.Sessions // what connections are noted in; nil notes none
+	Cluster  Cluster           // the other nodes that take answers for this one; nil for none
 
 	Admin *gateway.Gateway // of administration, which fields of admin.v1 call; with nil they answer NOT_FOUND
 

@@ -48,6 +48,17 @@ func (q query) Viewer(ctx context.Context) (*generated.Viewer, error) {
 	return v, nil
 }
 
+// Doors are the addresses of the gateway, as its callers reach them.
+type Doors struct {
+	HTTP string // base URL of MCP, GraphQL and REST
+	GRPC string // origin of gRPC, with its port
+}
+
+// Doors tells where the gateway is reached.
+func (q query) Doors(context.Context) (*generated.Doors, error) {
+	return &generated.Doors{HTTP: q.o.Doors.HTTP, Grpc: q.o.Doors.GRPC}, nil
+}
+
 // listed lets the gateway know what a list tells.
 func (q query) listed(ctx context.Context, kind gateway.Kind, count int) error {
 	return q.gw.Listed(ctx, gateway.Listing{Principal: caller(ctx), Via: "graphql", Kind: kind, Count: count})

@@ -2,11 +2,8 @@ package graphql
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"maps"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/ask"
 	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -25,13 +23,10 @@ const (
 	kindURL  = "url"
 )
 
-// Bounds on what is asked: questions of one principal and of all that wait for answers, how many a call may ask at once,
-// and how often one may come back for more.
+// Bounds on what is asked: questions of one principal and of all that wait for answers.
 const (
 	maxQuestionsOfOne = 64
 	maxQuestions      = 1 << 13
-	maxAtOnce         = 32
-	maxRounds         = 32
 )
 
 // An openQuestion waits for its answer.
@@ -86,27 +81,7 @@ func (q *questions) find(id, owner string) (*openQuestion, error) {
 	if o := q.byID[id]; o != nil && o.owner == owner {
 		return o, nil
 	}
-	return nil, errNoQuestion
-}
-
-var errNoQuestion = &gateway.Error{Code: gateway.NotFound, By: door, Msg: "no question of that id waits for you"}
-
-// AnswerQuestion answers a question that ToolCall has delivered.
-func (m mutation) AnswerQuestion(ctx context.Context, id, action string, content json.RawMessage) (*bool, error) {
-	o, err := m.questions.find(id, caller(ctx).ID)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := o.read(action, content)
-	if err != nil {
-		return nil, err
-	}
-	if !m.questions.leave(o) { // Somebody was faster, or the call has ended.
-		return nil, errNoQuestion
-	}
-	o.answer <- answer
-	yes := true
-	return &yes, nil
+	return nil, errNoQuestion()
 }
 
 // read returns an answer as MCP's ElicitResult.
@@ -154,38 +129,35 @@ func answerable(ctx context.Context) (form, visit bool) {
 	return form && id, visit && id
 }
 
-// An asker asks the caller of one call, one question after another.
+// An asker shows the caller of one call its questions. It is an [ask.Client].
 type asker struct {
 	f     *Frontend
-	call  context.Context //nolint:containedctx // of the call.
 	owner string
 	forms bool
 	urls  bool
 	show  func(*generated.ToolQuestion)
-	turn  chan struct{}
 }
 
 // runAsking takes a call along the road whose caller may be asked something, if its document says that it can answer.
 // Where the upstream cannot wait for answers, the call is made again with them.
 func (f *Frontend) runAsking(ctx context.Context, call *gateway.Call, show func(*generated.ToolQuestion)) (*gateway.Result, error) {
-	a := &asker{f: f, call: ctx, owner: call.Principal.ID, show: show, turn: make(chan struct{}, 1)}
+	a := &asker{f: f, owner: call.Principal.ID, show: show}
 	if a.forms, a.urls = answerable(ctx); !a.forms && !a.urls {
-		return f.do(ctx, f.gw, call)
+		return a.Do(ctx, call)
 	}
-	call.Ask, call.Capabilities = a.ask, a.capabilities()
-	res, err := f.do(ctx, f.gw, call)
-	for round := 0; err == nil && res.Input != nil; round++ {
-		var resume *gateway.Resume
-		if resume, err = a.answers(ctx, res.Input, round); err != nil {
-			return nil, recorded(call, f.gw.Refuse(ctx, call, err))
-		}
-		call = &gateway.Call{
-			Op: call.Op, Name: call.Name, Args: call.Args, Principal: call.Principal, Via: call.Via,
-			Progress: call.Progress, Log: call.Log, Ask: call.Ask, Capabilities: call.Capabilities, Resume: resume,
-		}
-		res, err = f.do(ctx, f.gw, call)
-	}
-	return res, err
+	questions := &ask.Asker{By: door, Call: ctx, Client: a}
+	call.Ask, call.Capabilities = questions.Ask, a.capabilities()
+	return questions.Do(ctx, call)
+}
+
+// Do implements [ask.Client].
+func (a *asker) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	return a.f.do(ctx, a.f.gw, call)
+}
+
+// Refuse implements [ask.Client].
+func (a *asker) Refuse(ctx context.Context, call *gateway.Call, err error) error {
+	return recorded(call, a.f.gw.Refuse(ctx, call, err))
 }
 
 // capabilities are those of a client of MCP that answers the same questions.
@@ -199,25 +171,23 @@ func (a *asker) capabilities() json.RawMessage {
 	return json.RawMessage(`{"elicitation":{"form":{},"url":{}}}`)
 }
 
-// ask is the call's Ask.
-func (a *asker) ask(ctx context.Context, q gateway.Question) (json.RawMessage, error) {
+// Can implements [ask.Client].
+func (a *asker) Can(q gateway.Question) error {
+	_, err := a.parse(q)
+	return err
+}
+
+// Put implements [ask.Client]: it shows a question and waits for the answer.
+func (a *asker) Put(ctx context.Context, q gateway.Question) (json.RawMessage, error) {
 	shown, err := a.parse(q)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(a.call, cancel)() //nolint:contextcheck // The asker's context may have nothing to do with the call's.
-	select {
-	case a.turn <- struct{}{}:
-		defer func() { <-a.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	shown.ID = a.f.newQuestionID()
 	o := &openQuestion{id: shown.ID, owner: a.owner, form: shown.Kind == kindForm, answer: make(chan json.RawMessage, 1)}
 	if o.form && shown.Schema != nil {
 		if o.schema, err = schema.Compile(shown.Schema); err != nil {
-			return nil, badQuestion(err)
+			return nil, ask.Invalid(door, err)
 		}
 	}
 	if err := a.f.questions.enter(o); err != nil {
@@ -237,7 +207,7 @@ func (a *asker) ask(ctx context.Context, q gateway.Question) (json.RawMessage, e
 	}
 }
 
-// parse returns a question as it is shown, or why it is not. What it says comes from the upstream.
+// parse returns a question as it is shown, but for its id, or why it is not. What it says comes from the upstream.
 func (a *asker) parse(q gateway.Question) (*generated.ToolQuestion, error) {
 	if q.Method != "elicitation/create" {
 		if q.Capability() == "" {
@@ -252,16 +222,16 @@ func (a *asker) parse(q gateway.Question) (*generated.ToolQuestion, error) {
 		URL     string         `json:"url"`
 	}
 	if err := jsonv2.Unmarshal(q.Params, &p); err != nil {
-		return nil, badQuestion(err)
+		return nil, ask.Invalid(door, err)
 	}
-	shown := &generated.ToolQuestion{ID: rand.Text(), Kind: kindForm, Message: p.Message}
+	shown := &generated.ToolQuestion{Kind: kindForm, Message: p.Message}
 	switch p.Mode {
 	case "", kindForm:
 		if !a.forms {
 			return nil, needs(kindForm)
 		}
 		if !objectOrNull(p.Schema) {
-			return nil, badQuestion(nil)
+			return nil, ask.Invalid(door, nil)
 		}
 		if len(p.Schema) > 0 && p.Schema.Kind() == jsontext.KindBeginObject {
 			shown.Schema = json.RawMessage(p.Schema)
@@ -272,17 +242,13 @@ func (a *asker) parse(q gateway.Question) (*generated.ToolQuestion, error) {
 		}
 		to, err := url.Parse(p.URL)
 		if err != nil || to.Scheme != "https" && to.Scheme != "http" || to.Host == "" { // A page may open it.
-			return nil, badQuestion(err)
+			return nil, ask.Invalid(door, err)
 		}
 		shown.Kind, shown.URL = kindURL, &p.URL
 	default:
-		return nil, badQuestion(nil)
+		return nil, ask.Invalid(door, nil)
 	}
 	return shown, nil
-}
-
-func badQuestion(cause error) error {
-	return &gateway.Error{Code: gateway.Internal, By: door, Msg: "the upstream asks in a way that is not valid", Err: cause}
 }
 
 // needs is the refusal of a question of a kind that the caller's document does not select.
@@ -290,42 +256,4 @@ func needs(kind string) error {
 	e := gateway.NeedsCapability("elicitation")
 	e.Needs = json.RawMessage(`{"elicitation":{"` + kind + `":{}}}`)
 	return e
-}
-
-// answers asks what a call needs before it can go on.
-func (a *asker) answers(ctx context.Context, in *gateway.InputRequest, round int) (*gateway.Resume, error) {
-	switch {
-	case round >= maxRounds:
-		return nil, &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "the call asked its caller too often"}
-	case len(in.Questions) > maxAtOnce || len(in.Questions) == 0 && in.State == "":
-		return nil, badQuestion(nil)
-	case len(in.Questions) == 0:
-		return &gateway.Resume{State: in.State}, pause(ctx, round)
-	}
-	for _, q := range in.Questions { // Before the first is asked in vain.
-		if _, err := a.parse(q); err != nil {
-			return nil, err
-		}
-	}
-	resume := &gateway.Resume{Answers: map[string]json.RawMessage{}, State: in.State}
-	for _, key := range slices.Sorted(maps.Keys(in.Questions)) {
-		answer, err := a.ask(ctx, in.Questions[key])
-		if err != nil {
-			return nil, err
-		}
-		resume.Answers[key] = answer
-	}
-	return resume, nil
-}
-
-// pause waits before a call that only wants to be made again is, longer each time.
-func pause(ctx context.Context, round int) error {
-	t := time.NewTimer(min(100*time.Millisecond<<min(round, 10), 5*time.Second))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

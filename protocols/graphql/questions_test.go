@@ -3,6 +3,7 @@ package graphql
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -294,6 +295,72 @@ func TestQueueKeeps(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int32{101, 102}, got); diff != "" || q.dropped != 5 {
 		t.Errorf("%s, %d dropped", diff, q.dropped)
+	}
+}
+
+// nodes join doors in memory.
+type nodes struct {
+	name string
+	all  map[string]*Frontend
+	err  error // of requests
+}
+
+func (n *nodes) Node() string { return n.name }
+
+func (n *nodes) Request(ctx context.Context, node string, data []byte) ([]byte, error) {
+	switch f := n.all[node]; {
+	case n.err != nil:
+		return nil, n.err
+	case f == nil:
+		return nil, fmt.Errorf("%w: %s", ErrNodeGone, node)
+	default:
+		return f.Answer(ctx, data)
+	}
+}
+
+// TestAnswerAtAnotherNode: an answer reaches the node that asks, and what that has against it the caller.
+func TestAnswerAtAnotherNode(t *testing.T) {
+	a, b := &nodes{name: "A", all: map[string]*Frontend{}}, &nodes{name: "B", all: map[string]*Frontend{}}
+	f, other := asking(t, Options{Cluster: a}), newFixture(t, Options{Cluster: b})
+	b.all["A"] = f.Frontend
+	r := f.open(t, f.serve(t), `subscription{toolCall(name:"demo.ask",arguments:{q:`+inline(askForm)+`}){__typename `+questionFields+` ...on ToolFinished{result{content{text}}}}}`)
+	q := r.question("toolCall")
+	if !strings.HasPrefix(q.ID, "A.") || len(q.ID) < 28 {
+		t.Errorf("the id is %q", q.ID)
+	}
+	b.err = errors.New("the cable is cut")
+	answer := answerTo(q.ID, `action:"accept",content:{name:"Ada"}`)
+	if got := other.run(t, answer); !strings.Contains(got, `"UNAVAILABLE"`) || strings.Contains(got, "cable") {
+		t.Errorf("without a way to it: %s", got)
+	}
+	b.err = nil
+	if got := other.run(t, answerTo(q.ID, `action:"accept",content:{name:"Ferdinand"}`)); !strings.Contains(got, `"violations":[{"pointer":"/name"`) {
+		t.Errorf("too long: %s", got)
+	}
+	if got := other.run(t, answerTo(q.ID, `action:"accept"`)); !strings.Contains(got, `"violations":[`) {
+		t.Errorf("nothing filled in: %s", got)
+	}
+	if got := other.run(t, answer); got != `{"data":{"answerQuestion":true}}` {
+		t.Errorf("answered: %s", got)
+	}
+	if got := fmt.Sprint(r.all()); !strings.Contains(got, `\"content\":{\"name\":\"Ada\"}`) {
+		t.Errorf("ended with %s", got)
+	}
+	for _, id := range []string{q.ID, "C." + q.ID} {
+		if got := other.run(t, answerTo(id, `action:"cancel"`)); !strings.Contains(got, `"NOT_FOUND"`) {
+			t.Errorf("%s afterwards: %s", id, got)
+		}
+	}
+	if _, err := f.Answer(t.Context(), []byte("nonsense")); err == nil {
+		t.Error("nonsense was taken for an answer")
+	}
+}
+
+// TestDoors: where the gateway is reached is told.
+func TestDoors(t *testing.T) {
+	f := newFixture(t, Options{Doors: Doors{HTTP: "https://gw.example", GRPC: "https://gw.example:443"}})
+	if got := f.run(t, `{doors{http grpc}}`); got != `{"data":{"doors":{"http":"https://gw.example","grpc":"https://gw.example:443"}}}` {
+		t.Error(got)
 	}
 }
 

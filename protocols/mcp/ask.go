@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/ask"
 )
 
 // The methods of questions to clients (client features).
@@ -17,14 +16,6 @@ const (
 	methodSample = "sampling/createMessage"
 	methodRoots  = "roots/list"
 )
-
-// maxRounds bounds how often one call may ask its client.
-const maxRounds = 32
-
-// errTooManyRounds ends a call that never stops asking.
-func errTooManyRounds() *gateway.Error {
-	return &gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "the call asked its client too often"}
-}
 
 // asks reports whether the client may be asked for the sake of a call (basic,
 // multi round-trip requests, supported requests).
@@ -162,18 +153,6 @@ func fits(q gateway.Question, answer json.RawMessage) bool {
 	}
 }
 
-// maxQuestions bounds what is asked at once.
-const maxQuestions = 32
-
-// checkInput refuses what an upstream must not ask for (basic, multi round-trip
-// requests, server requirements).
-func checkInput(in *gateway.InputRequest) error {
-	if len(in.State) > maxUpstreamState || len(in.Questions) > maxQuestions || len(in.Questions) == 0 && in.State == "" {
-		return &gateway.Error{Code: gateway.Internal, By: door, Msg: "the upstream asks for input in a way that is not valid"}
-	}
-	return nil
-}
-
 // appendParams appends a question's params member; roots/list may have none.
 func appendParams(b []byte, params json.RawMessage) []byte {
 	if params = bytes.TrimSpace(params); isObject(params) {
@@ -186,98 +165,44 @@ func appendParams(b []byte, params json.RawMessage) []byte {
 // the stream of its own request. A call that does not wait for answers is made
 // again with them, until it has ended.
 func (f *Frontend) doLegacy(ctx context.Context, r *request, call *gateway.Call) (*gateway.Result, error) {
-	can := r.can.within(r.rev)
-	call.Capabilities = f.declared[can]
-	var a *asker
-	if can != 0 {
-		a = &asker{f: f, r: r, can: can, call: ctx, turn: make(chan struct{}, 1)}
-		call.Ask = a.ask
+	c := &legacyClient{f: f, r: r, can: r.can.within(r.rev)}
+	c.asker = ask.Asker{By: door, Call: ctx, Client: c}
+	call.Capabilities = f.declared[c.can]
+	if c.can != 0 {
+		call.Ask = c.asker.Ask
 	}
-	res, err := f.gw.Do(ctx, call)
-	if err != nil || res.Input == nil {
-		return res, err
-	}
-	if a == nil {
-		a = &asker{} // It answers nothing.
-	}
-	for round := range maxRounds {
-		resume, err := a.answers(ctx, res.Input, round)
-		if err != nil {
-			return nil, f.gw.Refuse(ctx, call, err)
-		}
-		call = &gateway.Call{
-			Op: call.Op, Name: call.Name, Args: call.Args, Meta: call.Meta, Principal: call.Principal, Via: call.Via,
-			Progress: call.Progress, Log: call.Log, Ask: call.Ask, Capabilities: call.Capabilities, Resume: resume,
-		}
-		res, err = f.gw.Do(ctx, call)
-		if err != nil || res.Input == nil {
-			return res, err
-		}
-	}
-	return nil, f.gw.Refuse(ctx, call, errTooManyRounds())
+	return c.asker.Do(ctx, call)
 }
 
-// An asker asks a legacy client on behalf of one call, one question after
-// another.
-type asker struct {
-	f    *Frontend
-	r    *request
-	can  ability
-	call context.Context //nolint:containedctx // of the call.
-	turn chan struct{}
+// A legacyClient is the client of one call.
+type legacyClient struct {
+	f     *Frontend
+	r     *request
+	can   ability
+	asker ask.Asker
 }
 
-func (a *asker) ask(ctx context.Context, q gateway.Question) (json.RawMessage, error) {
-	if e := a.can.lacks(q); e != nil {
-		return nil, e
+// Can implements [ask.Client].
+func (c *legacyClient) Can(q gateway.Question) error {
+	if e := c.can.lacks(q); e != nil {
+		return e
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(a.call, cancel)() // The asker's context may have nothing to do with the call's.
-	select {
-	case a.turn <- struct{}{}:
-		defer func() { <-a.turn }()
-		return a.f.ask(ctx, a.r, q)
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return nil
 }
 
-// answers asks what a call needs before it can go on.
-func (a *asker) answers(ctx context.Context, in *gateway.InputRequest, round int) (*gateway.Resume, error) {
-	if err := checkInput(in); err != nil {
-		return nil, err
-	}
-	resume := &gateway.Resume{Answers: map[string]json.RawMessage{}, State: in.State}
-	if len(in.Questions) == 0 {
-		return resume, pause(ctx, round)
-	}
-	for _, q := range in.Questions { // Before the first is asked in vain.
-		if e := a.can.lacks(q); e != nil {
-			return nil, e
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(in.Questions)) {
-		answer, err := a.ask(ctx, in.Questions[key])
-		if err != nil {
-			return nil, err
-		}
-		resume.Answers[key] = answer
-	}
-	return resume, nil
+// Put implements [ask.Client].
+func (c *legacyClient) Put(ctx context.Context, q gateway.Question) (json.RawMessage, error) {
+	return c.f.ask(ctx, c.r, q)
 }
 
-// pause waits before a call that only wants to be made again is, longer each
-// time.
-func pause(ctx context.Context, round int) error {
-	t := time.NewTimer(min(100*time.Millisecond<<min(round, 10), 5*time.Second))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+// Do implements [ask.Client].
+func (c *legacyClient) Do(ctx context.Context, call *gateway.Call) (*gateway.Result, error) {
+	return c.f.gw.Do(ctx, call)
+}
+
+// Refuse implements [ask.Client].
+func (c *legacyClient) Refuse(ctx context.Context, call *gateway.Call, err error) error {
+	return c.f.gw.Refuse(ctx, call, err)
 }
 
 // ask sends a question to a legacy client and waits for the answer.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/trilith-gateway/trilith/gateway/pause"
 	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/protocols/http1"
 )
@@ -92,7 +93,7 @@ func (t *httpTransport) pause(ctx context.Context, r *outgoing, d time.Duration)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.c.ctx, func() { cancel(context.Cause(t.c.ctx)) })() // The connection's own life.
-	return sleep(ctx, d)
+	return pause.For(ctx, d)
 }
 
 // read handles events up to the response to r, or for r nil up to the end.
@@ -179,7 +180,7 @@ func (t *httpTransport) stand(ctx context.Context, ready func()) {
 		}
 		ready() // Calls need not wait for what may never come.
 		t.c.doubtful(err)
-		if sleep(ctx, wait) != nil {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
 		wait = min(2*wait, max(wait, longRetry))

@@ -27,15 +27,15 @@ func (f *Frontend) proceedAt(ctx context.Context, r *request, call *gateway.Call
 		return nil, place{}, f.gw.Refuse(ctx, call, errNodeGone())
 	}
 	visit := newSuspension()
-	ask := &peerRequest{
+	question := &peerRequest{
 		Op: peerResume, Owner: r.principal.ID, Name: at.name[:], Visit: visit[:],
 		Answers: r.params.inputResponses, Level: r.meta.level,
 	}
 	if r.notify != nil {
-		ask.Progress = r.meta.progress
+		question.Progress = r.meta.progress
 	}
 	for {
-		a, err := f.at(ctx, at.node, ask)
+		a, err := f.at(ctx, at.node, question)
 		switch {
 		case ctx.Err() != nil:
 			_, _ = f.at(context.WithoutCancel(ctx), at.node, &peerRequest{Op: peerLeave, Owner: r.principal.ID, Visit: visit[:]}) // Or its lease ends.
@@ -53,7 +53,7 @@ func (f *Frontend) proceedAt(ctx context.Context, r *request, call *gateway.Call
 		if !a.Going {
 			return a.outcome(at.node)
 		}
-		ask = &peerRequest{Op: peerAttend, Owner: r.principal.ID, Visit: visit[:]}
+		question = &peerRequest{Op: peerAttend, Owner: r.principal.ID, Visit: visit[:]}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/trilith-gateway/trilith/gateway/ask"
 )
 
 // A suspension names a call that waits on a node for its client to come back.
@@ -31,9 +33,6 @@ type inputState struct {
 	waiting  place
 	upstream string // without waiting: the upstream's own state
 }
-
-// maxUpstreamState bounds what an upstream may have its caller bring back.
-const maxUpstreamState = 64 << 10
 
 // An inputSealer seals requestStates, which come back from an attacker's hands
 // (basic, multi round-trip requests, security). What a state belongs to is
@@ -79,7 +78,7 @@ func (s inputSealer) seal(r *request, t inputState) string {
 // open returns what a requestState says to a request, and false where it is
 // forged, belongs to something else or has expired.
 func (s inputSealer) open(r *request, text string, now time.Time) (inputState, bool) {
-	if len(text) > base64.RawURLEncoding.EncodedLen(sealedHead+maxNode+maxUpstreamState+s.aead.Overhead()) {
+	if len(text) > base64.RawURLEncoding.EncodedLen(sealedHead+maxNode+ask.MaxState+s.aead.Overhead()) {
 		return inputState{}, false
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/ask"
 )
 
 // errAbandoned is the cause of a context whose client did not come back.
@@ -67,8 +68,8 @@ func newSuspended(waiting *tally) *suspended {
 // put suspends a dialog until its client comes back or the time is over, when
 // the call is cancelled.
 func (s *suspended) put(d *dialog, q *asked, most time.Duration) (suspension, error) {
-	if d.rounds++; d.rounds > maxRounds {
-		return suspension{}, errTooManyRounds()
+	if d.rounds++; d.rounds > ask.MaxRounds {
+		return suspension{}, ask.TooOften(door)
 	}
 	if err := s.waiting.enter(d.owner, d.kept); err != nil {
 		return suspension{}, err
@@ -317,7 +318,7 @@ func (d *dialog) ask(ctx context.Context, q gateway.Question) (json.RawMessage, 
 // appendInput appends the result that asks a modern client, with a state to
 // bring back.
 func (f *Frontend) appendInput(r *request, in *gateway.InputRequest, waiting place, out *buffer) error {
-	if err := checkInput(in); err != nil {
+	if err := ask.Check(in, door); err != nil {
 		return err
 	}
 	can := abilities(r.meta.capabilities)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/ask"
 )
 
 // The causes with which a task's call ends early.
@@ -65,8 +66,8 @@ func (t *task) run(ctx context.Context) {
 		return
 	}
 	for round := 1; err == nil && res.Input != nil; round++ {
-		if round > maxRounds {
-			err = errTooManyRounds()
+		if round > ask.MaxRounds {
+			err = ask.TooOften(door)
 			break
 		}
 		var answers map[string]json.RawMessage

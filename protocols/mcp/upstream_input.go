@@ -8,6 +8,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/ask"
 )
 
 // appendClientCapabilities appends what a caller's client declared of the
@@ -75,7 +76,7 @@ func (c *client) input(raw json.RawMessage, call *gateway.Call) (*gateway.Result
 	if err := jsonv2.Unmarshal(raw, &d, halves()); err != nil {
 		return nil, badAnswer(err.Error())
 	}
-	if len(d.Requests) == 0 && d.State == "" || len(d.Requests) > maxQuestions {
+	if len(d.Requests) == 0 && d.State == "" || len(d.Requests) > ask.MaxAtOnce {
 		return nil, badAnswer("it asks for no input, or for too much")
 	}
 	in := &gateway.InputRequest{State: d.State, Questions: make(map[string]gateway.Question, len(d.Requests))}

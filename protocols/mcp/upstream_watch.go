@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/gateway/pause"
 )
 
 const (
@@ -61,7 +62,7 @@ func (u *Upstream) await(ctx context.Context) error {
 		wait = 0
 	}
 	u.mu.Unlock()
-	return sleep(ctx, wait)
+	return pause.For(ctx, wait)
 }
 
 // serve yields the catalogs of one connection and returns why it ended, and
@@ -134,7 +135,7 @@ func (c *client) untilChanged(ctx context.Context, listed time.Time) error {
 		case <-due:
 			return nil
 		case <-c.changes:
-			err := sleep(ctx, max(settleTime, c.u.o.listEvery-time.Since(listed)))
+			err := pause.For(ctx, max(settleTime, c.u.o.listEvery-time.Since(listed)))
 			select {
 			case <-c.changes: // The same burst.
 			default:
@@ -214,7 +215,7 @@ func (c *client) hearLists(ctx context.Context, filter []byte, first chan struct
 		if time.Since(opened) >= stableAfter {
 			wait = firstRetry
 		}
-		if sleep(ctx, wait) != nil {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
 		ready = make(chan struct{})

@@ -154,6 +154,14 @@ type ContentBlock struct {
 	Raw json.RawMessage `json:"raw"`
 }
 
+// The addresses of the gateway, as its callers reach them.
+type Doors struct {
+	// The base URL of MCP, GraphQL and REST, such as `https://gateway.example.com`.
+	HTTP string `json:"http"`
+	// The origin of gRPC, with its port, such as `https://gateway.example.com:443`; `http` says that it is plain text.
+	Grpc string `json:"grpc"`
+}
+
 // How the endpoints of a source do.
 type EndpointStatus struct {
 	// Null where the source has none.

@@ -19,6 +19,7 @@ import (
 
 type QueryResolver interface {
 	Viewer(ctx context.Context) (*Viewer, error)
+	Doors(ctx context.Context) (*Doors, error)
 	Tools(ctx context.Context, first *int32, after *string, filter *ToolFilter) (*ToolConnection, error)
 	Tool(ctx context.Context, name string) (*Tool, error)
 	Resources(ctx context.Context, first *int32, after *string, filter *CapabilityFilter) (*ResourceConnection, error)
@@ -432,6 +433,52 @@ func (ec *executionContext) fieldContext_Completion_hasMore(_ context.Context, f
 	return graphql.NewScalarFieldContext("Completion", field, false, false, "Boolean")
 }
 
+func (ec *executionContext) _Doors_http(ctx context.Context, field graphql.CollectedField, obj *Doors) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Doors_http(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HTTP, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Doors_http(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Doors", field, false, false, "String")
+}
+
+func (ec *executionContext) _Doors_grpc(ctx context.Context, field graphql.CollectedField, obj *Doors) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Doors_grpc(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Grpc, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Doors_grpc(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Doors", field, false, false, "String")
+}
+
 func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -459,6 +506,38 @@ func (ec *executionContext) fieldContext_Query_viewer(_ context.Context, field g
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Viewer(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_doors(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_doors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Doors(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Doors) graphql.Marshaler {
+			return ec.marshalNDoors2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐDoors(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_doors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Doors(ctx, field)
 		},
 	}
 	return fc, nil
@@ -1742,6 +1821,44 @@ func (ec *executionContext) _Completion(ctx context.Context, sel ast.SelectionSe
 	return out
 }
 
+var doorsImplementors = []string{"Doors"}
+
+func (ec *executionContext) _Doors(ctx context.Context, sel ast.SelectionSet, obj *Doors) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, doorsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Doors")
+		case "http":
+			out.Values[i] = ec._Doors_http(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "grpc":
+			out.Values[i] = ec._Doors_grpc(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var queryImplementors = []string{"Query"}
 
 func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -1766,6 +1883,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, true,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_viewer(ctx, field)
+				})
+		case "doors":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_doors(ctx, field)
 				})
 		case "tools":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -2045,6 +2168,14 @@ func (ec *executionContext) marshalNAdminRight2ᚖgithubᚗcomᚋtrilithᚑgatew
 func (ec *executionContext) unmarshalNCompletionRef2githubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐCompletionRef(ctx context.Context, v any) (CompletionRef, error) {
 	res, err := ec.unmarshalInputCompletionRef(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNDoors2ᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐDoors(ctx context.Context, sel ast.SelectionSet, v *Doors) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Doors!")
+		return graphql.Null
+	}
+	return ec._Doors(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNToolset2ᚕᚖgithubᚗcomᚋtrilithᚑgatewayᚋtrilithᚋprotocolsᚋgraphqlᚋgeneratedᚐToolsetᚄ(ctx context.Context, sel ast.SelectionSet, v []*Toolset) graphql.Marshaler {

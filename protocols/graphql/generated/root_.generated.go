@@ -168,6 +168,11 @@ type ComplexityRoot struct {
 		Secret func(childComplexity int) int
 	}
 
+	Doors struct {
+		Grpc func(childComplexity int) int
+		HTTP func(childComplexity int) int
+	}
+
 	EndedConnection struct {
 		Revoked func(childComplexity int) int
 	}
@@ -470,6 +475,7 @@ type ComplexityRoot struct {
 		Admin             func(childComplexity int) int
 		Called            func(childComplexity int) int
 		Complete          func(childComplexity int, ref CompletionRef, argument string, value string, known json.RawMessage) int
+		Doors             func(childComplexity int) int
 		GetPrompt         func(childComplexity int, name string, arguments json.RawMessage) int
 		Prompt            func(childComplexity int, name string) int
 		Prompted          func(childComplexity int) int
@@ -1399,6 +1405,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreatedKey.Secret(childComplexity), true
+
+	case "Doors.grpc":
+		if e.ComplexityRoot.Doors.Grpc == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Doors.Grpc(childComplexity), true
+	case "Doors.http":
+		if e.ComplexityRoot.Doors.HTTP == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Doors.HTTP(childComplexity), true
 
 	case "EndedConnection.revoked":
 		if e.ComplexityRoot.EndedConnection.Revoked == nil {
@@ -2716,6 +2735,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Complete(childComplexity, args["ref"].(CompletionRef), args["argument"].(string), args["value"].(string), args["known"].(json.RawMessage)), true
+	case "Query.doors":
+		if e.ComplexityRoot.Query.Doors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Doors(childComplexity), true
 	case "Query.getPrompt":
 		if e.ComplexityRoot.Query.GetPrompt == nil {
 			break
@@ -5244,10 +5269,9 @@ type Mutation {
   ): CallResult
 
   """
-  Answers a question that the subscription ` + "`" + `toolCall` + "`" + ` has delivered to you, on the node that runs the call: with several
-  nodes, send it over the WebSocket that the question came by. True where the tool gets the answer. It fails with
-  NOT_FOUND where no question of that id waits for you, and with INVALID_ARGUMENT where the content does not satisfy the
-  question's schema; then it can be answered again.
+  Answers a question that the subscription ` + "`" + `toolCall` + "`" + ` has delivered to you. Any node of the gateway takes it. True where
+  the tool gets the answer. It fails with NOT_FOUND where no question of that id waits for you, and with
+  INVALID_ARGUMENT where the content does not satisfy the question's schema; then it can be answered again.
   """
   answerQuestion(
     "Of the question."
@@ -5266,6 +5290,9 @@ exist here, and asking for it gives null or a NOT_FOUND error.
 type Query {
   "Who you are to the gateway."
   viewer: Viewer!
+
+  "Where the gateway is reached."
+  doors: Doors!
 
   """
   The tools that you may call, sorted by name. Ask for the next page with ` + "`" + `after: pageInfo.endCursor` + "`" + `.
@@ -5363,6 +5390,14 @@ type Viewer {
   session: ID
   "The areas of administration of which you may see or change something, by name."
   admin: [AdminRight!]!
+}
+
+"The addresses of the gateway, as its callers reach them."
+type Doors {
+  "The base URL of MCP, GraphQL and REST, such as ` + "`" + `https://gateway.example.com` + "`" + `."
+  http: String!
+  "The origin of gRPC, with its port, such as ` + "`" + `https://gateway.example.com:443` + "`" + `; ` + "`" + `http` + "`" + ` says that it is plain text."
+  grpc: String!
 }
 
 "What you may do in one area of administration. Rules with a condition are asked again at each call."
@@ -6144,6 +6179,16 @@ func (ec *executionContext) childFields_CreatedKey(ctx context.Context, field gr
 		return ec.fieldContext_CreatedKey_secret(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreatedKey", field.Name)
+}
+
+func (ec *executionContext) childFields_Doors(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "http":
+		return ec.fieldContext_Doors_http(ctx, field)
+	case "grpc":
+		return ec.fieldContext_Doors_grpc(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Doors", field.Name)
 }
 
 func (ec *executionContext) childFields_EndedConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
