@@ -1,10 +1,28 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { clock, cut, dayUnlessToday, duration, plain } from './format';
 
 test('what is not seen is spelt out', () => {
   expect(plain('a\u202eb\u200b')).toBe('a\\u{202e}b\\u{200b}');
-  expect(plain('tag \u{e0041} and \u{fe0f} and \u0007')).toBe('tag \\u{e0041} and \\u{fe0f} and \\u{7}');
+  expect(plain('tag \u{e0041} and \u{fe01} and \u0007')).toBe('tag \\u{e0041} and \\u{fe01} and \\u{7}');
   expect(plain('lines\n\tstay, and 日本語 too')).toBe('lines\n\tstay, and 日本語 too');
+});
+
+test('emoji stay whole, and a joiner anywhere else is seen', () => {
+  expect(plain('❤\ufe0f 👩\u200d💻')).toBe('❤\ufe0f 👩\u200d💻');
+  expect(plain('a\u200db 👩\u200d')).toBe('a\\u{200d}b 👩\\u{200d}');
+});
+
+test('what is not seen here is what the gateway reports as hidden', () => {
+  const spans: [number, number][] = JSON.parse(readFileSync('../../pin/testdata/invisible.json', 'utf8'));
+  const hidden = new Set(spans.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, i) => from + i)));
+  const differ: string[] = [];
+  for (let c = 0; c <= 0x10ffff; c++) {
+    if (c === 10 || c === 9 || c === 13 || (c >= 0xd800 && c <= 0xdfff)) continue; // Lines, and halves of characters.
+    const text = String.fromCodePoint(c);
+    if ((plain(text) !== text) !== hidden.has(c)) differ.push(c.toString(16));
+  }
+  expect(differ).toEqual([]);
 });
 
 test('what is long is bounded, and says so', () => {
