@@ -21,9 +21,9 @@ import {
   titles,
   toolQuery,
 } from './documents';
+import type { Schema } from './form/schema';
 import { FillPrompt } from './prompt';
 import { Read, ReadTemplate } from './read';
-import type { Schema } from './schema';
 import { SchemaTable } from './schema-table';
 import { TryTool } from './try';
 import { LastCalls, PinState, WhoMay } from './who';

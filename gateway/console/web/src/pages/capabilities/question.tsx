@@ -9,8 +9,9 @@ import type { Json } from '../../lib/graphql';
 import { Failures, Note } from '../../ui';
 import css from './capabilities.module.css';
 import { answerMutation, type Question } from './documents';
-import { SchemaField } from './form';
-import { initial, notNumbers, type Schema } from './schema';
+import { SchemaField } from './form/field';
+import type { Schema } from './form/schema';
+import { initial, notNumbers } from './form/values';
 
 /** What a tool wants to know before it goes on: a form, or an address to visit. */
 export function Ask({ question: q, source, done }: { question: Question; source: string; done: () => void }) {

@@ -2,7 +2,7 @@ import { useState } from 'react';
 import { Button } from 'react-aria-components';
 import { cut, plain } from '../../lib/format';
 import { Badge, JsonTree, Table } from '../../ui';
-import { field, hints, resolve, type Schema, short, typeName } from './schema';
+import { field, hints, resolve, type Schema, short, typeName } from './form/schema';
 
 /** The properties of a schema as a table, with what they refer to, and the schema itself as JSON. */
 export function SchemaTable({ schema, none }: { schema: Schema | null; none: string }) {

@@ -8,10 +8,12 @@ import { type Call, useCall } from './call';
 import css from './capabilities.module.css';
 import { Copy } from './copy';
 import type { Tool } from './documents';
-import { JsonField, SchemaField } from './form';
+import { SchemaField } from './form/field';
+import { JsonField } from './form/json';
+import { type Schema, short } from './form/schema';
+import { initial, notNumbers } from './form/values';
 import { Ask } from './question';
 import { Content } from './result';
-import { initial, notNumbers, type Schema, short } from './schema';
 
 /** Calls a tool with what is filled in, and follows the call. */
 export function TryTool({ tool, gone }: { tool: Tool; gone: boolean }) {

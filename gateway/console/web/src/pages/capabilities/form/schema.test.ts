@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { type Exact, parse, stringify } from '../../lib/exact';
-import { field, fits, initial, notNumbers, type Schema, typedNumber } from './schema';
+import { type Exact, parse, stringify } from '../../../lib/exact';
+import { field, type Schema } from './schema';
+import { fits, initial, notNumbers, typedNumber } from './values';
 
 const read = (s: Schema) => field(s, s);
 
@@ -106,4 +107,19 @@ test('a hostile schema makes no form that cannot be shown', () => {
   ]) {
     expect(() => read(s as unknown as Schema)).not.toThrow();
   }
+});
+
+test('constants with titles are one choice', () => {
+  const titled = read({
+    type: 'string',
+    oneOf: [{ const: 'GREEN', title: 'Green tea' }, { const: 'BLACK' }, { type: 'null' }],
+  });
+  expect(titled).toMatchObject({
+    kind: 'enum',
+    values: ['GREEN', 'BLACK'],
+    labels: ['Green tea', 'BLACK'],
+    nullable: true,
+  });
+  expect(read({ enum: ['g', 'b'], enumNames: ['Green'] })).toMatchObject({ kind: 'enum', labels: ['Green', 'b'] });
+  expect(read({ oneOf: [{ const: 1 }, { type: 'string' }] })).toMatchObject({ kind: 'choice' });
 });

@@ -1,7 +1,7 @@
 // What a JSON Schema asks for, as a form shows it. A schema comes from a source: it may be of any size, refer to itself,
 // or make no sense. So it is read one level at a time, as the form is opened; what no form can show is edited as JSON,
 // and what is right is for the gateway to say.
-import { type Exact, isObject, isRaw, number, stringify, Typing } from '../../lib/exact';
+import { type Exact, isObject, stringify } from '../../../lib/exact';
 
 export type Schema = { [key: string]: Exact };
 
@@ -17,7 +17,7 @@ export type Field = {
   | { kind: 'number' }
   | { kind: 'integer' }
   | { kind: 'boolean' }
-  | { kind: 'enum'; values: Exact[] }
+  | { kind: 'enum'; values: Exact[]; labels: string[] }
   | { kind: 'const'; value: Exact }
   | { kind: 'array'; items: Schema; prefix: Schema[] }
   | { kind: 'object'; properties: [name: string, schema: Schema, required: boolean][]; rest: Schema | null }
@@ -91,7 +91,15 @@ export function field(schema: Schema, root: Schema, name = ''): Field {
   };
   if (s.const !== undefined) return { ...base, kind: 'const', value: s.const };
   const values = list(s.enum).filter((v) => v !== null);
-  if (values.length > 0 && values.length <= most) return { ...base, kind: 'enum', values };
+  if (values.length > 0 && values.length <= most) {
+    const names = list(s.enumNames); // MCP's own, by place.
+    return {
+      ...base,
+      kind: 'enum',
+      values,
+      labels: values.map((v) => text(names[list(s.enum).indexOf(v)]) || short(v)),
+    };
+  }
   const wanted = named.filter((t) => t !== 'null');
   const of = choices(s, root);
   if (of) {
@@ -104,6 +112,9 @@ export function field(schema: Schema, root: Schema, name = ''): Field {
         nullable,
         ...(base.description && { description: base.description }),
       };
+    const values = full.flatMap((c) => (c.schema.const === undefined ? [] : [c.schema.const]));
+    if (full.length > 0 && values.length === full.length)
+      return { ...base, nullable, kind: 'enum', values, labels: full.map((c) => c.label) };
     if (full.length > 0) return { ...base, nullable, kind: 'choice', of: full };
   }
   if (wanted.length > 1) {
@@ -189,77 +200,3 @@ export function hints(s: Schema): string[] {
   if (s.deprecated === true) out.push('deprecated');
   return out;
 }
-
-/** Which choice a value fits best, by its type and the members that it has; the first where nothing speaks for one. */
-export function fits(value: Exact | undefined, of: { schema: Schema }[], root: Schema): number {
-  if (value === undefined) return 0;
-  const points = of.map(({ schema }) => {
-    const f = field(schema, root);
-    switch (f.kind) {
-      case 'object': {
-        if (!isObject(value)) return -1;
-        const marks = f.properties.map(([name, p, required]) => {
-          const inner = field(p, root);
-          if (inner.kind === 'const' && Object.hasOwn(value, name)) {
-            return stringify(inner.value) === stringify(value[name] ?? null) ? 100 : -1_000;
-          }
-          return Object.hasOwn(value, name) ? 1 : required ? -1 : 0;
-        });
-        return marks.reduce((a: number, b) => a + b, 1);
-      }
-      case 'array':
-        return Array.isArray(value) ? 1 : -1;
-      case 'const':
-        return stringify(f.value) === stringify(value) ? 100 : -1;
-      case 'enum':
-        return f.values.some((v) => stringify(v) === stringify(value)) ? 50 : -1;
-      case 'number':
-      case 'integer':
-        return typeof value === 'number' || isRaw(value) || value instanceof Typing ? 1 : -1;
-      default:
-        return typeof value === f.kind ? 1 : f.kind === 'json' ? 0 : -1;
-    }
-  });
-  return points.indexOf(Math.max(...points));
-}
-
-const numeral = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
-
-/** A number as it is typed: undefined for nothing, and what was typed where it is no number. */
-export function typedNumber(typed: string): Exact | undefined {
-  const tidy = typed
-    .trim()
-    .replace(/^\+/, '')
-    .replace(/^(-?)0+(?=\d)/, '$1');
-  if (tidy === '') return undefined;
-  return numeral.test(tidy) ? number(tidy) : new Typing(typed);
-}
-
-/** What a field holds before anything is typed: nothing where it may be left out. */
-export function initial(schema: Schema, root: Schema, required: boolean, depth = 0): Exact | undefined {
-  const s = resolve(schema, root);
-  if (!s || depth > 5) return undefined;
-  if (s.default !== undefined) return s.default;
-  if (!required) return undefined;
-  const f = field(s, root);
-  if (f.kind === 'const') return f.value;
-  if (f.kind === 'array') return [];
-  if (f.kind === 'choice') return f.of[0] ? initial(f.of[0].schema, root, true, depth + 1) : undefined;
-  if (f.kind !== 'object') return undefined;
-  const members: [string, Exact][] = [];
-  for (const [name, p, needed] of f.properties) {
-    const value = initial(p, root, needed, depth + 1);
-    if (value !== undefined) members.push([name, value]);
-  }
-  return Object.fromEntries(members);
-}
-
-/** The places of a value where what was typed is no number, as JSON Pointers. */
-export function notNumbers(value: Exact | undefined, pointer = ''): string[] {
-  if (value instanceof Typing) return [pointer];
-  if (typeof value !== 'object' || value === null || isRaw(value)) return [];
-  return Object.entries(value).flatMap(([key, v]) => notNumbers(v, `${pointer}/${step(key)}`));
-}
-
-/** A key as a step of a JSON Pointer (RFC 6901). */
-export const step = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1');
