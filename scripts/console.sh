@@ -24,5 +24,6 @@ diff -r "$committed/dist" ../dist || {
 }
 
 echo "== end to end"
-(cd "$root" && go build -o .build/gateway ./cmd/gateway)
-TRILITH_GATEWAY="$root/.build/gateway" TRILITH_PICTURES="$root/.build/console-pictures" npm run e2e
+(cd "$root" && go build -o .build/gateway ./cmd/gateway &&
+  go build -modfile=tools/go.mod -o .build/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl)
+TRILITH_GATEWAY="$root/.build/gateway" TRILITH_GRPCURL="$root/.build/grpcurl" TRILITH_PICTURES="$root/.build/console-pictures" npm run e2e

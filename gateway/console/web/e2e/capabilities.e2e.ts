@@ -1,14 +1,17 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkPage, checkQuiet, signIn, startBrowser } from './browser';
 import { type Gateway, startGateway } from './gateway';
 import { startUpstream, type UpstreamTool } from './hostile';
+import { tokenOf } from './load';
 
 const binary = path.resolve(process.env.TRILITH_GATEWAY ?? '../../../.build/gateway');
+const grpcurl = path.resolve(process.env.TRILITH_GRPCURL ?? '../../../.build/grpcurl');
 const script = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>';
 const svg = '<svg xmlns="http://www.w3.org/2000/svg" onload="window.pwned=1"><script>window.pwned=1</script></svg>';
 const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
@@ -63,6 +66,22 @@ const upstreamTools: UpstreamTool[] = [
     answer: () => content({ type: 'text', text: 'x'.repeat(10_000_000) }),
   },
   {
+    definition: {
+      name: 'mirrored',
+      inputSchema: {
+        type: 'object',
+        properties: {
+          text: { type: 'string', 'x-mcp-header': 'Text' },
+          level: { type: 'integer', 'x-mcp-header': 'Level' },
+        },
+      },
+    },
+    answer: (body) => {
+      const said = { arguments: JSON.parse(body).params.arguments };
+      return JSON.stringify({ content: [{ type: 'text', text: JSON.stringify(said) }], structuredContent: said });
+    },
+  },
+  {
     ...echoed,
     answer: (body) => {
       const n = /"n":\s*(-?\d+)/.exec(body)?.[1] ?? '0';
@@ -70,6 +89,11 @@ const upstreamTools: UpstreamTool[] = [
     },
   },
 ];
+
+if (!existsSync(grpcurl))
+  throw new Error(
+    `${grpcurl} is missing: go build -modfile=tools/go.mod -o .build/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl`,
+  );
 
 let upstream: Awaited<ReturnType<typeof startUpstream>>;
 let gateway: Gateway;
@@ -245,33 +269,47 @@ test('a tool that goes says so, and what was typed stays', async () => {
   await admin.context().close();
 });
 
-test('the commands run as they are copied, and run nothing else', async () => {
-  const page = await open('admin', '/tool/demo.echo');
+test('the commands run as they are copied, say the same, and run nothing else', async () => {
+  const page = await open('admin', '/tool/odd.mirrored');
   const dir = mkdtempSync(path.join(tmpdir(), 'commands-'));
   symlinkSync(binary, path.join(dir, 'gateway'));
-  const address = ['--addr', new URL(gateway.url).host, '--data', path.join(gateway.dir, 'data')];
-  const TOKEN = execFileSync(binary, ['token', '--as', 'admin', ...address], { encoding: 'utf8' }).trim();
+  symlinkSync(grpcurl, path.join(dir, 'grpcurl'));
+  const TOKEN = tokenOf(gateway, 'admin');
   const marker = path.join(dir, 'pwned');
   const text = `'$(touch ${marker})\`touch ${marker}\`"; touch ${marker}; '\n\u202e!! \\ é`;
-  await page.getByRole('textbox', { name: 'text' }).fill(text);
-  for (const [tab, name] of [
-    ['MCP', 'MCP command'],
-    ['GraphQL', 'GraphQL command'],
-    ['REST', 'REST command'],
-    ['Command line', 'Command line command'],
-  ] as const) {
-    await page.getByRole('tab', { name: tab }).click();
-    const command = (await page.getByRole('region', { name }).locator('pre').textContent()) ?? '';
-    const out = execFileSync('bash', ['--norc', '-c', command], {
-      encoding: 'utf8',
+  await page.getByRole('textbox', { name: /^text/ }).fill(text);
+  await page.getByRole('textbox', { name: /^level/ }).fill('3');
+  const run = async (tab: string) => {
+    await page.getByRole('tab', { name: tab, exact: true }).click();
+    const command = page.getByRole('region', { name: `${tab} command` }).locator('pre');
+    // Not the synchronous one: the upstream of this file answers meanwhile.
+    const { stdout } = await promisify(execFile)('bash', ['--norc', '-c', (await command.textContent()) ?? ''], {
       cwd: dir,
-      stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: `${dir}:${process.env.PATH}`, TOKEN, HOME: dir, LC_ALL: 'C.UTF-8' },
+      timeout: 60_000,
     });
-    expect(out, tab).toContain('touch');
-    expect(out, tab).toContain('é');
-    expect(() => execFileSync('test', ['-e', marker]), tab).toThrow();
-  }
+    return stdout;
+  };
+  // MCP may answer with an event.
+  const json = async (tab: string) => JSON.parse((await run(tab)).replace(/^(?:event: .*\n)?data: /, ''));
+  const said = {
+    mcp: (await json('MCP')).result.structuredContent,
+    graphql: (await json('GraphQL')).data.callTool.structured,
+    grpc: JSON.parse((await json('gRPC')).resultJson).structuredContent,
+    rest: (await json('REST')).structuredContent,
+    cli: JSON.parse(await run('Command line')),
+  };
+  const same = { arguments: { text, level: 3 } };
+  expect(said).toEqual({ mcp: same, graphql: same, grpc: same, rest: same, cli: same });
+  expect(existsSync(marker)).toBe(false);
+
+  await page.goto(`${gateway.url}/console/capabilities/prompt/demo.greet`);
+  await page.getByRole('combobox', { name: 'name' }).fill('Ada');
+  for (const tab of ['MCP', 'GraphQL', 'gRPC', 'REST'])
+    expect(await run(tab), tab).toContain('friendly greeting for Ada');
+  await page.goto(`${gateway.url}/console/capabilities/resource/${encodeURIComponent('demo://about')}`);
+  for (const tab of ['MCP', 'GraphQL', 'gRPC', 'REST'])
+    expect(await run(tab), tab).toContain('Trilith demo, built with');
   rmSync(dir, { recursive: true });
   checkQuiet(page);
   await page.context().close();

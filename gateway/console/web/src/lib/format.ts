@@ -38,7 +38,7 @@ export function duration(ms: number): string {
 // marks, zero-width ones, tags), separators of lines, variation selectors, fillers, and those of private use. Emoji keep
 // what makes them: U+FE0F, and joiners between two of them. They are those of gateway/pin/hidden.go, as a test holds.
 export const unseen =
-  /(?!\ufe0f|(?<=[\p{So}\p{Sk}\ufe0f])\u200d(?=\p{So}))[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
+  /(?!\ufe0f|(?<=\p{So}|\p{Sk}|\ufe0f)\u200d(?=\p{So}))[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 
 /** Text of others with what is not seen spelt out, so that it cannot pretend to be something else. */
 export const plain = (text: string) =>

@@ -1,17 +1,21 @@
 import { Tab, TabList, TabPanel, Tabs } from 'react-aria-components';
-import { Code, Panel } from '../../ui';
+import { useQuery } from 'urql';
+import { Code, Failures, Panel } from '../../ui';
 import css from './capabilities.module.css';
+import { doorsQuery } from './documents';
 import { snippets, type What } from './snippets';
 
 /** The same call through every door, to be copied. */
 export function Copy({ what }: { what: What }) {
-  const all = snippets(what, window.location.origin);
+  const [{ data, error }] = useQuery({ query: doorsQuery });
+  const all = data ? snippets(what, { http: window.location.origin, grpc: data.doors.grpc }) : [];
   return (
     <Panel title="The same from a terminal">
       <p className="muted">
         Put a token into <code>TOKEN</code> first; of a gateway in development mode <code>gateway token --as dev</code>{' '}
         prints one.
       </p>
+      <Failures error={error} />
       <Tabs>
         <div className={css.tabs}>
           <TabList aria-label="Doors">

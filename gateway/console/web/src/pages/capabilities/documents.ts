@@ -64,6 +64,9 @@ export const countQuery = graphql(`
   }
 `);
 
+/** Where gRPC is, which need not be where the page comes from. */
+export const doorsQuery = graphql(`query Doors { doors { grpc } }`);
+
 export const toolsetQuery = graphql(`query Toolsets { toolsets { name description } }`);
 
 export const toolQuery = graphql(

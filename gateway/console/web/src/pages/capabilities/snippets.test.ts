@@ -29,6 +29,8 @@ const attacks = [
   '\u001b[31m',
 ];
 
+const local = { http: 'http://127.0.0.1:8080', grpc: 'http://127.0.0.1:9090' };
+
 /** The words that a shell makes of lines, line by line. */
 const words = (...texts: string[]) =>
   execFileSync('bash', ['--norc', '-c', texts.map((t) => `printf '%s\\0' ${t}\nprintf '\\n\\0'`).join('\n')], {
@@ -53,7 +55,7 @@ test('JSON is on one line, and nothing of it is unseen', () => {
 test('every snippet hands on the name and the arguments, and runs nothing of them', () => {
   const all = attacks.map((text) => ({
     text,
-    of: snippets({ kind: 'tool', name: text || 'x', arguments: { [text]: text } }, 'http://127.0.0.1:8080'),
+    of: snippets({ kind: 'tool', name: text || 'x', arguments: { [text]: text } }, local),
   }));
   const read = words(...all.flatMap(({ of }) => of.map((s) => s.text.replace(/^GATEWAY_TOKEN=\S+ /, ''))));
   for (const { text, of } of all) {
@@ -70,16 +72,53 @@ test('every snippet hands on the name and the arguments, and runs nothing of the
 const deep = (body: { argumentsJson?: string }) => (body.argumentsJson ? JSON.parse(body.argumentsJson) : body);
 
 test('resources and prompts have theirs', () => {
-  const [mcp, , grpc, rest] = snippets({ kind: 'resource', uri: 'demo://a b?x=[1]' }, 'https://gw.example.com');
+  const [mcp, , grpc, rest] = snippets(
+    { kind: 'resource', uri: 'demo://a b?x=[1]' },
+    {
+      http: 'https://gw.example.com',
+      grpc: 'https://grpc.example.com:443',
+    },
+  );
   expect(mcp?.text).toContain('Mcp-Name: demo://a b?x=[1]');
   expect(grpc?.text).not.toContain('-plaintext');
+  expect(grpc?.text).toContain(' grpc.example.com:443 gateway.v1.');
   expect(rest?.text).toContain('uri=demo%3A%2F%2Fa%20b%3Fx%3D%5B1%5D');
-  const prompt = snippets({ kind: 'prompt', name: 'demo.greet', arguments: { name: 'Ada' } }, 'http://[::1]:8080');
+  const prompt = snippets(
+    { kind: 'prompt', name: 'demo.greet', arguments: { name: 'Ada' } },
+    {
+      http: 'http://[::1]:8080',
+      grpc: 'http://[::1]:9191',
+    },
+  );
   expect(prompt.map((s) => s.id)).toEqual(['mcp', 'graphql', 'grpc', 'rest']);
-  expect(prompt[2]?.text).toContain('[::1]:9090');
+  expect(prompt[2]?.text).toContain('-plaintext');
+  expect(words(prompt[2]?.text ?? '')[0]?.at(-2)).toBe('[::1]:9191');
 });
 
 test('a name that no header can hold is in Base64', () => {
-  const [mcp] = snippets({ kind: 'tool', name: 'ü', arguments: {} }, 'http://h');
+  const [mcp] = snippets({ kind: 'tool', name: 'ü', arguments: {} }, local);
   expect(mcp?.text).toContain('Mcp-Name: =?base64?w7w=?=');
+});
+
+test('arguments that the schema wants in headers are there, each as it must be', () => {
+  const schema = {
+    properties: {
+      region: { type: 'string', 'x-mcp-header': 'Region' },
+      empty: { type: 'string', 'x-mcp-header': 'Empty' },
+      deep: { properties: { level: { type: 'integer', 'x-mcp-header': 'Level' } } },
+      dry: { type: 'boolean', 'x-mcp-header': 'Dry' },
+      none: { type: 'string', 'x-mcp-header': 'None' },
+      bad: { type: 'string', 'x-mcp-header': 'Bad: x' },
+    },
+  };
+  const args = { region: 'ü', empty: '', deep: { level: 3 }, dry: false, none: null, bad: 'x' };
+  const [mcp, , , , cli] = snippets({ kind: 'tool', name: 'x', arguments: args, schema }, local);
+  expect(cli?.text).toContain(' --via rest ');
+  const headers = (words(mcp?.text ?? '')[0] ?? []).filter((w) => w.startsWith('Mcp-Param-'));
+  expect(headers).toEqual([
+    'Mcp-Param-Region: =?base64?w7w=?=',
+    'Mcp-Param-Empty: =?base64??=',
+    'Mcp-Param-Level: 3',
+    'Mcp-Param-Dry: false',
+  ]);
 });

@@ -1,12 +1,13 @@
 // One call, as each door takes it: text for a shell, to be copied. Names and arguments may hold anything, so that each
 // is quoted for where it stands, and what nobody would see in a terminal is spelt out.
-import { type Exact, stringify } from '../../lib/exact';
+import { type Exact, isObject, stringify } from '../../lib/exact';
 import { unseen } from '../../lib/format';
+import type { Schema } from './form/schema';
 
 export type Snippet = { id: string; title: string; text: string };
 
 export type What =
-  | { kind: 'tool'; name: string; arguments: Exact }
+  | { kind: 'tool'; name: string; arguments: Exact; schema?: Schema }
   | { kind: 'resource'; uri: string }
   | { kind: 'prompt'; name: string; arguments: Exact };
 
@@ -31,6 +32,22 @@ function header(text: string): string {
   return `=?base64?${btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(''))}?=`;
 }
 
+/** The headers of arguments that a tool's schema wants in front of the body, too (`x-mcp-header`). */
+function mirrored(schema: Schema, value: Exact | undefined): string[] {
+  if (!isObject(schema.properties) || !isObject(value)) return [];
+  return Object.entries(schema.properties).flatMap(([name, property]) => {
+    if (!isObject(property) || !Object.hasOwn(value, name)) return [];
+    const inner = value[name];
+    const key = property['x-mcp-header'];
+    const own =
+      typeof key === 'string' && token.test(key) && inner != null && !isObject(inner) && !Array.isArray(inner);
+    const text = typeof inner === 'string' ? inner : stringify(inner ?? null);
+    return [...(own ? [`Mcp-Param-${key}: ${header(text)}`] : []), ...mirrored(property, inner)];
+  });
+}
+
+const token = /^[\w!#$%&'*+.^`|~-]+$/; // RFC 9110, section 5.6.2.
+
 const version = '2026-07-28';
 const meta = {
   'io.modelcontextprotocol/protocolVersion': version,
@@ -45,12 +62,17 @@ const documents = {
     'query($name: String!, $arguments: JSON) { getPrompt(name: $name, arguments: $arguments) { messages { role content { type text } } } }',
 } as const;
 
-/** The call as each door takes it; `origin` is the gateway's, such as https://gateway.example.com. */
-export function snippets(what: What, origin: string): Snippet[] {
-  const { kind, ...target } = what;
-  const params = target as { [key: string]: Exact };
+/** The origins of a gateway, such as https://gateway.example.com; that of gRPC has its port, and is http for plain text. */
+export type Doors = { http: string; grpc: string };
+
+/** The call as each door takes it. */
+export function snippets(what: What, doors: Doors): Snippet[] {
+  const { kind } = what;
+  const origin = doors.http;
+  const params: { [key: string]: Exact } =
+    kind === 'resource' ? { uri: what.uri } : { name: what.name, arguments: what.arguments };
   const subject = what.kind === 'resource' ? what.uri : what.name;
-  const host = new URL(origin).hostname;
+  const mirror = what.kind === 'tool' && what.schema ? mirrored(what.schema, what.arguments) : [];
   const post = (path: string, body: Exact, headers: string[] = []) =>
     command(
       `curl -sS ${quote(origin + path)}`,
@@ -68,15 +90,17 @@ export function snippets(what: What, origin: string): Snippet[] {
         `MCP-Protocol-Version: ${version}`,
         `Mcp-Method: ${methods[kind]}`,
         `Mcp-Name: ${header(subject)}`,
+        ...mirror,
       ]),
     },
     { id: 'graphql', title: 'GraphQL', text: post('/graphql', { query: documents[kind], variables: params }) },
-    { id: 'grpc', title: 'gRPC', text: grpc(what, origin.startsWith('https:'), host) },
+    { id: 'grpc', title: 'gRPC', text: grpc(what, doors.grpc) },
     { id: 'rest', title: 'REST', text: rest(what, origin, post) },
   ];
   if (what.kind === 'tool') {
     const call = command(
-      `GATEWAY_TOKEN="$TOKEN" gateway call --addr ${quote(origin)}`,
+      // Through MCP the program sends no headers of arguments.
+      `GATEWAY_TOKEN="$TOKEN" gateway call --addr ${quote(origin)}${mirror.length > 0 ? ' --via rest' : ''}`,
       `--json ${quote(line(what.arguments))} -- ${quote(what.name)}`,
     );
     out.push({ id: 'cli', title: 'Command line', text: call });
@@ -86,7 +110,8 @@ export function snippets(what: What, origin: string): Snippet[] {
 
 const command = (...parts: string[]) => parts.join(' \\\n  ');
 
-function grpc(what: What, secure: boolean, host: string): string {
+function grpc(what: What, at: string): string {
+  const [scheme, address = ''] = at.split('://');
   const method = { tool: 'CallTool', resource: 'ReadResource', prompt: 'GetPrompt' }[what.kind];
   const body: Exact =
     what.kind === 'tool'
@@ -95,9 +120,9 @@ function grpc(what: What, secure: boolean, host: string): string {
         ? { name: what.name, arguments: what.arguments }
         : { uri: what.uri };
   return command(
-    `grpcurl${secure ? '' : ' -plaintext'} -H "authorization: Bearer $TOKEN"`,
+    `grpcurl${scheme === 'https' ? '' : ' -plaintext'} -H "authorization: Bearer $TOKEN"`,
     `-d ${quote(line(body))}`,
-    `"\${GRPC_ADDR:-${/^[\w.:[\]-]+$/.test(host) ? host : 'localhost'}:9090}" gateway.v1.GatewayService/${method}`,
+    `${quote(address)} gateway.v1.GatewayService/${method}`,
   );
 }
 
@@ -109,7 +134,7 @@ function rest(what: What, origin: string, post: (path: string, body: Exact) => s
     );
   }
   if (what.kind === 'tool') return post(`/v1/tools/${inURL(what.name)}:call`, what.arguments);
-  return post(`/v1/prompts/${inURL(what.name)}:get`, { arguments: what.arguments });
+  return post(`/v1/prompts/${inURL(what.name)}:get`, what.arguments);
 }
 
 /** A part of a URL: nothing that curl expands (brackets and braces) stays as it is. */

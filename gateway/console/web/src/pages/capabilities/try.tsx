@@ -91,7 +91,7 @@ export function TryTool({ tool, gone }: { tool: Tool; gone: boolean }) {
         {call.question && <Ask key={call.question.id} question={call.question} source={tool.source} done={answered} />}
         <Outcome call={call} />
       </Panel>
-      <Copy what={{ kind: 'tool', name: tool.id, arguments: args }} />
+      <Copy what={{ kind: 'tool', name: tool.id, arguments: args, schema }} />
     </>
   );
 }
