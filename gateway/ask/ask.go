@@ -73,7 +73,7 @@ func (a *Asker) Ask(ctx context.Context, q gateway.Question) (json.RawMessage, e
 	a.once.Do(func() { a.turn = make(chan struct{}, 1) })
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(a.Call, cancel)() // The asker's context may have nothing to do with the call's.
+	defer context.AfterFunc(a.Call, cancel)() //nolint:contextcheck // The asker's context may have nothing to do with the call's.
 	select {
 	case a.turn <- struct{}{}:
 		defer func() { <-a.turn }()
