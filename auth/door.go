@@ -10,10 +10,14 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
-// maxToken bounds a bearer token, in bytes.
-const maxToken = 16 << 10
+// Bounds, in bytes.
+const (
+	maxToken   = 16 << 10 // a bearer token
+	maxAttempt = 128      // each text of an [Attempt] that a caller can choose
+)
 
 // DoorOptions say whom a [Door] lets in.
 type DoorOptions struct {
@@ -172,7 +176,7 @@ func (d *Door) refused(ctx context.Context, a Attempt, err error) *gateway.Error
 	if e.Err != nil {
 		a.Reason += ": " + e.Err.Error()
 	}
-	a.Method, a.Path, a.Reason = cut(a.Method), cut(a.Path), cut(a.Reason)
+	a.Method, a.Path, a.Reason = clip.Text(a.Method, maxAttempt), clip.Text(a.Path, maxAttempt), clip.Text(a.Reason, maxAttempt)
 	d.o.Logger.DebugContext(ctx, "refused at the door", slog.String("via", a.Via), slog.String("method", a.Method),
 		slog.String("path", a.Path), slog.String("remote", a.Remote), slog.String("reason", a.Reason))
 	if d.o.Refused != nil {
@@ -197,15 +201,6 @@ func isKeyHeader(name string) bool {
 func isToken(s string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
 	return s != "" && strings.Trim(s, letters) == ""
-}
-
-// cut bounds what a caller can make the gateway write down.
-func cut(s string) string {
-	const most = 128
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }
 
 // statusOf is the HTTP status of a refusal at the door.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // validName is what a tool or prompt may be called in the registry: the
@@ -181,9 +183,5 @@ func (c *Capability) key() string { return c.Kind.String() + "/" + c.label() }
 
 // quoteName quotes what a caller asked for, cut to a length that fits a line.
 func quoteName(s string) string {
-	const most = 128
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strconv.Quote(s)
+	return strconv.Quote(clip.Text(s, 128))
 }

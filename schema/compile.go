@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Limits on a schema. Real ones are far below: the largest tools that are published have some hundred
@@ -205,15 +207,15 @@ func (p *pattern) String() string { return p.source }
 // plain says in one line what the compiler found wrong.
 func plain(err error) error {
 	if load, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
-		return fmt.Errorf("cannot follow the reference to %s: %w", clip(load.URL, 200), load.Err)
+		return fmt.Errorf("cannot follow the reference to %s: %w", clip.Text(load.URL, 200), load.Err)
 	}
 	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
 		if ve, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
 			for len(ve.Causes) > 0 {
 				ve = ve.Causes[0]
 			}
-			return fmt.Errorf("not a valid schema at %q: %s", clip(pointer(ve.InstanceLocation), 200), reason(ve))
+			return fmt.Errorf("not a valid schema at %q: %s", clip.Text(pointer(ve.InstanceLocation), 200), reason(ve))
 		}
 	}
-	return fmt.Errorf("%s", clip(err.Error(), 400))
+	return fmt.Errorf("%s", clip.Text(err.Error(), 400))
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // maxWork bounds the steps of one validation. A step takes some ten nanoseconds. Typical arguments take a few
@@ -91,7 +93,7 @@ func (e *evaluation) fail(format string, args ...any) {
 	}
 	e.violations = append(e.violations, Violation{
 		Pointer: e.pointer(),
-		Message: clip(fmt.Sprintf(format, args...), maxMessageBytes),
+		Message: clip.Text(fmt.Sprintf(format, args...), maxMessageBytes),
 	})
 }
 
@@ -267,7 +269,7 @@ func (e *evaluation) string(r *stringRules, i int32) bool {
 		}
 	}
 	if r.pattern != nil && !e.match(r.pattern, s) {
-		e.fail("does not match the pattern %s", clip(r.pattern.source, 120))
+		e.fail("does not match the pattern %s", clip.Text(r.pattern.source, 120))
 		ok = false
 	}
 	return ok

@@ -1,5 +1,7 @@
 package schema
 
+import "github.com/trilith-gateway/trilith/internal/clip"
+
 // marks says which members of an object or elements of an array have been evaluated.
 type marks struct{ bits []uint64 }
 
@@ -106,9 +108,9 @@ func (e *evaluation) missing(i int32, required []string, because string) bool {
 			return true
 		}
 		if because == "" {
-			e.fail("the member %q is missing", clip(name, 80))
+			e.fail("the member %q is missing", clip.Text(name, 80))
 		} else {
-			e.fail("the member %q is missing, which %q asks for", clip(name, 80), clip(because, 80))
+			e.fail("the member %q is missing, which %q asks for", clip.Text(name, 80), clip.Text(because, 80))
 		}
 	}
 	return lacks

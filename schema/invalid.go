@@ -5,11 +5,12 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Bounds of [Invalid], so that an answer to a hopeless value stays short.
@@ -65,19 +66,6 @@ func printable(s string) string {
 	return b.String()
 }
 
-// clip shortens s to at most n bytes, at the boundary of a character.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	const ellipsis = "…"
-	n -= len(ellipsis)
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + ellipsis
-}
-
 func escapeToken(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
 }
@@ -96,5 +84,5 @@ func pointer(tokens []string) string {
 
 // reason says what a meta-schema has against a schema.
 func reason(e *jsonschema.ValidationError) string {
-	return clip(e.ErrorKind.LocalizedString(message.NewPrinter(language.English)), 200)
+	return clip.Text(e.ErrorKind.LocalizedString(message.NewPrinter(language.English)), 200)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // translator turns what the compiler has resolved into nodes.
@@ -248,7 +250,7 @@ func (tr *translator) number(s *jsonschema.Schema) *numberRules {
 	add := func(v *big.Rat, sign int, strict bool) {
 		if v != nil {
 			text := ratText(v)
-			r.limits = append(r.limits, limit{value: parseDecimal([]byte(text)), text: clip(text, 40), sign: sign, strict: strict})
+			r.limits = append(r.limits, limit{value: parseDecimal([]byte(text)), text: clip.Text(text, 40), sign: sign, strict: strict})
 		}
 	}
 	add(s.Minimum, 1, false)
@@ -259,10 +261,10 @@ func (tr *translator) number(s *jsonschema.Schema) *numberRules {
 		text := ratText(s.MultipleOf)
 		d, ok := newDivisor(parseDecimal([]byte(text)))
 		if !ok {
-			tr.fail("multipleOf has too many digits: %s", clip(text, 40))
+			tr.fail("multipleOf has too many digits: %s", clip.Text(text, 40))
 			return nil
 		}
-		r.multipleOf, r.multipleText = &d, clip(text, 40)
+		r.multipleOf, r.multipleText = &d, clip.Text(text, 40)
 	}
 	if r.limits == nil && r.multipleOf == nil {
 		return nil

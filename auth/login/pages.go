@@ -20,6 +20,7 @@ import (
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/auth/browser"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // The paths of the pages, below the public URL.
@@ -35,6 +36,7 @@ const (
 	pendingName = "__Host-trilith-login"
 	pendingLife = 10 * time.Minute
 	maxReturn   = 1024 // bytes of a path
+	maxReason   = 256  // bytes of why somebody has not signed in
 )
 
 // A pending is what a browser that has gone to sign in brings back: sealed in a
@@ -234,18 +236,9 @@ func (l *Sessions) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	l.o.Logger.InfoContext(r.Context(), "a user has not signed in", slog.Any("cause", err))
 	l.o.Refused(r.Context(), auth.Attempt{
-		Via: "http", Method: r.Method, Path: r.URL.Path, Remote: r.RemoteAddr, Reason: clip(err.Error()), Code: code, Time: time.Now(),
+		Via: "http", Method: r.Method, Path: r.URL.Path, Remote: r.RemoteAddr, Reason: clip.Text(err.Error(), maxReason), Code: code, Time: time.Now(),
 	})
 	l.render(w, r, status, page{Title: "Not signed in", Text: text, Again: true})
-}
-
-// clip bounds what is written down.
-func clip(text string) string {
-	const most = 256
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }
 
 // A page is what one says.

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // The bounds of a policy.
@@ -360,9 +363,5 @@ func nounOf(kind string) string {
 }
 
 func quote(s string) string {
-	const most = 60
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
-	}
-	return fmt.Sprintf("%q", s)
+	return strconv.Quote(clip.Text(s, 64))
 }

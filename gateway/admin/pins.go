@@ -10,6 +10,7 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/audit"
 	"github.com/trilith-gateway/trilith/gateway/pin"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Bounds of what is shown of a pin, in bytes.
@@ -95,13 +96,8 @@ func (s *service) recordPin(ctx context.Context, call *gateway.Call, p *pin.Pin,
 	}
 	return s.Audit.Event(ctx, audit.Event{
 		Type: "pin", Principal: call.Principal, Via: call.Via, Outcome: "OK",
-		Object: p.Kind.String() + "/" + p.Source + "/" + pinName(p), Detail: string(decision) + ", sha256 " + hash,
+		Object: p.Kind.String() + "/" + p.Source + "/" + clip.Text(p.Origin, maxPinName), Detail: string(decision) + ", sha256 " + hash,
 	})
-}
-
-// pinName is what the source calls a capability, in what messages can have.
-func pinName(p *pin.Pin) string {
-	return strings.ToValidUTF8(p.Origin[:min(len(p.Origin), maxPinName)], "")
 }
 
 func pinError(err error) error {
@@ -118,7 +114,7 @@ func pinError(err error) error {
 
 func pinOf(p *pin.Pin) *adminv1.Pin {
 	return &adminv1.Pin{
-		Id: p.ID, Source: p.Source, Kind: p.Kind.String(), Name: pinName(p),
+		Id: p.ID, Source: p.Source, Kind: p.Kind.String(), Name: clip.Text(p.Origin, maxPinName),
 		State: string(p.State), Served: p.Served, Hash: p.OfferedHash, ApprovedHash: p.ApprovedHash, Since: stamp(p.Since),
 		DecidedBy: p.By, Decided: stamp(p.At), Hidden: p.Hidden,
 	}

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -13,6 +12,7 @@ import (
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 func (s *service) sourceMethods() []method {
@@ -135,7 +135,7 @@ func (s *service) listImportNotes(_ context.Context, _ *gateway.Call, req *admin
 		}
 		if i := int(res.GetTotal()); i >= from && i < from+size {
 			res.Notes = append(res.Notes, &adminv1.ImportNote{
-				Subject: noteText(n.Subject), Change: string(n.Change), Reason: noteText(n.Reason),
+				Subject: clip.Text(n.Subject, maxNoteText), Change: string(n.Change), Reason: clip.Text(n.Reason, maxNoteText),
 			})
 		}
 		res.Total++
@@ -153,9 +153,4 @@ func (s *service) hasSource(name string) bool {
 		}
 	}
 	return false
-}
-
-// noteText is what messages can have of a text that a source may have written.
-func noteText(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxNoteText)], "")
 }

@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 const (
@@ -173,7 +174,7 @@ func (v *service) run(msg *nats.Msg, timeout time.Duration) {
 	case err != nil && v.live.Err() != nil:
 		v.answer(msg, statusEnded, nil)
 	case err != nil:
-		v.answer(msg, statusFailed, []byte(clip(err.Error())))
+		v.answer(msg, statusFailed, []byte(clip.Text(err.Error(), MaxErrorBytes)))
 	case len(data) > v.s.maxMessage():
 		v.answer(msg, statusTooLarge, nil)
 	default:
@@ -201,11 +202,6 @@ func (v *service) answer(msg *nats.Msg, status string, data []byte) {
 	if err := v.s.nc.PublishMsg(reply); err != nil {
 		v.s.log.Warn("answer to another node lost", slog.String("topic", v.topic), slog.Any("cause", err))
 	}
-}
-
-// clip cuts text to MaxErrorBytes and makes it valid UTF-8.
-func clip(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), MaxErrorBytes)], "")
 }
 
 // parseTimeout reads the time left for a request.
@@ -323,7 +319,7 @@ func answerOf(reply *nats.Msg) ([]byte, error) {
 	case "":
 		return reply.Data, nil
 	case statusFailed:
-		return nil, &RemoteError{Text: clip(string(reply.Data))}
+		return nil, &RemoteError{Text: clip.Text(string(reply.Data), MaxErrorBytes)}
 	case statusTooLarge:
 		return nil, fmt.Errorf("%w: the answer", ErrTooLarge)
 	case statusEnded:

@@ -48,8 +48,8 @@ func testRequests(t *testing.T, s *State) {
 	for text, want := range map[string]string{
 		"broken":                                 "broken",
 		"line\r\nTrilith-Status: x":              "line\r\nTrilith-Status: x",
-		strings.Repeat("é", MaxErrorBytes):       strings.Repeat("é", MaxErrorBytes/2),
-		"x" + strings.Repeat("é", MaxErrorBytes): "x" + strings.Repeat("é", MaxErrorBytes/2-1),
+		strings.Repeat("é", MaxErrorBytes):       strings.Repeat("é", MaxErrorBytes/2-2) + "…",
+		"x" + strings.Repeat("é", MaxErrorBytes): "x" + strings.Repeat("é", MaxErrorBytes/2-2) + "…",
 	} {
 		_, err := s.Request(ctx, s.Instance(), "fail", []byte(text))
 		var remote *RemoteError

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // What callers are told where the upstream said nothing.
@@ -141,13 +142,10 @@ func ReadAll(r io.Reader, announced int64, most int) ([]byte, error) {
 // OneLine returns a text without control characters, cut to at most n bytes: how
 // anything that an upstream said is shown.
 func OneLine(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(s, ""))
+	}, clip.Text(s, n))
 }

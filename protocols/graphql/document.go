@@ -15,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // A document is a parsed document that has passed the limits and validation. It is shared and never changed.
@@ -188,7 +189,7 @@ func quietRules() *rules.Rules {
 func withCode(err error, code string) *gqlerror.Error {
 	out, cause := fault(code, code), code
 	if e, ok := errors.AsType[*gqlerror.Error](err); ok {
-		out.Message, out.Locations, out.Path = clip(e.Message, maxMessage), e.Locations, e.Path
+		out.Message, out.Locations, out.Path = clip.Text(e.Message, maxMessage), e.Locations, e.Path
 		if e.Rule != "" {
 			cause += " " + e.Rule
 		}
@@ -196,7 +197,7 @@ func withCode(err error, code string) *gqlerror.Error {
 			cause += " at " + e.Locations[0].String()
 		}
 	} else {
-		out.Message = clip(err.Error(), maxMessage)
+		out.Message = clip.Text(err.Error(), maxMessage)
 	}
 	out.Err = invalidArgument(cause)
 	return out

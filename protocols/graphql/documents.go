@@ -13,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Documents are the documents that are trusted. Clients may send their hash in place of the text (GraphQL over HTTP,
@@ -70,7 +71,7 @@ func ParseDocuments(data []byte, mode Trust, except []string) (*Documents, error
 func (d *Documents) add(id, text string) error {
 	id = strings.TrimPrefix(id, "sha256:")
 	if hashOf(text) != id {
-		return fmt.Errorf("documents: %s is not the SHA-256 of its document", clip(id, 80))
+		return fmt.Errorf("documents: %s is not the SHA-256 of its document", clip.Text(id, 80))
 	}
 	d.texts[id] = text
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // running is an operation on a socket.
@@ -31,7 +32,7 @@ func (s *socket) subscribe(ctx context.Context, m *message) error {
 	s.mu.Unlock()
 	switch {
 	case taken:
-		return &closing{closeDuplicate, "Subscriber for " + clip(m.ID, 64) + " already exists", errDuplicate}
+		return &closing{closeDuplicate, "Subscriber for " + clip.Text(m.ID, 64) + " already exists", errDuplicate}
 	case full:
 		return s.error(ctx, m.ID, req, list(errBusy))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // door names this door in calls, and in the refusals that it makes itself. Errors by others come from Do or from the
@@ -27,7 +28,7 @@ func (f *Frontend) record(ctx context.Context, call gateway.Call, err error) str
 	if !ok || e.By != door {
 		return ""
 	}
-	call.Via, call.Name = door, clip(call.Name, maxName)
+	call.Via, call.Name = door, clip.Text(call.Name, maxName)
 	_ = f.gw.Refuse(ctx, &call, e) // The answer is made of err.
 	return call.ID
 }

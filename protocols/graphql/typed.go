@@ -10,6 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 	"github.com/trilith-gateway/trilith/protocols/graphql/generated"
 	"github.com/trilith-gateway/trilith/schema"
 	"github.com/trilith-gateway/trilith/schema/gqlschema"
@@ -131,7 +132,7 @@ func (e *typedError) Error() string { return e.cause.Msg }
 func (e *typedError) Unwrap() error { return e.cause }
 
 func badInput(err error) error {
-	return &typedError{code: codeInput, cause: invalidArgument(clip(err.Error(), maxMessage))}
+	return &typedError{code: codeInput, cause: invalidArgument(clip.Text(err.Error(), maxMessage))}
 }
 
 // byOutput names this door in failures after a call, which has its record already.
@@ -147,7 +148,7 @@ func failedTool(tool string, parts *gateway.Parts) error {
 	message := "the tool failed"
 	for _, raw := range parts.Content {
 		if b := toBlock(raw); b.Text != nil && *b.Text != "" {
-			message = clip(*b.Text, maxToolMessage)
+			message = clip.Text(*b.Text, maxToolMessage)
 			break
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/trilith-gateway/trilith/internal/clip"
 	"github.com/trilith-gateway/trilith/schema/gqlschema"
 )
 
@@ -32,7 +33,7 @@ func (f *Frontend) typedVariables(p *preparation, op *ast.OperationDefinition, g
 		}
 		value, err := typedVariable(own, def, given, budget)
 		if err != nil {
-			out := fault(codeInput, clip("variable $"+def.Variable+" "+err.Error(), maxMessage))
+			out := fault(codeInput, clip.Text("variable $"+def.Variable+" "+err.Error(), maxMessage))
 			out.Err = invalidArgument("a variable is not of its type") // Without what the caller wrote.
 			return nil, out
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // The error codes of JSON-RPC 2.0 and of MCP (2026-07-28, basic, error codes).
@@ -51,11 +52,7 @@ func headerMismatch(msg string) *wireError {
 // methodNotFound is the answer to an unknown method: with status 404 from
 // 2026-07-28 (transports, protocol version header).
 func methodNotFound(method string, modern bool) *wireError {
-	const most = 128
-	if len(method) > most {
-		method = method[:most] + "…"
-	}
-	e := &wireError{code: codeMethodNotFound, message: "Method not found: " + method}
+	e := &wireError{code: codeMethodNotFound, message: "Method not found: " + clip.Text(method, 128)}
 	if modern {
 		e.status = http.StatusNotFound
 	}

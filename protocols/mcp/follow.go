@@ -9,6 +9,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/auth"
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Bounds on what one feed follows.
@@ -50,7 +51,7 @@ func (d *feed) follow(ctx context.Context, p *gateway.Principal, uri string) *ga
 	}
 	if d.closed || len(d.follows) >= maxFollows && d.follows[uri] == nil {
 		d.mu.Unlock()
-		return d.gw.Refuse(ctx, &gateway.Call{Op: gateway.OpSubscribe, Name: clip(uri), Principal: p, Via: door},
+		return d.gw.Refuse(ctx, &gateway.Call{Op: gateway.OpSubscribe, Name: clip.Text(uri, maxQuoted), Principal: p, Via: door},
 			&gateway.Error{Code: gateway.ResourceExhausted, By: door, Msg: "too many subscriptions"})
 	}
 	// The call outlives the request that asked for it, not its credential.

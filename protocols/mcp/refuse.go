@@ -3,13 +3,16 @@ package mcp
 import (
 	"context"
 	"net/http"
-	"unicode/utf8"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // door names this door in calls and in the refusals that it makes itself.
 const door = "mcp"
+
+// maxQuoted bounds what records keep of a request, and tasks of a message, in bytes.
+const maxQuoted = 256
 
 // refuse appends the error response to a request. Every error leaves the door
 // here, so that each leaves one record: what the road refused has one already,
@@ -43,21 +46,8 @@ func (r *request) known() gateway.Call {
 	if name, ok := r.subject(); ok && name != "" {
 		call.Name = name
 	}
-	call.Name = clip(call.Name)
+	call.Name = clip.Text(call.Name, maxQuoted)
 	return call
-}
-
-// clip bounds what a record quotes of a request.
-func clip(text string) string {
-	const most = 256
-	if len(text) <= most {
-		return text
-	}
-	end := most
-	for end > most-utf8.UTFMax && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end]
 }
 
 // gatewayCode is the code that an error has in records.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/trilith-gateway/trilith/gateway"
 	"github.com/trilith-gateway/trilith/gateway/ask"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // The causes with which a task's call ends early.
@@ -176,7 +177,7 @@ func (t *task) settle(status string, payload []byte, message string) {
 	if isFinal(t.status) || t.left {
 		return
 	}
-	t.status, t.payload, t.message, t.open = status, payload, clip(message), nil
+	t.status, t.payload, t.message, t.open = status, payload, clip.Text(message, maxQuoted), nil
 	close(t.over)
 	t.changed()
 }

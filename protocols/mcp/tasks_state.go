@@ -3,6 +3,8 @@ package mcp
 import (
 	"strconv"
 	"time"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // note shows how far the call says it has come.
@@ -13,7 +15,7 @@ func (t *task) note(message string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !isFinal(t.status) {
-		t.message, t.updated = clip(message), time.Now()
+		t.message, t.updated = clip.Text(message, maxQuoted), time.Now()
 	}
 }
 

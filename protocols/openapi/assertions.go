@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/trilith-gateway/trilith/internal/clip"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -92,7 +93,7 @@ func (w *writer) types(s schemaParts) {
 	add := func(raw json.RawMessage) {
 		t, known := typeNamed(stringOf(raw))
 		if !known {
-			w.lack("the type %s is not one of JSON's", clip(string(raw), 40))
+			w.lack("the type %s is not one of JSON's", clip.Text(string(raw), 40))
 		}
 		if t != "" && !slices.Contains(types, t) {
 			types = append(types, t)

@@ -11,6 +11,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // A bodyForm is how a body is written.
@@ -62,12 +64,12 @@ func (d *document) body(o *operation) (b *body, lack string, err error) {
 	}
 	if b.form == 0 {
 		if len(others) > 0 {
-			return nil, "", fmt.Errorf("its body has no valid type: %s", clip(strings.Join(others, ", "), 200))
+			return nil, "", fmt.Errorf("its body has no valid type: %s", clip.Text(strings.Join(others, ", "), 200))
 		}
 		return nil, "", nil
 	}
 	if len(others) > 0 {
-		lack = clip(fmt.Sprintf("its body is %s; not taken: %s", b.media, strings.Join(others, ", ")), 200)
+		lack = clip.Text(fmt.Sprintf("its body is %s; not taken: %s", b.media, strings.Join(others, ", ")), 200)
 	}
 	if strings.Contains(b.media, "*") {
 		b.media = map[bodyForm]string{bodyJSON: "application/json", bodyText: "text/plain", bodyBinary: "application/octet-stream"}[b.form]

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/trilith-gateway/trilith/internal/clip"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -176,7 +177,7 @@ func (w *writer) reference(s schemaParts) (string, bool) {
 		_, err = w.doc.at(pointer)
 	}
 	if err != nil {
-		w.lack("a schema %s %v", clip(stringOf(ref), 200), err)
+		w.lack("a schema %s %v", clip.Text(stringOf(ref), 200), err)
 		return "", false
 	}
 	return pointer, true
@@ -237,7 +238,7 @@ func (w *writer) annotations(s schemaParts) {
 	for _, t := range []struct{ name, text string }{{"title", stringOf(s["title"])}, {"description", about}} {
 		if t.text != "" {
 			w.name(t.name)
-			w.out = append(quote(w.out, clip(t.text, maxText)), ',')
+			w.out = append(quote(w.out, clip.Text(t.text, maxText)), ',')
 		}
 	}
 	for _, name := range []string{"format", "contentMediaType", "contentEncoding"} {
@@ -281,7 +282,7 @@ func discriminator(raw json.RawMessage) string {
 			break
 		}
 	}
-	told := "Which schema it is, " + clip(property, 64) + " tells"
+	told := "Which schema it is, " + clip.Text(property, 64) + " tells"
 	if len(values) > 0 {
 		told += ": " + strings.Join(values, ", ")
 	}

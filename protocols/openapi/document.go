@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/trilith-gateway/trilith/internal/clip"
 	"github.com/trilith-gateway/trilith/schema"
 )
 
@@ -65,7 +66,7 @@ func open(data []byte, most int) (*document, error) {
 	case member(root, "swagger") != nil:
 		return nil, errors.New("the document is Swagger 2.0; convert it to OpenAPI 3")
 	case version != "":
-		return nil, fmt.Errorf("the document is OpenAPI %s, not 3", clip(version, 20))
+		return nil, fmt.Errorf("the document is OpenAPI %s, not 3", clip.Text(version, 20))
 	default:
 		return nil, errors.New("the document is not an OpenAPI document: it has no member openapi")
 	}
@@ -144,19 +145,8 @@ func (d *document) resolve(value json.RawMessage) (json.RawMessage, error) {
 			value, err = d.at(pointer)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s %w", clip(stringOf(ref), 200), err)
+			return nil, fmt.Errorf("%s %w", clip.Text(stringOf(ref), 200), err)
 		}
 	}
 	return nil, errCircular
-}
-
-// clip cuts a text to at most n bytes, between characters.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	const ellipsis = "…"
-	for n -= len(ellipsis); n > 0 && !utf8.RuneStart(s[n]); n-- {
-	}
-	return s[:n] + ellipsis
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // An imported document is what a source offers and how each of it is called. It
@@ -129,7 +130,7 @@ func (im *importer) operation(op *operation) {
 	im.out.catalog.Tools = append(im.out.catalog.Tools, tool)
 	im.out.plans[op.name] = p
 	if op.renamed != "" {
-		im.notes.add(op.subject(), gateway.NoteRenamed, clip(op.renamed, 128)+" is the tool "+op.name)
+		im.notes.add(op.subject(), gateway.NoteRenamed, clip.Text(op.renamed, 128)+" is the tool "+op.name)
 	}
 	for _, r := range renamed {
 		im.notes.add(op.subject(), gateway.NoteRenamed, r)

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // An operation is one of the document's, as it says it.
@@ -32,7 +34,7 @@ func (d *document) operations() iter.Seq2[*operation, error] {
 	return func(yield func(*operation, error) bool) {
 		for path, item := range members(d.top("paths")) {
 			if !strings.HasPrefix(path, "/") {
-				if !strings.HasPrefix(path, "x-") && !yield(&operation{method: "*", path: clip(path, 200)}, errNoPath) {
+				if !strings.HasPrefix(path, "x-") && !yield(&operation{method: "*", path: clip.Text(path, 200)}, errNoPath) {
 					return
 				}
 				continue

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // A place is where a parameter stands in a request.
@@ -123,7 +125,7 @@ func queryKey(query, name string) string {
 func matchPath(all []*parameter, names []string) (matched []*parameter, lacks []string) {
 	for _, p := range all {
 		if p.in == inPath && !slices.Contains(names, p.name) {
-			lacks = append(lacks, fmt.Sprintf("the path has no place for its parameter %s", clip(p.name, 64)))
+			lacks = append(lacks, fmt.Sprintf("the path has no place for its parameter %s", clip.Text(p.name, 64)))
 			continue
 		}
 		matched = append(matched, p)
@@ -131,7 +133,7 @@ func matchPath(all []*parameter, names []string) (matched []*parameter, lacks []
 	for _, name := range names {
 		if !slices.ContainsFunc(matched, func(p *parameter) bool { return p.in == inPath && p.name == name }) {
 			matched = append(matched, &parameter{name: name, in: inPath, style: styleSimple, required: true, schema: json.RawMessage(`{"type":"string"}`)})
-			lacks = append(lacks, fmt.Sprintf("the parameter %s of the path is not described, and taken for a string", clip(name, 64)))
+			lacks = append(lacks, fmt.Sprintf("the parameter %s of the path is not described, and taken for a string", clip.Text(name, 64)))
 		}
 	}
 	return matched, lacks
@@ -163,7 +165,7 @@ func readParameter(raw json.RawMessage) (p *parameter, lack string) {
 	case p.in == inHeader && ignoredHeader(p.name):
 		return nil, ""
 	case p.in == inHeader && !isToken(p.name), p.in == inCookie && !isToken(p.name):
-		return nil, fmt.Sprintf("the %s %s has no valid name", p.in, clip(p.name, 64))
+		return nil, fmt.Sprintf("the %s %s has no valid name", p.in, clip.Text(p.name, 64))
 	}
 	p.required = isTrue(member(raw, "required")) || p.in == inPath
 	p.old = isTrue(member(raw, "deprecated"))
@@ -187,7 +189,7 @@ func (p *parameter) setStyle(raw json.RawMessage) (lack string) {
 			p.style = styleSimple
 		}
 		if name != "" {
-			lack = fmt.Sprintf("the style %s is not one for the %s, and not used for %s", clip(name, 32), p.in, clip(p.name, 64))
+			lack = fmt.Sprintf("the style %s is not one for the %s, and not used for %s", clip.Text(name, 32), p.in, clip.Text(p.name, 64))
 		}
 	}
 	p.explode = p.style == styleForm
@@ -268,7 +270,7 @@ func nameArguments(all []*parameter) (renamed []string) {
 		}
 		taken[p.arg] = true
 		if p.arg != p.name {
-			renamed = append(renamed, fmt.Sprintf("the %s %s is the argument %s", p.in, clip(p.name, 64), p.arg))
+			renamed = append(renamed, fmt.Sprintf("the %s %s is the argument %s", p.in, clip.Text(p.name, 64), p.arg))
 		}
 	}
 	return renamed

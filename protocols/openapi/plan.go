@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // A plan is how an operation is called: all of it that its arguments do not say.
@@ -102,7 +104,7 @@ func (p *plan) request(args json.RawMessage) (*request, error) {
 	values := make(map[string]json.RawMessage, len(p.params)+1)
 	for name, v := range members(args) {
 		if p.byArg[name] == nil && (name != bodyArg || p.body == nil) {
-			return nil, bad("unknown argument %s", clip(name, 64))
+			return nil, bad("unknown argument %s", clip.Text(name, 64))
 		}
 		if kindOf(v) != 'n' || name == bodyArg {
 			values[name] = v
@@ -193,7 +195,7 @@ func (p *plan) distinct(param *parameter, v json.RawMessage) error {
 		taken := p.owned != nil && p.owned(param.in, name) || param.in == inQuery && fixed.Has(name) ||
 			slices.ContainsFunc(p.params, func(other *parameter) bool { return other != param && other.in == param.in && other.name == name })
 		if taken {
-			return bad("%s must not have a member %s", param.arg, clip(name, 64))
+			return bad("%s must not have a member %s", param.arg, clip.Text(name, 64))
 		}
 	}
 	return nil

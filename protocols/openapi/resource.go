@@ -8,6 +8,7 @@ import (
 	"github.com/yosida95/uritemplate/v3"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // A resource is an operation that is read under a URI.
@@ -29,7 +30,7 @@ func (im *importer) resource(op *operation, p *plan) {
 	uri := "openapi://" + im.o.Name + r.uriTemplate()
 	def := quote([]byte(`{"name":`), op.name)
 	if title := stringOf(member(op.raw, "summary")); title != "" {
-		def = quote(append(def, `,"title":`...), clip(title, 200))
+		def = quote(append(def, `,"title":`...), clip.Text(title, 200))
 	}
 	about, _ := im.doc.about(op, p)
 	def = quote(append(def, `,"description":`...), about)
@@ -96,7 +97,7 @@ func (d *document) media(o *operation) string {
 	for _, response := range d.successes(o) {
 		for media := range members(member(response, "content")) {
 			if formOf(media) != 0 && !strings.Contains(media, "*") {
-				return clip(media, 100)
+				return clip.Text(media, 100)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 	"github.com/trilith-gateway/trilith/protocols/egress"
 	"github.com/trilith-gateway/trilith/schema"
 )
@@ -79,7 +80,7 @@ func (a *answer) failed() *gateway.Result {
 		text += "\nLocation: " + egress.OneLine(where, maxLink)
 	}
 	if body := strings.TrimSpace(a.text()); body != "" {
-		text += "\n" + clip(body, maxErrorBody)
+		text += "\n" + clip.Text(body, maxErrorBody)
 	}
 	return gateway.ErrorResult(text)
 }
@@ -209,7 +210,7 @@ func (u *Upstream) fault(ctx context.Context, c *egress.Client, err error) error
 		return &gateway.Error{Code: gateway.Unknown, By: u.by, Msg: "the upstream's answer is not valid", Err: err}
 	}
 	if e, ok := errors.AsType[*badArgument](err); ok {
-		return &gateway.Error{Code: gateway.InvalidArgument, By: u.by, Msg: clip(e.reason, 300), Err: err}
+		return &gateway.Error{Code: gateway.InvalidArgument, By: u.by, Msg: clip.Text(e.reason, 300), Err: err}
 	}
 	return c.Fault(ctx, err)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // A Credential is what the gateway shows to a service under one of the
@@ -72,7 +74,7 @@ func (d *document) schemes(o *Options) (*schemes, error) {
 		case o.answers(raw):
 			s.usable[name] = nil
 		default:
-			s.lacking[name] = "there is no credential for the security scheme " + clip(name, 64)
+			s.lacking[name] = "there is no credential for the security scheme " + clip.Text(name, 64)
 		}
 	}
 	return s, nil
@@ -112,7 +114,7 @@ func newScheme(raw json.RawMessage, c Credential) (*scheme, error) {
 	case kind == "apiKey":
 		s.in, s.name, s.value = placeNamed(stringOf(member(raw, "in"))), stringOf(member(raw, "name")), c.Value
 	default:
-		return nil, fmt.Errorf("the type %s is not supported", clip(kind, 40))
+		return nil, fmt.Errorf("the type %s is not supported", clip.Text(kind, 40))
 	}
 	return s, s.check()
 }
@@ -167,7 +169,7 @@ func (s *schemes) meet(requirement json.RawMessage) (some []*scheme, asked bool,
 		case !ok && s.lacking[name] != "":
 			return nil, true, s.lacking[name]
 		case !ok:
-			return nil, true, "the security scheme " + clip(name, 64) + " is not described"
+			return nil, true, "the security scheme " + clip.Text(name, 64) + " is not described"
 		case sc != nil:
 			some = append(some, sc)
 		}

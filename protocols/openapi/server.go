@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 var (
@@ -82,7 +84,7 @@ func (d *document) named(servers json.RawMessage, o *Options, from *url.URL) (*u
 			value = stringOf(member(member(variables, name), "default"))
 		}
 		if value == "" {
-			return nil, fmt.Errorf("the server's URL has the variable %q, which has no value: set it in variables, or set url", clip(name, 64))
+			return nil, fmt.Errorf("the server's URL has the variable %q, which has no value: set it in variables, or set url", clip.Text(name, 64))
 		}
 		b.WriteString(value)
 		text = rest

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Bounds on what a document becomes.
@@ -24,7 +25,7 @@ const (
 func (d *document) definitionOf(o *operation, p *plan, outputs bool) (*gateway.Tool, []string, error) {
 	head := quote([]byte(`{"name":`), o.name)
 	if title := stringOf(member(o.raw, "summary")); title != "" {
-		head = quote(append(head, `,"title":`...), clip(title, 200))
+		head = quote(append(head, `,"title":`...), clip.Text(title, 200))
 	}
 	about, cut := d.about(o, p)
 	if about != "" {
@@ -50,7 +51,7 @@ func (d *document) definitionOf(o *operation, p *plan, outputs bool) (*gateway.T
 		if tool, err = gateway.ParseTool(append(def, '}')); err == nil {
 			return tool, append(lacks, less...), nil
 		}
-		lacks = []string{clip("its schema is simplified: "+err.Error(), 300)}
+		lacks = []string{clip.Text("its schema is simplified: "+err.Error(), 300)}
 	}
 	return nil, nil, err
 }
@@ -78,7 +79,7 @@ func (d *document) about(o *operation, p *plan) (string, bool) {
 		text = o.subject()
 	}
 	cut := len(text) > maxAbout
-	text = clip(text, maxAbout)
+	text = clip.Text(text, maxAbout)
 	if isTrue(member(o.raw, "deprecated")) {
 		text += "\n\nDeprecated."
 	}
@@ -202,7 +203,7 @@ func (w *writer) argument(name string, raw json.RawMessage, about string, old bo
 	w.refs = append(w.refs, part.refs...)
 	head := []byte{'{'}
 	if about != "" && member(part.out, "description") == nil {
-		head = append(quote(append(head, `"description":`...), clip(about, maxText)), ',')
+		head = append(quote(append(head, `"description":`...), clip.Text(about, maxText)), ',')
 	}
 	if old && member(part.out, "deprecated") == nil {
 		head = append(head, `"deprecated":true,`...)
@@ -307,7 +308,7 @@ type notes []gateway.Note
 
 func (n *notes) add(subject string, change gateway.NoteChange, reason string) {
 	if len(*n) < maxNotes {
-		*n = append(*n, gateway.Note{Subject: clip(subject, 300), Change: change, Reason: clip(reason, 400)})
+		*n = append(*n, gateway.Note{Subject: clip.Text(subject, 300), Change: change, Reason: clip.Text(reason, 400)})
 	}
 }
 

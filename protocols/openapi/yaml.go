@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // maxYAMLMarks bounds the characters of a YAML text that can begin a value, and
@@ -31,7 +33,7 @@ func fromYAML(data []byte, most int) (json.RawMessage, error) {
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(data, &root); err != nil {
-		return nil, fmt.Errorf("the document is not valid YAML: %s", clip(err.Error(), 200))
+		return nil, fmt.Errorf("the document is not valid YAML: %s", clip.Text(err.Error(), 200))
 	}
 	if root.Kind == 0 {
 		return nil, errors.New("the document is empty")
@@ -114,7 +116,7 @@ func (w *yamlWriter) mapping(n *yaml.Node, depth int, has map[string]bool) error
 			merged = append(merged, value)
 			continue
 		case own[key.Value]:
-			return fmt.Errorf("line %d: the key %s is there twice", key.Line, strconv.Quote(clip(key.Value, 80)))
+			return fmt.Errorf("line %d: the key %s is there twice", key.Line, strconv.Quote(clip.Text(key.Value, 80)))
 		}
 		if own[key.Value] = true; has[key.Value] {
 			continue

@@ -37,7 +37,7 @@ func (b *builder) input() bool { return b.side == "input" }
 
 // note says what was lost where the builder is now.
 func (b *builder) note(reason string) {
-	n := Note{At: strings.Join(append([]string{b.side}, b.path...), "."), Reason: clip(reason)}
+	n := Note{At: strings.Join(append([]string{b.side}, b.path...), "."), Reason: short(reason)}
 	if len(b.plan.Notes) < maxNotes && !slices.Contains(b.plan.Notes, n) {
 		b.plan.Notes = append(b.plan.Notes, n)
 	}
@@ -264,7 +264,7 @@ func (b *builder) follow(n *node) *node {
 
 func describe(n *node) string {
 	if n.Description != "" {
-		return clip(n.Description)
+		return short(n.Description)
 	}
-	return clip(n.Title)
+	return short(n.Title)
 }

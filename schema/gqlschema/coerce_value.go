@@ -81,7 +81,7 @@ func (c *coercer) objectValue(t *Type, raw []byte) error {
 		name := string(unquote(key))
 		i, ok := t.byName[name]
 		if !ok {
-			err = &InputError{"", "no field " + strconv.Quote(clip(name))}
+			err = &InputError{"", "no field " + strconv.Quote(short(name))}
 			return false
 		}
 		f := t.fields[i]
@@ -112,7 +112,7 @@ func (c *coercer) oneOfValue(t *Type, raw []byte) error {
 		name := string(unquote(key))
 		i, ok := t.byName[name]
 		if !ok {
-			err = &InputError{"", "no field " + strconv.Quote(clip(name))}
+			err = &InputError{"", "no field " + strconv.Quote(short(name))}
 			return false
 		}
 		u := t.fields[i].use

@@ -2,9 +2,10 @@ package gqlschema
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Bounds of one plan. A schema that needs more is typed as far as they go, and as JSON from there.
@@ -185,9 +186,9 @@ func (p *Plan) emit(t Tool) {
 		}
 		args = append(args, a)
 	}
-	description := clip(t.Description)
+	description := short(t.Description)
 	if description == "" {
-		description = clip(t.Title)
+		description = short(t.Title)
 	}
 	result := &ast.Type{NamedType: callResult}
 	event := ast.NonNullNamedType(toolCallEvent, nil)
@@ -204,13 +205,8 @@ func deprecated() ast.DirectiveList {
 	return directive("deprecated", "reason", "The tool's schema says that it is deprecated.")
 }
 
-func clip(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= maxDescription {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxDescription], "") + "…"
-}
+// short bounds what is taken over into a description.
+func short(s string) string { return clip.Text(s, maxDescription) }
 
 func index(fields []*field, key func(*field) string) map[string]int {
 	m := make(map[string]int, len(fields))

@@ -122,7 +122,7 @@ func (t *Type) enumValues() ast.EnumValueList {
 	for i, v := range t.values {
 		out[i] = &ast.EnumValueDefinition{Name: v.name}
 		if v.name != v.value {
-			out[i].Description = clip(strconv.Quote(v.value))
+			out[i].Description = short(strconv.Quote(v.value))
 		}
 	}
 	return out

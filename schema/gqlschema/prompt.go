@@ -28,7 +28,7 @@ func CompilePrompt(pr Prompt, n Names) *Plan {
 	names := unique(keys, Name)
 	for _, k := range keys {
 		p.arguments = append(p.arguments, &field{
-			name: names[k], key: k, use: use{typ: stringType, nonNull: args[k].Required}, required: args[k].Required, description: clip(args[k].Description),
+			name: names[k], key: k, use: use{typ: stringType, nonNull: args[k].Required}, required: args[k].Required, description: short(args[k].Description),
 		})
 	}
 	p.byName = index(p.arguments, func(f *field) string { return f.name })

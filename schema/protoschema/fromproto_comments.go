@@ -80,13 +80,5 @@ func commentAt(d protoreflect.Descriptor) string {
 			lines = append(lines, line)
 		}
 	}
-	return clip(strings.TrimSpace(strings.Join(lines, "\n")))
-}
-
-// clip cuts a text to what a description may hold.
-func clip(text string) string {
-	if len(text) <= maxDescription {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxDescription], "") + "…"
+	return strings.TrimSpace(strings.Join(lines, "\n"))
 }

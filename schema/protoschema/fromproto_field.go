@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // field returns the schema of a field.
@@ -150,7 +152,7 @@ func (m *maker) enum(ed protoreflect.EnumDescriptor) *scheme {
 	if len(notes) > 0 {
 		s.say("%s", strings.Join(notes, "\n"))
 	}
-	s.Description = clip(s.Description)
+	s.Description = clip.Text(s.Description, maxDescription)
 	if m.purpose == ForCheck {
 		return &scheme{AnyOf: []*scheme{s, {Type: "integer", Minimum: math.MinInt32, Maximum: math.MaxInt32}}}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	dpb "google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Bounds of what is typed. Beyond them a schema is free form.
@@ -127,7 +129,7 @@ func (b *builder) object(n *node) error {
 	for _, name := range names {
 		if !hasJSONName(name) || len(b.desc.GetField()) >= maxFields || b.budget <= 0 {
 			open = true
-			b.note(Note{At: b.name(), Reason: "has no field for the property " + strconv.Quote(clipped(name)) + ": its name cannot be that of one, or there are too many"})
+			b.note(Note{At: b.name(), Reason: "has no field for the property " + strconv.Quote(clip.Text(name, maxProperty)) + ": its name cannot be that of one, or there are too many"})
 			continue
 		}
 		b.budget--

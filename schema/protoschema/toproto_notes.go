@@ -65,11 +65,3 @@ func anything(n *node) bool {
 		n.Ref == "" && n.DynamicRef == "" && !n.never && !n.tuple && n.Const == nil && n.Items == nil && n.Additional == nil &&
 			len(n.Types)+len(n.Properties)+len(n.Patterns)+len(n.PrefixItems)+len(n.Enum)+len(n.OneOf)+len(n.AnyOf)+len(n.AllOf) == 0
 }
-
-// clipped is as much of a property's name as a note shows.
-func clipped(name string) string {
-	if len(name) > maxProperty {
-		return strings.ToValidUTF8(name[:maxProperty], "") + "…"
-	}
-	return name
-}

@@ -5,6 +5,8 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // Bounds of comments, in bytes.
@@ -56,10 +58,7 @@ func list(values []jsontext.Value) string {
 // clean returns a text as a comment may have it: bounded, valid, and without
 // control characters but line breaks.
 func clean(text string) string {
-	if len(text) > maxComment {
-		text = text[:maxComment] + "…"
-	}
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\r\n", "\n")
+	text = strings.ReplaceAll(clip.Text(text, maxComment), "\r\n", "\n")
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n':

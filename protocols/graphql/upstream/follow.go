@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 	"github.com/trilith-gateway/trilith/protocols/egress"
 )
 
@@ -131,7 +132,7 @@ func (e *events) add(call *gateway.Call, a *answer) (end string, err error) {
 	}
 	e.raw = append(e.raw, value...)
 	if call.Progress != nil {
-		call.Progress(gateway.Progress{Progress: json.Number(strconv.Itoa(e.count)), Message: cut(string(value), maxEventText)})
+		call.Progress(gateway.Progress{Progress: json.Number(strconv.Itoa(e.count)), Message: clip.Text(string(value), maxEventText)})
 	}
 	if len(e.said) > maxErrors {
 		return endError, nil

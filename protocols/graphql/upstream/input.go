@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // maxNodes bounds the subschemas that are made for one schema, below what
@@ -44,7 +46,7 @@ func (b *inputs) object(all []parameter) *node {
 				c := *of
 				of = &c
 			}
-			of.Description, of.Default = cut(p.description, maxMemberText), literalJSON(p.value)
+			of.Description, of.Default = clip.Text(p.description, maxMemberText), literalJSON(p.value)
 		}
 		n.Properties[p.name] = of
 		if !p.optional() {
@@ -93,7 +95,7 @@ func (b *inputs) define(def *ast.Definition) {
 	}
 	if b.nodes > maxNodes {
 		b.cut = true
-		b.defs[def.Name] = &node{Type: "object", Description: cut(def.Description, maxMemberText)}
+		b.defs[def.Name] = &node{Type: "object", Description: clip.Text(def.Description, maxMemberText)}
 		return
 	}
 	n := &node{}
@@ -103,7 +105,7 @@ func (b *inputs) define(def *ast.Definition) {
 		all = append(all, parameter{f.Name, f.Description, f.Type, f.DefaultValue, isDeprecated(f.Directives)})
 	}
 	*n = *b.object(all)
-	n.Description = cut(def.Description, maxMemberText)
+	n.Description = clip.Text(def.Description, maxMemberText)
 	if def.Directives.ForName("oneOf") != nil { // Exactly one, and not null (specification, 3.10).
 		one := 1
 		n.Least, n.Most = &one, &one

@@ -6,6 +6,8 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // A node is a JSON Schema of the forms that GraphQL types become. The zero node
@@ -124,7 +126,7 @@ func scalar(def *ast.Definition) *node {
 // enumOf returns the schema of an enum: of all its values for what is answered,
 // of those that are not deprecated for what is asked.
 func enumOf(def *ast.Definition, deprecated bool) *node {
-	n := &node{Type: "string", Description: cut(def.Description, maxMemberText)}
+	n := &node{Type: "string", Description: clip.Text(def.Description, maxMemberText)}
 	for _, v := range def.EnumValues {
 		if deprecated || !isDeprecated(v.Directives) {
 			n.Enum = append(n.Enum, v.Name)

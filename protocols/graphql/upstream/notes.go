@@ -3,9 +3,9 @@ package upstream
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // maxNotes bounds the notes on one schema.
@@ -17,7 +17,7 @@ type notes struct{ all []gateway.Note }
 
 func (n *notes) add(subject string, change gateway.NoteChange, reason string) {
 	if n != nil && len(n.all) < maxNotes {
-		n.all = append(n.all, gateway.Note{Subject: cut(subject, maxText), Change: change, Reason: cut(reason, maxText)})
+		n.all = append(n.all, gateway.Note{Subject: clip.Text(subject, maxText), Change: change, Reason: clip.Text(reason, maxText)})
 	}
 }
 
@@ -35,20 +35,7 @@ func (n *notes) approximated(subject, reason string) {
 const maxText = 512
 
 // quote quotes what a server said, cut to what fits a line.
-func quote(s string) string { return strconv.Quote(cut(s, maxText/4)) }
-
-// cut returns the text, or its beginning where it is longer than most bytes,
-// with an ellipsis, as valid UTF-8.
-func cut(s string, most int) string {
-	if len(s) > most {
-		most -= len("…")
-		for most > 0 && !utf8.RuneStart(s[most]) {
-			most--
-		}
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "\ufffd")
-}
+func quote(s string) string { return strconv.Quote(clip.Text(s, maxText/4)) }
 
 // A textError is one line of what a parser or validator said.
 type textError string
@@ -57,5 +44,5 @@ func (e textError) Error() string { return string(e) }
 
 // oneLine returns the error as one line of bounded length.
 func oneLine(err error) error {
-	return textError(cut(strings.Join(strings.Fields(err.Error()), " "), maxText))
+	return textError(clip.Text(strings.Join(strings.Fields(err.Error()), " "), maxText))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/trilith-gateway/trilith/gateway"
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // An operation is one tool and what is sent for it.
@@ -86,7 +87,7 @@ func compile(s *ast.Schema, d *draft, n *notes) (*operation, error) {
 // define makes the definition of the tool. Schemas that package schema does not
 // take are replaced by ones that say less.
 func (d *draft) define(in, out *node, kind ast.Operation, n *notes) (*gateway.Tool, error) {
-	def := toolDefinition{Name: d.name, Description: cut(d.description, maxToolText), Annotations: annotations(kind)}
+	def := toolDefinition{Name: d.name, Description: clip.Text(d.description, maxToolText), Annotations: annotations(kind)}
 	var err error
 	if def.InputSchema, err = in.marshal(); err != nil {
 		return nil, err

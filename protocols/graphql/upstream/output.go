@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/trilith-gateway/trilith/internal/clip"
 )
 
 // maxVisits bounds the work of one output schema: how often a selection is
@@ -175,7 +177,7 @@ func (b *outputs) member(m *selected, objects []*ast.Definition) *node {
 	}
 	n := b.of(m.field.Type, m.sets)
 	if n.Description == "" {
-		n.Description = cut(m.field.Description, maxMemberText)
+		n.Description = clip.Text(m.field.Description, maxMemberText)
 	}
 	return n
 }
