@@ -31,11 +31,11 @@ const (
 )
 
 const (
-	// placeholder stands in the pages where the nonce of an answer belongs.
-	placeholder = "CSP_NONCE"
+	// nonceMark stands in the pages where the nonce of an answer belongs.
+	nonceMark = "CSP_NONCE"
 	// sources lets a page run the gateway's own programs and talk to the gateway,
 	// and nothing else. What it writes into style elements needs the nonce.
-	sources = "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-" + placeholder + "'; img-src 'self' data: blob:; media-src blob:; " +
+	sources = "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-" + nonceMark + "'; img-src 'self' data: blob:; media-src blob:; " +
 		"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	// trusted adds that no text becomes markup. Swagger UI turns Markdown to markup.
 	trusted = sources + "; require-trusted-types-for 'script'"
@@ -99,11 +99,11 @@ func page(name, policy string) http.Handler {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", strings.ReplaceAll(policy, placeholder, nonce))
+		h.Set("Content-Security-Policy", strings.ReplaceAll(policy, nonceMark, nonce))
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(bytes.ReplaceAll(body, []byte(placeholder), []byte(nonce))))
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(bytes.ReplaceAll(body, []byte(nonceMark), []byte(nonce))))
 	})
 }
 

@@ -42,7 +42,7 @@ func TestPage(t *testing.T) {
 		res := get(t, handler, path)
 		page, policy := text(t, res.Body), res.Header.Get("Content-Security-Policy")
 		nonce := regexp.MustCompile(`'nonce-([A-Z2-7]+)'`).FindStringSubmatch(policy)
-		if res.StatusCode != http.StatusOK || nonce == nil || !strings.Contains(page, `nonce="`+nonce[1]+`"`) || strings.Contains(page, placeholder) {
+		if res.StatusCode != http.StatusOK || nonce == nil || !strings.Contains(page, `nonce="`+nonce[1]+`"`) || strings.Contains(page, nonceMark) {
 			t.Fatalf("%s: %d %s\n%s", path, res.StatusCode, policy, page)
 		}
 		if strings.Contains(policy, "unsafe") || res.Header.Get("Cache-Control") != "no-store" {

@@ -3,6 +3,6 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { buildSchema, printSchema } from 'graphql';
 
 const dir = new URL('../../../../schema/', import.meta.url);
-const files = readdirSync(dir).filter((f) => f.endsWith('.graphqls') && f !== 'typed.graphqls'); // Placeholders that no caller sees.
+const files = readdirSync(dir).filter((f) => f.endsWith('.graphqls') && f !== 'typed.graphqls'); // Its types are known only at run time.
 const sdl = files.sort().map((f) => readFileSync(new URL(f, dir), 'utf8'));
 writeFileSync('schema.graphql', printSchema(buildSchema(sdl.join('\n'))));
