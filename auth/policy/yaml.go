@@ -98,46 +98,74 @@ func scalar(s string) string {
 // It must be plain: anchors, aliases, tags and several documents are refused.
 // What the rules say is checked as [Parse] and [ParseChecks] do. The error is
 // [Problems] with the places in the YAML.
-func ParseYAML(name string, data []byte) (Text, error) {
-	y := yamlReader{name: name}
+func ParseYAML(name string, data []byte) (Document, error) {
+	var y yamlReader
 	root, problem := y.parse(data)
 	if problem == nil {
 		problem = y.read(root)
 	}
 	if problem != nil {
 		problem.File = name
-		return Text{}, Problems{*problem}
+		return Document{}, Problems{*problem}
 	}
-	text := Text{CSV: y.csv.String(), Checks: y.checks.String()}
-	_, err := Parse(name, []byte(text.CSV))
-	if err = y.place(err, y.lines); err != nil {
-		return Text{}, err
+	doc := y.doc
+	doc.CSV, doc.Checks = y.csv.String(), y.checks.String()
+	_, err := Parse(name, []byte(doc.CSV))
+	if err = placed(err, doc.RulePlace); err != nil {
+		return Document{}, err
 	}
-	_, err = ParseChecks(name, []byte(text.Checks))
-	return text, y.place(err, y.checkLines)
+	_, err = ParseChecks(name, []byte(doc.Checks))
+	if err = placed(err, doc.CheckPlace); err != nil {
+		return Document{}, err
+	}
+	return doc, nil
 }
 
-// A yamlReader reads one document.
-type yamlReader struct {
-	name        string
-	csv, checks strings.Builder
-	lines       []*token.Position // of the entries that the lines of csv come from
-	checkLines  []*token.Position
+// A Document is a policy that was read from YAML, and where its lines stand
+// there. The zero value is an empty one.
+type Document struct {
+	Text
+
+	// HasChecks says that the document has the key checks, be it with none. One
+	// without leaves the checks of a policy as they are.
+	HasChecks bool
+
+	rules, checks []*token.Position // of the entries that the lines of Text come from
 }
 
-// place returns problems with their places in the YAML.
-func (y *yamlReader) place(err error, lines []*token.Position) error {
+// RulePlace returns the line and the column in the YAML of the rule or role
+// link on a line of the CSV, and CheckPlace those of a check; all count from 1.
+// Of a line that is not there the line itself and column 1 are returned.
+func (d *Document) RulePlace(line int) (yamlLine, column int) { return place(d.rules, line) }
+
+// CheckPlace is described at [Document.RulePlace].
+func (d *Document) CheckPlace(line int) (yamlLine, column int) { return place(d.checks, line) }
+
+func place(entries []*token.Position, line int) (yamlLine, column int) {
+	if line < 1 || line > len(entries) {
+		return line, 1
+	}
+	return entries[line-1].Line, entries[line-1].Column
+}
+
+// placed returns problems with their places in the YAML.
+func placed(err error, place func(line int) (yamlLine, column int)) error {
 	problems, ok := errors.AsType[Problems](err)
 	if !ok {
 		return err
 	}
 	for i := range problems {
-		p := &problems[i]
-		if p.Line >= 1 && p.Line <= len(lines) {
-			p.Line, p.Col = lines[p.Line-1].Line, lines[p.Line-1].Column
+		if p := &problems[i]; p.Line > 0 {
+			p.Line, p.Col = place(p.Line)
 		}
 	}
 	return problems
+}
+
+// A yamlReader reads one document.
+type yamlReader struct {
+	doc         Document
+	csv, checks strings.Builder
 }
 
 // The bounds of a document that is worth parsing.
@@ -221,6 +249,7 @@ func (y *yamlReader) read(root ast.Node) *Problem {
 		}
 	}
 	for _, e := range parts {
+		y.doc.HasChecks = y.doc.HasChecks || e.key.Value == "checks"
 		if problem := y.readList(e.key.Value, e.value); problem != nil {
 			return problem
 		}
@@ -265,7 +294,7 @@ func (y *yamlReader) readCheck(v ast.Node) *Problem {
 		return problemAt(v.GetToken(), fmt.Sprintf("the checks are longer than %d MiB", maxCheckBytes>>20), "")
 	}
 	y.checks.WriteString(text + "\n")
-	y.checkLines = append(y.checkLines, v.GetToken().Position)
+	y.doc.checks = append(y.doc.checks, v.GetToken().Position)
 	return nil
 }
 
@@ -303,7 +332,7 @@ func (y *yamlReader) readEntry(kind string, keys []string, v ast.Node) *Problem 
 		return problemAt(members[0].key, fmt.Sprintf("the policy is longer than %d MiB", maxBytes>>20), "")
 	}
 	y.csv.WriteString(line + "\n")
-	y.lines = append(y.lines, members[0].key.Position)
+	y.doc.rules = append(y.doc.rules, members[0].key.Position)
 	return nil
 }
 

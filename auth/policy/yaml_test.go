@@ -56,7 +56,7 @@ checks:
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameText(t, text, back)
+	sameText(t, text, back.Text)
 	if _, err := (Text{CSV: "p, x"}).YAML(); err == nil {
 		t.Error("what is no policy was exported")
 	}
@@ -95,7 +95,15 @@ checks:
 	if diff := cmp.Diff(want, back.CSV); diff != "" || back.Checks != "" {
 		t.Errorf("checks %q (-want +got):\n%s", back.Checks, diff)
 	}
-	if empty, err := ParseYAML("f", nil); err != nil || empty != (Text{}) {
+	for line, want := range [][2]int{{0, 1}, {2, 10}, {5, 4}, {6, 3}, {4, 1}} {
+		if l, c := back.RulePlace(line); line > 0 && (l != want[0] || c != want[1]) {
+			t.Errorf("line %d stands at %d:%d, want %d:%d", line, l, c, want[0], want[1])
+		}
+	}
+	if !back.HasChecks {
+		t.Error("a document with the key checks has none")
+	}
+	if empty, err := ParseYAML("f", nil); err != nil || empty.Text != (Text{}) || empty.HasChecks {
 		t.Errorf("nothing is %+v, %v", empty, err)
 	}
 	for yaml, want := range map[string]string{
@@ -152,7 +160,7 @@ func FuzzRoundTrip(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, yaml)
 		}
-		sameText(t, text, back)
+		sameText(t, text, back.Text)
 	})
 }
 

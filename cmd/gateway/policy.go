@@ -2,23 +2,27 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	adminv1 "github.com/trilith-gateway/trilith/api/admin/v1"
+	"github.com/trilith-gateway/trilith/auth/policy"
 )
 
 func newPolicy(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "policy", Short: "See and change who may do what",
 		Long: `See and change the policy of a running gateway. A change is a draft first; "policy edit" and
-"policy apply" make one, show which recorded calls it would decide otherwise, and put it in force.`,
+"policy apply" make one, show which recorded calls it would decide otherwise, and put it in force.
+
+A FILE whose name ends in .yaml or .yml is a policy as YAML, any other as Casbin's CSV.`,
 	}
 	cmd.AddCommand(
 		newPolicyGet(a), newPolicyHistory(a), newPolicyDiff(a), newPolicyLint(a), newPolicyTest(a), newPolicyImpact(a),
@@ -28,10 +32,16 @@ func newPolicy(a *app) *cobra.Command {
 }
 
 func newPolicyGet(a *app) *cobra.Command {
-	var version int64
+	var (
+		version int64
+		format  string
+	)
 	cmd := &cobra.Command{
 		Use: "get", Short: "Print the policy in force", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "csv" && format != "yaml" {
+				return usageError{fmt.Errorf("--format is csv or yaml, not %q", format)}
+			}
 			path := "policy"
 			if version != 0 {
 				path += "/versions/" + strconv.FormatInt(version, 10)
@@ -44,10 +54,19 @@ func newPolicyGet(a *app) *cobra.Command {
 			if a.output == "json" {
 				return a.indent(raw)
 			}
-			return a.printf("%s", safeText(res.GetPolicy().GetCsv()))
+			text := res.GetPolicy().GetCsv()
+			if format == "yaml" {
+				yaml, err := policy.Text{CSV: text, Checks: res.GetPolicy().GetChecks()}.YAML()
+				if err != nil {
+					return err
+				}
+				text = string(yaml)
+			}
+			return a.printf("%s", safeText(text))
 		},
 	}
 	cmd.Flags().Int64Var(&version, "version", 0, "an earlier version")
+	cmd.Flags().StringVar(&format, "format", "csv", "csv, or yaml with the checks and without comments")
 	return cmd
 }
 
@@ -115,12 +134,8 @@ func newPolicyLint(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "lint FILE", Short: "Find mistakes in a policy", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := readFile(args[0])
-			if err != nil {
-				return err
-			}
 			var res adminv1.LintPolicyResponse
-			raw, err := a.administer(cmd.Context(), http.MethodPost, "policy:lint", nil, &adminv1.LintPolicyRequest{Csv: csv}, &res)
+			raw, err := a.lint(cmd.Context(), args[0], &res)
 			if err != nil {
 				return err
 			}
@@ -130,6 +145,25 @@ func newPolicyLint(a *app) *cobra.Command {
 			return errors.Join(a.problems(res.GetProblems()), mistaken(res.GetProblems()))
 		},
 	}
+}
+
+// lint has the gateway look at the policy in a file; YAML that is none is told
+// of in the same words.
+func (a *app) lint(ctx context.Context, name string, res *adminv1.LintPolicyResponse) (json.RawMessage, error) {
+	f, err := readPolicy(name, "")
+	if problems, ok := problemsIn(err); ok {
+		res.Problems = problems
+		return protojson.Marshal(res)
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := a.administer(ctx, http.MethodPost, "policy:lint", nil, &adminv1.LintPolicyRequest{Csv: f.csv}, res)
+	if err != nil {
+		return nil, err
+	}
+	f.place(res.GetProblems(), nil)
+	return f.json(raw, res)
 }
 
 // problems prints what is wrong with a policy, a line each.
@@ -160,11 +194,6 @@ func mistaken(all []*adminv1.PolicyProblem) error {
 	return nil
 }
 
-func readFile(name string) (string, error) {
-	b, err := os.ReadFile(name) //nolint:gosec // The person at the terminal names it.
-	return string(b), err
-}
-
 // failures prints the checks that a policy does not hold.
 func (a *app) failures(all []*adminv1.PolicyFailure) error {
 	for _, f := range all {
@@ -180,19 +209,21 @@ func newPolicyTest(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "test FILE", Short: "Hold a policy against the checks that are saved with the one in force", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := readFile(args[0])
+			f, err := readPolicy(args[0], checks)
 			if err != nil {
 				return err
 			}
-			req := &adminv1.TestPolicyRequest{Csv: csv}
-			if checks != "" {
-				if req.Checks, err = readFile(checks); err != nil {
-					return err
-				}
+			req := &adminv1.TestPolicyRequest{Csv: f.csv}
+			if f.checks != nil {
+				req.Checks = *f.checks
 			}
 			var res adminv1.TestPolicyResponse
 			raw, err := a.administer(cmd.Context(), http.MethodPost, "policy:test", nil, req, &res)
 			if err != nil {
+				return err
+			}
+			f.place(res.GetProblems(), res.GetFailures())
+			if raw, err = f.json(raw, &res); err != nil {
 				return err
 			}
 			if a.output == "json" {
@@ -206,7 +237,7 @@ func newPolicyTest(a *app) *cobra.Command {
 			return errors.Join(err, mistaken(res.GetProblems()))
 		},
 	}
-	cmd.Flags().StringVar(&checks, "checks", "", "a file of checks, instead of the saved ones")
+	cmd.Flags().StringVar(&checks, "checks", "", "a file of checks, instead of those in YAML and the saved ones")
 	return cmd
 }
 
@@ -217,11 +248,11 @@ func newPolicyImpact(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "impact FILE", Short: "Show which recorded calls a policy would decide otherwise", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := readFile(args[0])
+			f, err := readPolicy(args[0], "")
 			if err != nil {
 				return err
 			}
-			return a.impact(cmd.Context(), &adminv1.GetPolicyImpactRequest{Csv: csv, Days: days})
+			return a.impact(cmd.Context(), &adminv1.GetPolicyImpactRequest{Csv: f.csv, Days: days})
 		},
 	}
 	cmd.Flags().Int32Var(&days, "days", 7, "how far to look back")

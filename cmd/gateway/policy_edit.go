@@ -22,7 +22,7 @@ type edit struct {
 	*app
 
 	comment string
-	checks  string // file; "" keeps the saved ones
+	checks  string // file; "" keeps those in YAML or the saved ones
 	yes     bool   // do not ask
 	days    int32
 }
@@ -39,11 +39,11 @@ func newPolicyApply(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "apply FILE", Short: "Put a policy in force, after showing what it changes", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			csv, err := readFile(args[0])
+			f, err := readPolicy(args[0], e.checks)
 			if err != nil {
 				return err
 			}
-			return e.apply(cmd.Context(), csv)
+			return e.apply(cmd.Context(), f)
 		},
 	}
 	e.flags(cmd)
@@ -55,58 +55,62 @@ func newPolicyEdit(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "edit", Short: "Edit the policy in $EDITOR, see what that changes, and put it in force", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			csv, changed, err := e.edited(cmd.Context())
+			f, err := e.edited(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if !changed {
+			if f == nil {
 				return e.printf("nothing has changed\n")
 			}
-			return e.apply(cmd.Context(), csv)
+			return e.apply(cmd.Context(), f)
 		},
 	}
 	e.flags(cmd)
 	return cmd
 }
 
-// edited has a person edit the policy in force.
-func (e *edit) edited(ctx context.Context) (csv string, changed bool, err error) {
+// edited has a person edit the policy in force, and returns nil if they leave
+// it as it is.
+func (e *edit) edited(ctx context.Context) (*policyFile, error) {
 	var now adminv1.GetPolicyResponse
 	if _, err := e.administer(ctx, http.MethodGet, "policy", nil, nil, &now); err != nil {
-		return "", false, err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "policy")
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // It is in the directory for what is temporary.
 	file := filepath.Join(dir, "policy.csv")
 	if err := os.WriteFile(file, []byte(now.GetPolicy().GetCsv()), 0o600); err != nil {
-		return "", false, err
+		return nil, err
 	}
 	editor := cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
 	if editor == "" {
-		return "", false, usageError{errors.New("set EDITOR to the program to edit with, or use policy apply FILE")}
+		return nil, usageError{errors.New("set EDITOR to the program to edit with, or use policy apply FILE")}
 	}
 	words := strings.Fields(editor)
 	run := exec.CommandContext(ctx, words[0], append(words[1:], file)...) //nolint:gosec // The person at the terminal names it.
 	run.Stdin, run.Stdout, run.Stderr = e.std.in, e.std.out, e.std.err
 	if err := run.Run(); err != nil {
-		return "", false, fmt.Errorf("%s: %w", words[0], err)
+		return nil, fmt.Errorf("%s: %w", words[0], err)
 	}
-	csv, err = readFile(file)
-	return csv, csv != now.GetPolicy().GetCsv(), err
+	f, err := readPolicy(file, e.checks)
+	if err != nil || f.csv == now.GetPolicy().GetCsv() {
+		return nil, err
+	}
+	return f, nil
 }
 
 // apply makes a draft of a policy, shows what it would change, asks, and puts
 // it in force. The draft of one that is not put in force stays.
-func (e *edit) apply(ctx context.Context, csv string) error {
+func (e *edit) apply(ctx context.Context, f *policyFile) error {
 	var made adminv1.CreatePolicyDraftResponse
 	if _, err := e.administer(ctx, http.MethodPost, "policy/drafts", nil, &adminv1.CreatePolicyDraftRequest{Comment: e.comment}, &made); err != nil {
 		return err
 	}
 	id := made.GetDraft().GetId()
-	if err := e.tryDraft(ctx, made.GetDraft(), csv); err != nil {
+	if err := e.tryDraft(ctx, made.GetDraft(), f); err != nil {
 		return fmt.Errorf("%w (not in force; kept as draft %s)", err, safeText(id))
 	}
 	return nil
@@ -114,20 +118,14 @@ func (e *edit) apply(ctx context.Context, csv string) error {
 
 var errNotAgreed = errors.New("not confirmed")
 
-func (e *edit) tryDraft(ctx context.Context, draft *adminv1.PolicyDraft, csv string) error {
-	save := &adminv1.SavePolicyDraftRequest{Revision: draft.GetRevision(), Csv: &csv}
-	if e.checks != "" {
-		checks, err := readFile(e.checks)
-		if err != nil {
-			return err
-		}
-		save.Checks = &checks
-	}
+func (e *edit) tryDraft(ctx context.Context, draft *adminv1.PolicyDraft, f *policyFile) error {
+	save := &adminv1.SavePolicyDraftRequest{Revision: draft.GetRevision(), Csv: &f.csv, Checks: f.checks}
 	var saved adminv1.SavePolicyDraftResponse
 	path := "policy/drafts/" + url.PathEscape(draft.GetId())
 	if _, err := e.administer(ctx, http.MethodPut, path, nil, save, &saved); err != nil {
 		return err
 	}
+	f.place(saved.GetProblems(), saved.GetFailures())
 	if err := errors.Join(e.problems(saved.GetProblems()), e.failures(saved.GetFailures()), mistaken(saved.GetProblems())); err != nil {
 		return err
 	}
