@@ -82,13 +82,15 @@ type stored struct {
 type Overrides struct {
 	bucket *state.Bucket[stored]
 	mirror *state.Mirror[stored]
-	set    atomic.Pointer[overrideSet] // nil where there are none
+	set    atomic.Pointer[overrideSet] // never nil
 	build  sync.Mutex                  // held by rebuild
 }
 
 // An overrideSet is the overrides at one moment, for lookups.
 type overrideSet struct {
-	keys [perCount]map[string]*override
+	all      []Override // in order
+	revision uint64
+	keys     [perCount]map[string]*override
 }
 
 type override struct {
@@ -133,13 +135,9 @@ func (o *Overrides) follow(ctx context.Context, changed <-chan struct{}) {
 func (o *Overrides) rebuild() {
 	o.build.Lock()
 	defer o.build.Unlock()
-	all, _ := o.All()
-	if len(all) == 0 {
-		o.set.Store(nil)
-		return
-	}
-	set := &overrideSet{}
-	for _, x := range all {
+	e, _ := o.mirror.Get(stateKey)
+	set := &overrideSet{all: e.Value.Overrides, revision: e.Revision}
+	for _, x := range set.all {
 		per, ok := ParsePer(x.Per)
 		if !ok || !x.Unlimited && (x.Rate.Calls <= 0 || x.Rate.Per <= 0) {
 			continue // Of a newer version of the gateway.
@@ -183,14 +181,15 @@ func (x *override) add(out []Bucket, key string) []Bucket {
 	return append(out, Bucket{x.limit, key})
 }
 
-// All returns the overrides by kind and key, those that have expired among them,
-// and their revision, which is not 0 unless o is nil.
+// All returns the overrides that this node knows and follows, by kind and key,
+// those that have expired among them, and their revision, which is not 0 unless
+// o is nil.
 func (o *Overrides) All() ([]Override, uint64) {
 	if o == nil {
 		return nil, 0
 	}
-	e, _ := o.mirror.Get(stateKey)
-	return slices.Clone(e.Value.Overrides), e.Revision
+	set := o.set.Load()
+	return slices.Clone(set.all), set.revision
 }
 
 // Set adds an override, in place of an earlier one of the same key, and returns

@@ -312,7 +312,7 @@ func TestCacheBehindThePolicy(t *testing.T) {
 func TestCacheWhileAway(t *testing.T) {
 	r, day := startBadDay(t, "p, role:dev, *, tool/bad/**, call, allow\n", func(s *config.Source) {
 		s.Guard.Tools = []config.ToolGuard{{Match: []string{"demo.add"}, Effect: "read_only", Cache: &config.Cache{
-			TTL: 10 * time.Millisecond, MaxTTL: time.Hour, Stale: time.Hour, Size: 1 << 20, MaxEntry: 1 << 20,
+			TTL: time.Nanosecond, MaxTTL: time.Hour, Stale: time.Hour, Size: 1 << 20, MaxEntry: 1 << 20,
 		}}}
 	})
 	if code, body := r.add(t, "bad.demo.add"); code != http.StatusOK {

@@ -234,7 +234,7 @@ func TestTailRecords(t *testing.T) {
 	cancel()
 	server := httptest.NewServer(withPrincipal(f.REST()))
 	defer server.Close()
-	if line := firstEvent(t, server.URL+"/admin/v1/audit/records:tail?filter.via=mcp"); line != `data: {"record":{"seq":7},"dropped":"3"}`+"\n" {
+	if line := firstEvent(t, server.URL+"/admin/v1/audit/records:tail?filter.via=mcp"); line != `data: {"record":{"seq":7},"dropped":3}`+"\n" {
 		t.Errorf("got %q", line)
 	}
 }

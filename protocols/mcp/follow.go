@@ -155,16 +155,17 @@ func (d *feed) ended(ctx context.Context, fl *follow) {
 	if ctx.Err() != nil {
 		return
 	}
-	if !d.modern {
-		d.updated(update{fl.uri, fl})
-	}
 	d.mu.Lock()
 	d.lost = d.modern
-	if d.follows[fl.uri] == fl {
+	if d.follows[fl.uri] == fl { // A client that is told may subscribe anew at once.
 		delete(d.follows, fl.uri)
 	}
 	d.mu.Unlock()
-	d.poke()
+	if d.modern {
+		d.poke()
+	} else {
+		d.updated(update{fl.uri, fl})
+	}
 }
 
 // resume takes up what an expired credential ended, for a stream with a fresh
