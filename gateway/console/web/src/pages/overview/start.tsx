@@ -1,4 +1,3 @@
-import { type ReactNode, useEffect, useState } from 'react';
 import { useQuery } from 'urql';
 import { Link } from 'wouter';
 import { count, plain } from '../../lib/format';
@@ -14,6 +13,7 @@ const offer = graphql(`
     resourceTemplates(first: 0) { totalCount }
     prompts(first: 0) { totalCount }
     toolsets { name path }
+    doors { grpc }
   }
 `);
 const offerChanged = graphql(`
@@ -43,7 +43,7 @@ export function Start() {
           <p className="muted">Nothing is shared with you yet. Ask an administrator of this gateway for a role.</p>
         )}
       </Panel>
-      <Connect toolsets={data?.toolsets ?? []} />
+      <Connect toolsets={data?.toolsets ?? []} grpc={data?.doors.grpc ?? ''} />
     </>
   );
 }
@@ -55,24 +55,7 @@ const Kind = (props: { kind: string; title: string; n: number }) => (
   </Link>
 );
 
-/** The port of the gRPC door, which has one of its own, as the gateway's address tells. */
-function useGRPC(): string {
-  const [at, setAt] = useState('');
-  useEffect(() => {
-    const stop = new AbortController();
-    const ask = async () => {
-      const answer = await fetch('/', { headers: { Accept: 'text/plain' }, signal: stop.signal });
-      const port = /^gRPC +port (\d{1,5})\b/m.exec((await answer.text()).slice(0, 10_000))?.[1];
-      if (answer.ok && port) setAt(`${window.location.hostname}:${port}`);
-    };
-    ask().catch(() => setAt('')); // Without an answer the row says where else to look.
-    return () => stop.abort();
-  }, []);
-  return at;
-}
-
-function Connect({ toolsets }: { toolsets: readonly { name: string; path: string }[] }) {
-  const grpc = useGRPC();
+function Connect({ toolsets, grpc }: { toolsets: readonly { name: string; path: string }[]; grpc: string }) {
   const { origin } = window.location;
   const socket = origin.replace(/^http/, 'ws');
   const config = JSON.stringify({ mcpServers: { trilith: { type: 'http', url: `${origin}/mcp` } } }, null, 2);
@@ -92,7 +75,7 @@ function Connect({ toolsets }: { toolsets: readonly { name: string; path: string
         ))}
         <Address title="GraphQL" text={`${origin}/graphql`} />
         <Address title="GraphQL, live" text={`${socket}/graphql`} />
-        <Address title="gRPC" text={grpc} none="On a port of its own, which the gateway's administrator knows." />
+        {grpc && <Address title="gRPC" text={grpc} />}
         <Address title="REST" text={`${origin}/v1/tools`} />
         <Address title="OpenAPI" text={`${origin}/openapi.json`} />
       </div>
@@ -105,10 +88,10 @@ function Connect({ toolsets }: { toolsets: readonly { name: string; path: string
   );
 }
 
-const Address = (props: { title: string; text: string; none?: ReactNode }) => (
+const Address = (props: { title: string; text: string }) => (
   <div className={css.address}>
     <span className="muted">{props.title}</span>
-    {props.text ? <code>{plain(props.text)}</code> : <span>{props.none}</span>}
-    {props.text && <CopyButton text={props.text} label={`Copy the address for ${props.title}`} />}
+    <code>{plain(props.text)}</code>
+    <CopyButton text={props.text} label={`Copy the address for ${props.title}`} />
   </div>
 );

@@ -1,4 +1,4 @@
-import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{C as t,F as n,P as r,R as i,S as a,T as o,U as s,V as c,a as l,b as u,ct as d,n as f,o as p,r as m,v as h,w as g,x as _,y as v,z as y}from"./ui-C8723tfT.js";import{a as b,i as x,r as S}from"./live-BEyjjbQu.js";import{t as C}from"./console-Ba-CFQF0.js";import{i as w,s as T,t as E,u as D}from"./jsx-runtime-DqXNHPfe.js";import{t as O}from"./graphql-C-gECOzk.js";var k=e(D(),1),A=O(`
+import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{C as t,F as n,P as r,R as i,S as a,T as o,U as s,V as c,a as l,b as u,ct as d,n as f,o as p,r as m,v as h,w as g,x as _,y as v,z as y}from"./ui-C8723tfT.js";import{a as b,i as x,r as S}from"./live-BEyjjbQu.js";import{t as C}from"./console-Ch4evVA0.js";import{i as w,s as T,t as E,u as D}from"./jsx-runtime-DqXNHPfe.js";import{t as O}from"./graphql-C-gECOzk.js";var k=e(D(),1),A=O(`
   query Keys {
     admin {
       keys {

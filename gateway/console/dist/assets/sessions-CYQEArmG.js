@@ -1,4 +1,4 @@
-import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{c as t,i as n,r,s as i,t as a,u as o}from"./jsx-runtime-DqXNHPfe.js";import{C as s,F as c,P as l,R as u,S as d,T as f,U as p,Y as m,a as h,b as g,ct as _,n as v,o as y,r as b,v as x,w as S,x as C,y as w,z as T}from"./ui-C8723tfT.js";import{a as E,i as D}from"./live-BEyjjbQu.js";import{t as O}from"./console-Ba-CFQF0.js";import{t as k}from"./graphql-C-gECOzk.js";var A=e(o(),1),j=k(`
+import{r as e}from"./rolldown-runtime-XKyaHtl9.js";import{c as t,i as n,r,s as i,t as a,u as o}from"./jsx-runtime-DqXNHPfe.js";import{C as s,F as c,P as l,R as u,S as d,T as f,U as p,Y as m,a as h,b as g,ct as _,n as v,o as y,r as b,v as x,w as S,x as C,y as w,z as T}from"./ui-C8723tfT.js";import{a as E,i as D}from"./live-BEyjjbQu.js";import{t as O}from"./console-Ch4evVA0.js";import{t as k}from"./graphql-C-gECOzk.js";var A=e(o(),1),j=k(`
   query Sessions($principal: String) {
     viewer {
       session
