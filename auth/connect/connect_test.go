@@ -22,6 +22,20 @@ type fakeProvider struct {
 
 	asked atomic.Int32
 	end   atomic.Bool
+	moved atomic.Bool // the upstream is another one by now
+}
+
+// Of the upstream, before and after it has moved.
+var (
+	here  = Server{"https://as.example", "https://up.example:443"}
+	there = Server{"https://as.example", "https://elsewhere.example:443"}
+)
+
+func (p *fakeProvider) server() Server {
+	if p.moved.Load() {
+		return there
+	}
+	return here
 }
 
 func (p *fakeProvider) Refresh(_ context.Context, refresh string) (Token, error) {
@@ -63,7 +77,7 @@ func onNode(t *testing.T, s *state.State, p *fakeProvider) *Connections {
 	c, err := Open(t.Context(), s, Options{
 		URL: "https://gateway.example", Key: [32]byte{1}, Logger: slog.New(slog.DiscardHandler),
 		Logins:   []Login{{Issuer: "https://id.example", ClientID: "x"}},
-		Provider: func(string) Provider { return p }, Event: func(context.Context, string, string, string) {},
+		Provider: func(string) (Provider, Server) { return p, p.server() }, Event: func(context.Context, string, string, string) {},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,28 +95,28 @@ func TestRenew(t *testing.T) {
 	s, p := openState(t), &fakeProvider{}
 	c, other := onNode(t, s, p), onNode(t, s, p)
 	owner := ownerOf("up", alice())
-	if err := c.keep(t.Context(), owner, Token{Access: "access-0", Refresh: "refresh-0", Expires: time.Now()}); err != nil {
+	if err := c.keep(t.Context(), owner, here, Token{Access: "access-0", Refresh: "refresh-0", Expires: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	var calls sync.WaitGroup
 	for i := range 40 {
 		calls.Go(func() {
 			node, stale := []*Connections{c, other}[i%2], []string{"", "access-0"}[i/2%2]
-			if got, err := node.Authorization(t.Context(), "up", alice(), stale); got != "access-1" || err != nil {
+			if got, err := node.For(here).Authorization(t.Context(), "up", alice(), stale); got != "access-1" || err != nil {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
 	}
 	calls.Wait()
-	if got, err := c.Authorization(t.Context(), "up", alice(), "access-1"); got != "access-2" || err != nil {
+	if got, err := c.For(here).Authorization(t.Context(), "up", alice(), "access-1"); got != "access-2" || err != nil {
 		t.Errorf("after the upstream refused it: %q, %v", got, err)
 	}
-	if got, err := c.Authorization(t.Context(), "up", alice(), "access-1"); got != "access-2" || err != nil || p.asked.Load() != 2 {
+	if got, err := c.For(here).Authorization(t.Context(), "up", alice(), "access-1"); got != "access-2" || err != nil || p.asked.Load() != 2 {
 		t.Errorf("a late refusal of the old one: %q, %v, %d", got, err, p.asked.Load())
 	}
 	p.end.Store(true)
 	for range 2 {
-		if _, err := c.Authorization(t.Context(), "up", alice(), "access-2"); !errors.Is(err, ErrNotConnected) {
+		if _, err := c.For(here).Authorization(t.Context(), "up", alice(), "access-2"); !errors.Is(err, ErrNotConnected) {
 			t.Errorf("after the end of the grant: %v", err)
 		}
 	}
@@ -112,33 +126,41 @@ func TestRenew(t *testing.T) {
 // unchanged, with the right key.
 func TestSealed(t *testing.T) {
 	key, owner := [32]byte{1}, Owner{Tenant: "a", Upstream: "up", User: "alice"}
-	r, err := seal(key, owner, Token{Access: "top-secret", Refresh: "deep-secret"}, time.Now())
+	r, err := seal(key, owner, here, Token{Access: "top-secret", Refresh: "deep-secret"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if text, err := json.Marshal(r); err != nil || bytes.Contains(text, []byte("secret")) {
 		t.Errorf("%s, %v", text, err)
 	}
-	if got, err := open(key, owner, r); got.Access != "top-secret" || err != nil {
+	if got, err := open(key, owner, here, r); got.Access != "top-secret" || err != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, other := range []Owner{{"b", "up", "alice"}, {"a", "down", "alice"}, {"a", "up", "mallory"}, {"", "aup", "alice"}, {"au", "p", "alice"}} {
-		if _, err := open(key, other, r); !errors.Is(err, errSealed) {
+		if _, err := open(key, other, here, r); !errors.Is(err, errSealed) {
 			t.Errorf("moved to %+v: %v", other, err)
 		}
 	}
-	if _, err := open([32]byte{2}, owner, r); !errors.Is(err, errSealed) {
+	if _, err := open([32]byte{2}, owner, here, r); !errors.Is(err, errSealed) {
 		t.Errorf("another key: %v", err)
 	}
+	if _, err := open(key, owner, there, r); !errors.Is(err, ErrNotConnected) {
+		t.Errorf("for another server: %v", err)
+	}
 	bad := r
+	bad.Server = there
+	if _, err := open(key, owner, there, bad); !errors.Is(err, errSealed) {
+		t.Errorf("said to be for another server: %v", err)
+	}
+	bad = r
 	bad.Token = bytes.Clone(r.Token)
 	bad.Token[len(bad.Token)-1] ^= 1
-	if _, err := open(key, owner, bad); !errors.Is(err, errSealed) {
+	if _, err := open(key, owner, here, bad); !errors.Is(err, errSealed) {
 		t.Errorf("changed: %v", err)
 	}
 	bad = r
-	bad.Version = 2
-	if _, err := open(key, owner, bad); !errors.Is(err, errSealed) {
+	bad.Version = sealVersion + 1
+	if _, err := open(key, owner, here, bad); !errors.Is(err, errSealed) {
 		t.Errorf("another version: %v", err)
 	}
 }
@@ -146,7 +168,7 @@ func TestSealed(t *testing.T) {
 // TestMoved puts alice's record where bob's would be.
 func TestMoved(t *testing.T) {
 	c, _ := openConnections(t)
-	if err := c.keep(t.Context(), ownerOf("up", alice()), Token{Access: "alice's"}); err != nil {
+	if err := c.keep(t.Context(), ownerOf("up", alice()), here, Token{Access: "alice's"}); err != nil {
 		t.Fatal(err)
 	}
 	e, err := c.records.Get(t.Context(), ownerOf("up", alice()).key())
@@ -158,8 +180,43 @@ func TestMoved(t *testing.T) {
 	if _, err := c.records.Put(t.Context(), ownerOf("up", bob).key(), e.Value); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := c.Authorization(t.Context(), "up", bob, ""); got != "" || !errors.Is(err, errSealed) {
+	if got, err := c.For(here).Authorization(t.Context(), "up", bob, ""); got != "" || !errors.Is(err, errSealed) {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestMovedServer has an upstream become another one by the same name: it is not
+// given the tokens of the one before, nor is the new authorization server asked to
+// renew or to end them, and the user connects anew.
+func TestMovedServer(t *testing.T) {
+	c, p := openConnections(t)
+	owner := ownerOf("up", alice())
+	if err := c.keep(t.Context(), owner, here, Token{Access: "access-0", Refresh: "refresh-0", Expires: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	p.moved.Store(true)
+	for name, s := range map[string]Server{"the new one": there, "a call of the old one that still runs": here} {
+		if got, err := c.For(s).Authorization(t.Context(), "up", alice(), ""); got != "" || !errors.Is(err, ErrNotConnected) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if err := c.redeem(t.Context(), invite{Owner: owner}, here, Grant{Code: "x"}); err == nil {
+		t.Error("a code of the old authorization server was sent to the new one")
+	}
+	if all, err := c.All(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("listed: %v, %v", all, err)
+	}
+	if told, err := c.Forget(t.Context(), owner); told || err != nil {
+		t.Errorf("forgotten: %t, %v", told, err)
+	}
+	if p.asked.Load() != 0 {
+		t.Errorf("the new authorization server was asked %d times", p.asked.Load())
+	}
+	if err := c.keep(t.Context(), owner, there, Token{Access: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.For(there).Authorization(t.Context(), "up", alice(), ""); got != "new" || err != nil {
+		t.Errorf("connected anew: %q, %v", got, err)
 	}
 }
 

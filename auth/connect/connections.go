@@ -35,7 +35,7 @@ type Options struct {
 	URL      string                                               // the public URL of the gateway, without a slash at the end
 	Key      [32]byte                                             // seals tokens; the same on all nodes
 	Logins   []Login                                              // issuers at which users can sign in
-	Provider func(string) Provider                                // of an upstream, or nil where there is none of that name
+	Provider func(string) (Provider, Server)                      // of an upstream, as it is configured now; nil where there is none of that name
 	Event    func(ctx context.Context, kind, user, detail string) // told when a connection begins or ends, for the audit log
 	Logger   *slog.Logger
 }
@@ -101,10 +101,20 @@ func (c *Connections) Invite(ctx context.Context, upstream string, p *gateway.Pr
 	return c.o.URL + "/connect/" + id, nil
 }
 
+// Users are the connections of users to one server.
+type Users struct {
+	*Connections
+
+	server Server
+}
+
+// For returns the connections to a server. Tokens of others are not in there.
+func (c *Connections) For(s Server) *Users { return &Users{c, s} }
+
 // Authorization returns the value of the Authorization header for a user's
 // requests to an upstream, renewed where it has ended. It fails with
 // ErrNotConnected. Stale is a value that the upstream has just refused, or "".
-func (c *Connections) Authorization(ctx context.Context, upstream string, p *gateway.Principal, stale string) (string, error) {
+func (c *Users) Authorization(ctx context.Context, upstream string, p *gateway.Principal, stale string) (string, error) {
 	owner := ownerOf(upstream, p)
 	t, _, err := c.read(ctx, owner)
 	if err != nil {
@@ -113,7 +123,7 @@ func (c *Connections) Authorization(ctx context.Context, upstream string, p *gat
 	if fresh(t, stale) {
 		return t.Access, nil
 	}
-	renewed := c.flights.DoChan(owner.key()+stale, func() (any, error) {
+	renewed := c.flights.DoChan(string(appendParts(nil, owner.key(), c.server.Issuer, c.server.Origin, stale)), func() (any, error) {
 		long, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		value := ""
@@ -139,13 +149,13 @@ func fresh(t Token, stale string) bool {
 	return t.Access != stale && (t.Expires.IsZero() || time.Until(t.Expires) > early)
 }
 
-func (c *Connections) read(ctx context.Context, owner Owner) (t Token, e state.Entry[record], err error) {
+func (c *Users) read(ctx context.Context, owner Owner) (t Token, e state.Entry[record], err error) {
 	e, err = c.records.Get(ctx, owner.key())
 	if errors.Is(err, state.ErrNotFound) {
 		return t, e, ErrNotConnected
 	}
 	if err == nil {
-		t, err = open(c.o.Key, owner, e.Value)
+		t, err = open(c.o.Key, owner, c.server, e.Value)
 	}
 	return t, e, err
 }
@@ -153,7 +163,7 @@ func (c *Connections) read(ctx context.Context, owner Owner) (t Token, e state.E
 // renew replaces a token that has ended, unless somebody else has. One does it at a
 // time: a refresh token is often good only once, and a server that sees it again may
 // end all that came of it (RFC 9700, section 4.14.2).
-func (c *Connections) renew(ctx context.Context, owner Owner, stale string) (string, error) {
+func (c *Users) renew(ctx context.Context, owner Owner, stale string) (string, error) {
 	t, e, err := c.read(ctx, owner)
 	switch {
 	case err != nil:
@@ -161,7 +171,10 @@ func (c *Connections) renew(ctx context.Context, owner Owner, stale string) (str
 	case fresh(t, stale):
 		return t.Access, nil
 	}
-	provider := c.o.Provider(owner.Upstream)
+	provider, server := c.o.Provider(owner.Upstream)
+	if provider != nil && server != c.server { // The upstream became another one meanwhile.
+		return "", ErrNotConnected
+	}
 	if t.Refresh == "" || provider == nil {
 		return "", c.lose(ctx, owner, e.Revision, "the token has ended and cannot be renewed")
 	}
@@ -175,7 +188,7 @@ func (c *Connections) renew(ctx context.Context, owner Owner, stale string) (str
 		return "", err
 	}
 	next.Refresh = cmp.Or(next.Refresh, t.Refresh)
-	r, err := seal(c.o.Key, owner, next, e.Value.Since)
+	r, err := seal(c.o.Key, owner, c.server, next, e.Value.Since)
 	if err != nil {
 		return "", err
 	}
@@ -195,8 +208,8 @@ func (c *Connections) lose(ctx context.Context, owner Owner, revision uint64, wh
 }
 
 // keep stores what a user has consented to.
-func (c *Connections) keep(ctx context.Context, owner Owner, t Token) error {
-	r, err := seal(c.o.Key, owner, t, time.Now().UTC())
+func (c *Connections) keep(ctx context.Context, owner Owner, s Server, t Token) error {
+	r, err := seal(c.o.Key, owner, s, t, time.Now().UTC())
 	if err != nil {
 		return err
 	}
@@ -252,13 +265,13 @@ func (c *Connections) Forget(ctx context.Context, owner Owner) (told bool, err e
 // revoke tells the authorization server that what a record holds is not used any
 // more.
 func (c *Connections) revoke(ctx context.Context, owner Owner, r record) error {
-	t, err := open(c.o.Key, owner, r)
+	provider, server := c.o.Provider(owner.Upstream)
+	if provider == nil {
+		return errGone
+	}
+	t, err := open(c.o.Key, owner, server, r)
 	if err != nil {
 		return err
-	}
-	provider := c.o.Provider(owner.Upstream)
-	if provider == nil {
-		return errors.New("connect: the upstream is not configured any more")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()

@@ -1,7 +1,7 @@
 // Package connect lets users connect the gateway to upstreams that act for them:
 // a user who is signed in with a browser consents, the upstream's authorization
 // server issues tokens, and [Connections] keeps them, sealed for that tenant,
-// upstream and user alone.
+// upstream and user alone, and for the [Server] that they are of.
 //
 //	call ─ no token ─ Invite ─ /connect/<id> ─ sign-in ─ consent ─ authorization server ─ /connect/done ─ sealed tokens
 //
@@ -56,6 +56,14 @@ type Provider interface {
 	// Revoke tells the server that a token is not used any more (RFC 7009), or
 	// fails with ErrNoRevocation.
 	Revoke(context.Context, Token) error
+}
+
+// A Server is where tokens are from and where they go. A source that is
+// configured to be another one, by the same name, is not given the tokens of the
+// one before: its users connect anew.
+type Server struct {
+	Issuer string `json:"issuer"` // of the authorization server, which issues and renews them
+	Origin string `json:"origin"` // of the upstream, which takes them
 }
 
 // An Owner is whose connection it is, to which upstream. All three are bound to

@@ -33,6 +33,7 @@ type pending struct {
 	Invite   string `json:"invite"`          // the id of the invitation
 	Browser  string `json:"browser"`         // digest of the cookie of the browser that it went out with
 	Issuer   string `json:"issuer"`          // that is to answer
+	Server   Server `json:"server,omitzero"` // that the user consented to, unless it is a sign-in
 	Verifier string `json:"verifier"`        // PKCE
 	Nonce    string `json:"nonce,omitempty"` // of a sign-in
 }
@@ -83,7 +84,7 @@ func (c *Connections) show(w http.ResponseWriter, r *http.Request) {
 	case !own:
 		c.fail(w, r, errNotYours)
 	default:
-		target, issuer, scopes, err := c.authorize(r.Context(), i.Value, Request{State: "-", Challenge: "-", Redirect: c.o.URL + donePath})
+		target, issuer, scopes, _, err := c.authorize(r.Context(), i.Value, Request{State: "-", Challenge: "-", Redirect: c.o.URL + donePath})
 		if err != nil {
 			c.fail(w, r, err)
 			return
@@ -96,14 +97,15 @@ func (c *Connections) show(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *Connections) authorize(ctx context.Context, i invite, r Request) (target, issuer string, scopes []string, err error) {
-	provider := c.o.Provider(i.Owner.Upstream)
+func (c *Connections) authorize(ctx context.Context, i invite, r Request) (target, issuer string, scopes []string, s Server, err error) {
+	provider, s := c.o.Provider(i.Owner.Upstream)
 	if provider == nil {
-		return "", "", nil, errors.New("connect: the upstream is not configured any more")
+		return "", "", nil, s, errGone
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	return provider.Authorize(ctx, r)
+	target, issuer, scopes, err = provider.Authorize(ctx, r)
+	return target, issuer, scopes, s, err
 }
 
 // signIn sends the browser to the issuer of the user who was invited. What comes
@@ -196,10 +198,10 @@ func (c *Connections) consent(w http.ResponseWriter, r *http.Request) {
 	}
 	p := pending{Path: donePath, Invite: id, Browser: browser.Digest(visitor), Verifier: oauth2.GenerateVerifier()}
 	st := rand.Text()
-	target, issuer, _, err := c.authorize(r.Context(), i.Value, Request{
+	target, issuer, _, server, err := c.authorize(r.Context(), i.Value, Request{
 		Redirect: c.o.URL + donePath, State: st, Challenge: oauth2.S256ChallengeFromVerifier(p.Verifier),
 	})
-	if p.Issuer = issuer; err == nil {
+	if p.Issuer, p.Server = issuer, server; err == nil {
 		_, err = c.states.Create(r.Context(), browser.Digest(st), p)
 	}
 	if err != nil {
@@ -220,7 +222,7 @@ func (c *Connections) done(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err == nil {
-		err = c.redeem(r.Context(), i.Value, Grant{Code: code, Verifier: p.Verifier, Redirect: c.o.URL + donePath})
+		err = c.redeem(r.Context(), i.Value, p.Server, Grant{Code: code, Verifier: p.Verifier, Redirect: c.o.URL + donePath})
 	}
 	if err != nil {
 		c.fail(w, r, err)
@@ -232,10 +234,14 @@ func (c *Connections) done(w http.ResponseWriter, r *http.Request) {
 	c.render(w, r, http.StatusOK, page{Title: i.Value.Owner.Upstream + " is connected", Text: "You can close this window and go on."})
 }
 
-func (c *Connections) redeem(ctx context.Context, i invite, g Grant) error {
-	provider := c.o.Provider(i.Owner.Upstream)
-	if provider == nil {
-		return errors.New("connect: the upstream is not configured any more")
+// redeem gets and keeps the tokens of the server that the user consented to.
+func (c *Connections) redeem(ctx context.Context, i invite, consented Server, g Grant) error {
+	provider, s := c.o.Provider(i.Owner.Upstream)
+	switch {
+	case provider == nil:
+		return errGone
+	case s != consented:
+		return errors.New("connect: the upstream became another one before the user came back")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout) // The code is used up, whether the browser waits or not.
 	defer cancel()
@@ -243,12 +249,13 @@ func (c *Connections) redeem(ctx context.Context, i invite, g Grant) error {
 	if err != nil {
 		return err
 	}
-	return c.keep(ctx, i.Owner, t)
+	return c.keep(ctx, i.Owner, s, t)
 }
 
 var (
 	errNotYours = errors.New("connect: another user or browser")
 	errDeclined = errors.New("connect: the authorization server issued no code")
+	errGone     = errors.New("connect: the upstream is not configured any more")
 )
 
 // fail tells the browser no more than that it did not work.

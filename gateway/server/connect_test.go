@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -196,11 +197,13 @@ var formToken = regexp.MustCompile(`name="token" value="([^"]+)"`)
 func TestConnect(t *testing.T) {
 	idp, e, log := newPeople(t), newExchange(t), &lockedBuffer{}
 	edit := withPolicy(t, "p, authenticated, *, **, *, allow\np, authenticated, *, admin/sessions, *, allow\n")
+	var live *config.Config
 	r := startWith(t, server.Options{
 		LookEnv: func(name string) (string, bool) { return "s3cr3t", name == "SECRET" },
 		Logger:  slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, func(cfg *config.Config) {
 		edit(cfg)
+		live = cfg
 		cfg.Auth.Issuers = []config.Issuer{{
 			Name: "people", Issuer: idp.URL, Audiences: []string{"gateway"}, Algorithms: []string{"ES256"}, RequireTyp: true,
 			GroupsClaim: "groups", RolesClaim: "roles", TenantClaim: "tenant", Login: &config.Login{ClientID: "login"},
@@ -297,6 +300,30 @@ func TestConnect(t *testing.T) {
 	}
 	if got := call(idp.token(t, "bob", "gateway"), `{}`, ""); strings.Contains(got, "I am") {
 		t.Errorf("a user who is not connected: %s", got)
+	}
+
+	// The source becomes another one by the same name, which is not given her token, and itself again.
+	moved := *live
+	moved.Sources = slices.Clone(live.Sources)
+	elsewhere := *live.Sources[0].MCP
+	credentials, other := *elsewhere.OAuth, newExchange(t)
+	elsewhere.URL, credentials.Issuer = other.URL+"/mcp", other.URL
+	elsewhere.OAuth, moved.Sources[0].MCP = &credentials, &elsewhere
+	for _, now := range []struct {
+		cfg  *config.Config
+		want string
+	}{{&moved, "connect the upstream first"}, {live, "I am alice"}} {
+		if err := r.Reload(t.Context(), now.cfg); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		poll(t, func() bool {
+			got = call(alice, `{}`, "")
+			return strings.Contains(got, "connect the upstream first") || strings.Contains(got, "I am")
+		})
+		if !strings.Contains(got, now.want) {
+			t.Errorf("at %s: %s", now.cfg.Sources[0].MCP.URL, got)
+		}
 	}
 
 	kept := r.Connections()

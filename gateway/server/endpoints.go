@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/trilith-gateway/trilith/gateway"
@@ -111,7 +112,7 @@ func (s *Server) probe(c config.Source, remote *config.Remote, at string) (func(
 	if err != nil {
 		return nil, err
 	}
-	address := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]))
+	address := dialled(u)
 	return func(ctx context.Context) error {
 		conn, err := client.Dial(ctx, "tcp", address)
 		if err != nil {
@@ -119,6 +120,11 @@ func (s *Server) probe(c config.Source, remote *config.Remote, at string) (func(
 		}
 		return conn.Close()
 	}, nil
+}
+
+// dialled returns the host and the port of a URL.
+func dialled(u *url.URL) string {
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]))
 }
 
 // endpoints returns those of a source, or nil where it has one.

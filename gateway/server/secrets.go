@@ -50,7 +50,7 @@ func (s *Server) resolve(c config.Source) (have secrets, err error) {
 			}
 			have.Headers.Set(k, value)
 		}
-		if have.OAuth, err = s.resolveOAuth(remote.OAuth, lookup); err != nil {
+		if have.OAuth, err = s.resolveOAuth(&c, remote.OAuth, lookup); err != nil {
 			return have, fmt.Errorf("oauth: %w", err)
 		}
 	}
@@ -87,7 +87,7 @@ func (s *Server) egressOptions(name string, c *config.Remote, have secrets) egre
 }
 
 // resolveOAuth returns the credentials of one source, or nil without.
-func (s *Server) resolveOAuth(c *config.OAuth, lookup func(string) (string, bool)) (*egress.OAuthOptions, error) {
+func (s *Server) resolveOAuth(source *config.Source, c *config.OAuth, lookup func(string) (string, bool)) (*egress.OAuthOptions, error) {
 	if c == nil {
 		return nil, nil //nolint:nilnil // There are none.
 	}
@@ -110,7 +110,7 @@ func (s *Server) resolveOAuth(c *config.OAuth, lookup func(string) (string, bool
 		if s.connections == nil {
 			return nil, errors.New("users: no issuer of auth.issuers has login")
 		}
-		o.Users = s.connections
+		o.Users = s.connections.For(connectedTo(source, c))
 	}
 	if c.Assertion != "" {
 		o.Assertion = renewed(c.Assertion, lookup)

@@ -296,14 +296,16 @@ func (m *sources) refresh() {
 	}
 }
 
-// provider returns where the users of a source connect, or nil.
-func (m *sources) provider(name string) connect.Provider {
+// provider returns where the users of a source connect, and for what, or nil.
+func (m *sources) provider(name string) (connect.Provider, connect.Server) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r := m.current[name]; r != nil {
-		return r.provider
+	r := m.current[name]
+	if r == nil || r.provider == nil {
+		return nil, connect.Server{}
 	}
-	return nil
+	_, remote := r.config.Remote()
+	return r.provider, connectedTo(&r.config, remote.OAuth)
 }
 
 // settled waits until every source has said something, and reports whether
