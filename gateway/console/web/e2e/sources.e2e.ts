@@ -2,6 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkPage, signIn, startBrowser } from './browser';
 import { type Gateway, startGateway } from './gateway';
+import { ask } from './stage';
 import { answer, serve, serveMCP, type Tool, type Upstream } from './upstream';
 
 const honest: Tool = {
@@ -155,4 +156,31 @@ test('a definition is approved, changes under way, and is rejected or approved w
   await page.getByRole('dialog').getByRole('button', { name: 'Reject', exact: true }).click();
   await page.getByText('It was rejected').waitFor();
   await expect.poll(() => call(page, 'weather.forecast', {}), { timeout: 30_000 }).toBe(404);
+});
+
+test('who approves what is not offered any more is shown what is, and nothing is served', async () => {
+  const page = await signIn(browser, gateway, 'admin', '/console/sources?pins=all');
+  const pinned = async () => {
+    const query = '{ admin { pins(source: "weather") { nodes { hash state } } } }';
+    return (await ask(page, '/graphql', { query })).text;
+  };
+  const offer = async (description: string) => {
+    const before = await pinned();
+    offered = [{ ...honest, description }];
+    weather.changed();
+    await expect.poll(pinned, { timeout: 30_000 }).not.toBe(before);
+  };
+  await offer('Says how the weather is.');
+  await page.goto(`${gateway.url}/console/sources?pins=all`);
+  await page.getByRole('row', { name: /^tool forecast of weather/ }).click();
+  await page.getByText('Says how the weather is.').first().waitFor();
+  await page.routeWebSocket(/graphql/, () => {}); // From here on the page hears of nothing.
+  await page.reload();
+  await page.getByRole('button', { name: 'Approve', exact: true }).click();
+
+  await offer('Says how the weather was.');
+  await page.getByRole('dialog').getByRole('button', { name: 'Approve', exact: true }).click();
+  await page.getByText('The source has changed what it offers since you opened this page').waitFor();
+  await page.getByText('Says how the weather was.').first().waitFor();
+  expect(await call(page, 'weather.forecast', {})).toBe(404);
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { clock, cut, dayUnlessToday, duration, plain } from './format';
+import { asPattern, briefly, clock, cut, dayUnlessToday, duration, plain, plural } from './format';
 
 test('what is not seen is spelt out', () => {
   expect(plain('a\u202eb\u200b')).toBe('a\\u{202e}b\\u{200b}');
@@ -41,4 +41,15 @@ test('a moment of another day has its day, and every moment its milliseconds', (
   expect(dayUnlessToday(at, new Date(2026, 10, 24))).toMatch(/23/);
   expect(dayUnlessToday(at, new Date(2026, 10, 24))).not.toMatch(/26/);
   expect(dayUnlessToday(at, new Date(2027, 10, 23))).toMatch(/26/);
+});
+
+test('what is short says no more than it must', () => {
+  const at = new Date(2026, 10, 23, 4, 5, 6, 78).toISOString();
+  expect(briefly(at, new Date(2026, 10, 23, 23, 59, 59))).toBe('04:05:06');
+  expect(briefly(at, new Date(2026, 10, 24))).toMatch(/23, 04:05:06$/);
+  expect([0, 1, 2].map((n) => plural(n, 'call'))).toEqual(['0 calls', '1 call', '2 calls']);
+});
+
+test('a value is a pattern that it matches', () => {
+  expect(asPattern('tool/a*b?c/[d]')).toBe('tool/a?b?c/[d]');
 });

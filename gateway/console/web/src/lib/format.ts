@@ -9,6 +9,12 @@ const clocks = new Intl.DateTimeFormat(locale, {
   fractionalSecondDigits: 3,
   hourCycle: 'h23',
 });
+const times = new Intl.DateTimeFormat(locale, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
+});
 const days = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric' });
 const daysOfYears = new Intl.DateTimeFormat(locale, { dateStyle: 'short' });
 
@@ -24,8 +30,24 @@ export function dayUnlessToday(t: Date, now: Date): string {
 /** A count, with separators. */
 export const count = (n: number) => counts.format(n);
 
+/** A count of things, by the word for one of them. */
+export const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? '' : 's'}`;
+
 /** A moment in the reader's own time; a dash for none. */
 export const moment = (t: string | null | undefined) => (t ? moments.format(new Date(t)) : '–');
+
+/** The time of day in the reader's own time, with the day where that is not today. */
+export function briefly(t: string, now = new Date()): string {
+  const at = new Date(t);
+  const day = dayUnlessToday(at, now);
+  return day ? `${day}, ${times.format(at)}` : times.format(at);
+}
+
+/**
+ * A value as a pattern of the audit log's filters that it matches. What has a meaning in patterns stands for any one
+ * character, so that others may match, too.
+ */
+export const asPattern = (value: string) => value.replace(/[*?]/g, '?');
 
 /** A time in milliseconds, in the unit that reads best. */
 export function duration(ms: number): string {

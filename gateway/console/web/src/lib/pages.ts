@@ -1,6 +1,7 @@
 import type { AnyVariables, CombinedError, DocumentInput } from '@urql/core';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useClient } from 'urql';
+import { connection, followConnection } from './connection';
 
 /** A page of a list, as the gateway answers it. */
 export type Page<T> = { nodes: T[]; endCursor: string | null; total?: number };
@@ -96,6 +97,11 @@ export function usePages<D, V extends AnyVariables, T>(
       current.current.busy = false;
     };
   }, [load]);
+
+  // What failed while the session was over, or the gateway away, is asked again.
+  const failed = useRef({ again: () => {} });
+  failed.current.again = () => state.error && void load(null, state.items.length);
+  useEffect(() => followConnection(() => connection() === 'ok' && failed.current.again()), []);
 
   const more = state.cursor !== null && state.items.length < most;
   return {

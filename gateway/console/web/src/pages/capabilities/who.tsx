@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react';
 import { useQuery } from 'urql';
 import { Link } from 'wouter';
-import { cut, duration, moment } from '../../lib/format';
+import { asPattern, briefly, cut, duration, moment } from '../../lib/format';
 import { Badge, Failures, Loading, Panel, Table } from '../../ui';
 import { type Any, granteeQuery, type Kind, lastCallQuery, pinQuery } from './documents';
 
@@ -60,8 +60,7 @@ type AuditRecord = {
 
 /** The last calls of a capability, as the audit log has them. */
 export function LastCalls({ object }: { object: string }) {
-  // What stands in the log is a value; as a pattern it would stand for others too.
-  const pattern = object.replace(/[*?[\]\\]/g, '?');
+  const pattern = asPattern(object);
   const variables = { object: pattern };
   const [{ data, error, fetching }, again] = useQuery({
     query: lastCallQuery,
@@ -94,7 +93,11 @@ export function LastCalls({ object }: { object: string }) {
           {nodes.map((r) => (
             <tr key={r.seq}>
               <td>
-                <Link href={`/audit?id=${encodeURIComponent(r.id ?? '')}`}>{moment(r.time)}</Link>
+                <Link href={`/audit?id=${encodeURIComponent(r.id ?? '')}`}>
+                  <time dateTime={r.time} title={moment(r.time)}>
+                    {briefly(r.time)}
+                  </time>
+                </Link>
               </td>
               <td>{cut(r.principal?.name || r.principal?.id || '–', 60)}</td>
               <td>
@@ -103,7 +106,7 @@ export function LastCalls({ object }: { object: string }) {
                 </Badge>{' '}
                 <span className="muted">{cut(r.via ?? '', 20)}</span>
               </td>
-              <td className="number">{duration((r.duration_us ?? 0) / 1_000)}</td>
+              <td className="number nowrap">{duration((r.duration_us ?? 0) / 1_000)}</td>
             </tr>
           ))}
         </Table>

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
-import { count, cut, moment, plain } from '../../lib/format';
+import { asPattern, count, cut, moment, plain, plural } from '../../lib/format';
 import { Badge, Failures, Note, Rows } from '../../ui';
 import css from './policy.module.css';
 import type { Diff, Impact, ImpactChange, Problem, TestResult } from './queries';
@@ -41,8 +41,6 @@ function ProblemLines({ problems }: { problems: Problem[] }) {
     </>
   );
 }
-
-const plural = (n: number, word: string) => `${count(n)} ${word}${n === 1 ? '' : 's'}`;
 
 const changeWords = (d: Diff) =>
   d.added.length + d.removed.length === 0
@@ -156,7 +154,7 @@ const keyOf = (c: ImpactChange) =>
 const tone = (decision: string) => (decision === 'allowed' ? 'good' : decision === 'denied' ? 'bad' : 'warn');
 
 function ImpactRow({ change: c }: { change: ImpactChange }) {
-  const audit = new URLSearchParams({ principal: c.principal, object: c.object });
+  const audit = new URLSearchParams({ principal: asPattern(c.principal), object: asPattern(c.object) });
   return (
     <div className={css.impact}>
       <div className="row">

@@ -1,6 +1,6 @@
 import { useMemo, useState } from 'react';
 import { Button } from 'react-aria-components';
-import { count, plain } from '../../lib/format';
+import { plain, plural } from '../../lib/format';
 import { Badge, Failures, Panel, Switcher } from '../../ui';
 import { appendLine, parse, type RoleLink, type Rule, removeLine, replaceLine } from './csv';
 import type { Place } from './editor';
@@ -100,7 +100,7 @@ function ProblemList(props: { problems: Problem[]; current: boolean; failed: boo
   const mistakes = problems.filter((p) => !p.warning).length;
   const warnings = problems.length - mistakes;
   let words = 'No problems found.';
-  if (problems.length > 0) words = `${count(mistakes)} mistakes, ${count(warnings)} warnings.`;
+  if (problems.length > 0) words = `${plural(mistakes, 'mistake')}, ${plural(warnings, 'warning')}.`;
   if (props.failed) words = 'Not checked.';
   if (!props.current) words = 'Looking for problems…';
   return (

@@ -19,6 +19,7 @@ test('types become fields', () => {
   expect(read({ const: { a: 1 } })).toMatchObject({ kind: 'const' });
   expect(read({})).toMatchObject({ kind: 'json' });
   expect(read({ type: 'string', minLength: 2, format: 'date' }).hints).toEqual(['date', 'at least 2 characters']);
+  expect(read({ type: 'array', items: {}, minItems: 1 }).hints).toEqual(['at least 1 item']);
 });
 
 test('references are followed, and circles end', () => {

@@ -175,6 +175,8 @@ export function short(value: Exact): string {
   return all.length > 100 ? `${all.slice(0, 100)}…` : all;
 }
 
+const counted = (v: string, word: string) => `${v} ${word}${v === '1' ? '' : 's'}`;
+
 const words: [key: string, say: (v: string) => string][] = [
   ['format', (v) => v],
   ['contentEncoding', (v) => v],
@@ -183,11 +185,11 @@ const words: [key: string, say: (v: string) => string][] = [
   ['maximum', (v) => `at most ${v}`],
   ['exclusiveMaximum', (v) => `less than ${v}`],
   ['multipleOf', (v) => `a multiple of ${v}`],
-  ['minLength', (v) => `at least ${v} characters`],
-  ['maxLength', (v) => `at most ${v} characters`],
+  ['minLength', (v) => `at least ${counted(v, 'character')}`],
+  ['maxLength', (v) => `at most ${counted(v, 'character')}`],
   ['pattern', (v) => `matches ${v}`],
-  ['minItems', (v) => `at least ${v} items`],
-  ['maxItems', (v) => `at most ${v} items`],
+  ['minItems', (v) => `at least ${counted(v, 'item')}`],
+  ['maxItems', (v) => `at most ${counted(v, 'item')}`],
   ['default', (v) => `${v} by default`],
 ];
 
