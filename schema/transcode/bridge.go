@@ -16,8 +16,8 @@ var errNoBridge = errors.New("the message must be written as JSON first")
 // A Bridge turns the wire bytes of one message into those of another whose JSON is the same, as [Plan.AppendJSON] of
 // the one and [Plan.AppendWire] of the other do, without the JSON of the whole. Messages are crossed field by field in
 // the order of the wire. The value of a field goes through JSON by itself, by the code of the two plans; only texts,
-// booleans and doubles, which each have one form, and messages of such fields are spared that. A Bridge is immutable
-// and safe for concurrent use.
+// booleans, integers and doubles, which each have one form, and messages of such fields are spared that. A Bridge is
+// immutable and safe for concurrent use.
 type Bridge struct {
 	from, to *Plan
 	root     *span
@@ -44,6 +44,7 @@ const (
 	byJSON way = iota
 	byText
 	byBool
+	byDigits // of an integer, which stand for it in JSON, and in a text where JSON has a text
 	byDouble
 	byMessage
 )
@@ -91,15 +92,24 @@ func (all bridges) span(from, to *Plan) *span {
 	all[pair] = s
 	for i := range s.steps {
 		if s.steps[i].to != nil {
-			all.choose(&s.steps[i], &from.fields[i])
+			all.choose(&s.steps[i], &from.fields[i], from.compiler.options.Dialect)
 		}
 	}
 	return s
 }
 
-// choose sets the way of a field's values.
-func (all bridges) choose(s *step, f *field) {
-	if f.isMap || s.to.isMap || f.list != s.to.list || f.kind != s.to.kind {
+// choose sets the way of the values of a field, which the dialect writes.
+func (all bridges) choose(s *step, f *field, dialect Dialect) {
+	if f.isMap || s.to.isMap || f.list != s.to.list {
+		return
+	}
+	if !f.list && isInteger(f.kind) {
+		if asText := is64(f.kind) && dialect == ProtoJSON; asText && s.to.kind == protoreflect.StringKind || !asText && isInteger(s.to.kind) {
+			s.way = byDigits
+		}
+		return
+	}
+	if f.kind != s.to.kind {
 		return
 	}
 	switch {
@@ -230,6 +240,8 @@ func (c *crossing) occurrence(s *span, o *object, f *field, t protowire.Type, b 
 		}
 		c.w.buf = protowire.AppendVarint(append(c.w.buf, step.to.tag...), protowire.EncodeBool(v != 0))
 		return n, nil
+	case byDigits:
+		return c.digits(step, f, b)
 	case byDouble:
 		v, n := protowire.ConsumeFixed64(b)
 		if n < 0 {
@@ -247,6 +259,21 @@ func (c *crossing) occurrence(s *span, o *object, f *field, t protowire.Type, b 
 		err = c.w.property(step.to, c.r.buf, depth)
 	}
 	return n, err
+}
+
+// digits crosses an integer and returns its length.
+func (c *crossing) digits(s *step, f *field, b []byte) (int, error) {
+	c.r.buf = c.r.buf[:0]
+	n, err := c.r.value(f, b, 0)
+	if err != nil {
+		return 0, err
+	}
+	c.w.buf = append(c.w.buf, s.to.tag...)
+	if s.to.kind != protoreflect.StringKind {
+		return n, c.w.integer(s.to.kind, c.r.buf)
+	}
+	c.w.buf = protowire.AppendBytes(c.w.buf, c.r.buf[1:len(c.r.buf)-1]) // Without the quotes.
+	return n, nil
 }
 
 // property writes the value of a property of an object, of a field or, where that is nil, of none.

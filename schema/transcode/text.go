@@ -91,3 +91,14 @@ func is64(k protoreflect.Kind) bool {
 		return false
 	}
 }
+
+// isInteger reports whether the kind is one of the integers. Enums are not.
+func isInteger(k protoreflect.Kind) bool {
+	switch k { //nolint:exhaustive // The others are alike.
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind, protoreflect.Uint32Kind,
+		protoreflect.Fixed32Kind:
+		return true
+	default:
+		return is64(k)
+	}
+}
