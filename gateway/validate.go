@@ -10,6 +10,7 @@ import (
 
 // ValidateArgs is a gate that holds Call.Args against the tool's input schema.
 // It stands last, so that who may not call a tool learns nothing of its schema.
+// That the arguments are JSON is what the door has checked.
 type ValidateArgs struct{}
 
 // Admit refuses arguments that break the schema. The cause of its error is a
@@ -22,7 +23,7 @@ func (ValidateArgs) Admit(_ context.Context, call *Call) error {
 	if accepts == nil {
 		accepts = call.Tool.Input
 	}
-	err := accepts.Validate(call.Args)
+	err := accepts.ValidateChecked(call.Args)
 	if err == nil {
 		return nil
 	}

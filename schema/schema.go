@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 )
 
@@ -52,8 +53,22 @@ func (s *Schema) Validate(value json.RawMessage) error {
 	if err != nil {
 		return &Invalid{Violations: []Violation{{Message: err.Error()}}}
 	}
+	return s.ValidateChecked(value)
+}
+
+// ValidateChecked is Validate for a value that has passed [Check], within whatever bounds. Of one that has not,
+// the outcome means nothing, and it may panic.
+func (s *Schema) ValidateChecked(value json.RawMessage) error {
+	switch {
+	case s == nil || s.root == nil:
+		return nil
+	case len(value) == 0:
+		value = json.RawMessage(`{}`)
+	case len(value) > maxValueBytes:
+		return &Invalid{Violations: []Violation{{Message: fmt.Sprintf("longer than %d bytes", maxValueBytes)}}}
+	}
 	e, _ := evaluations.Get().(*evaluation)
-	err = e.run(s.root, value)
+	err := e.run(s.root, value)
 	e.release()
 	return err
 }
