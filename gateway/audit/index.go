@@ -25,7 +25,7 @@ const (
 	indexVersion = 3
 	indexBatch   = 1000                   // most records in one transaction
 	indexEvery   = 200 * time.Millisecond // least pause between looks for more
-	indexShare   = 50                     // while nobody asks, at most one part in so many of a CPU goes into the index
+	indexShare   = 100                    // while nobody asks, at most one part in so many of a CPU goes into the index
 	indexEager   = time.Minute            // after a query, the index is kept up to date for so long
 	indexRetry   = 5 * time.Second        // pause after a failure
 )
