@@ -47,8 +47,20 @@ func Until(ctx context.Context, p *gateway.Principal) (context.Context, context.
 	if p == nil || p.Expiry.IsZero() {
 		return context.WithCancel(ctx)
 	}
-	return context.WithDeadlineCause(ctx, p.Expiry, refuse(gateway.Unauthenticated, "the token has expired", nil))
+	return context.WithDeadlineCause(ctx, p.Expiry, expired())
 }
+
+// Expired returns the refusal of a principal whose credential has ended, a
+// *gateway.Error of code Unauthenticated, or nil: for requests that may come
+// long after the door has let their caller in.
+func Expired(p *gateway.Principal) error {
+	if p == nil || p.Expiry.IsZero() || time.Now().Before(p.Expiry) {
+		return nil
+	}
+	return expired()
+}
+
+func expired() error { return refuse(gateway.Unauthenticated, "the token has expired", nil) }
 
 // A Credential is what a request shows of who sends it: a token and, where the
 // token is bound to a key of its client, what shows that the client has the key.

@@ -35,15 +35,20 @@ func (d *Door) Unary() grpc.UnaryServerInterceptor {
 }
 
 // Stream returns the door for streams and for methods that the server does not
-// know. A stream's context ends with the credential that opened it.
-func (d *Door) Stream() grpc.StreamServerInterceptor {
+// know. A stream's context ends with the credential that opened it, unless heeds,
+// which may be nil, says that the method sees to that itself, by [Expired] once it
+// has its one message, or by [Until].
+func (d *Door) Stream(heeds func(method string) bool) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		ctx, err := d.enter(ss.Context(), info.FullMethod)
 		if err != nil {
 			return err
 		}
-		ctx, cancel := Until(ctx, From(ctx))
-		defer cancel()
+		if heeds == nil || !heeds(info.FullMethod) {
+			var cancel context.CancelFunc
+			ctx, cancel = Until(ctx, From(ctx))
+			defer cancel()
+		}
 		err = next(srv, &stream{ss, ctx})
 		d.stepUp(ctx, info.FullMethod, err)
 		return err
@@ -69,7 +74,10 @@ func (s *stream) Context() context.Context { return s.ctx }
 // credentials, or the error as a gRPC status.
 func (d *Door) enter(ctx context.Context, method string) (context.Context, error) {
 	md, _ := metadata.FromIncomingContext(ctx) // A copy.
-	remote, loopback := ends(ctx)
+	from, ok := peer.FromContext(ctx)
+	if !ok {
+		from = &peer.Peer{}
+	}
 	host := ""
 	if v := md[":authority"]; len(v) > 0 {
 		host = v[0]
@@ -78,14 +86,12 @@ func (d *Door) enter(ctx context.Context, method string) (context.Context, error
 	if d.o.KeyHeader != "" {
 		v.key = md[strings.ToLower(d.o.KeyHeader)]
 	}
-	if peer, ok := peer.FromContext(ctx); ok {
-		if info, ok := peer.AuthInfo.(credentials.TLSInfo); ok {
-			v.tls = &info.State
-		}
+	if info, ok := from.AuthInfo.(credentials.TLSInfo); ok {
+		v.tls = &info.State
 	}
-	p, err := d.admitGRPC(ctx, &v, md["origin"], host, loopback)
+	p, err := d.admitGRPC(ctx, &v, md["origin"], host, local(from))
 	if err != nil {
-		e := d.refused(ctx, Attempt{Via: "grpc", Path: method, Remote: remote}, err)
+		e := d.refused(ctx, Attempt{Via: "grpc", Path: method, Remote: address(from)}, err)
 		trailer := metadata.MD{"www-authenticate": d.challenges(method, e, v.authorization)}
 		if v.nonce != "" {
 			trailer.Set("dpop-nonce", v.nonce)
@@ -122,15 +128,17 @@ func (d *Door) admitGRPC(ctx context.Context, v *visit, origins []string, host s
 	return p, err
 }
 
-// ends returns the peer's address and whether the server's own is loopback.
-func ends(ctx context.Context) (remote string, loopback bool) {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return "", true
+// address returns that of the peer, or "" where it is not known.
+func address(p *peer.Peer) string {
+	if p.Addr == nil {
+		return ""
 	}
-	if p.Addr != nil {
-		remote = p.Addr.String()
-	}
+	return p.Addr.String()
+}
+
+// local reports whether the server's own address is loopback, or no address of
+// a network.
+func local(p *peer.Peer) bool {
 	tcp, ok := p.LocalAddr.(*net.TCPAddr)
-	return remote, !ok || tcp.IP.IsLoopback()
+	return !ok || tcp.IP.IsLoopback()
 }

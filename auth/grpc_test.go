@@ -53,7 +53,7 @@ func (healthServer) Watch(r *grpc_health_v1.HealthCheckRequest, s grpc.ServerStr
 func dialDoor(t testing.TB, d *Door) grpc_health_v1.HealthClient {
 	t.Helper()
 	l := bufconn.Listen(1 << 16)
-	s := grpc.NewServer(grpc.UnaryInterceptor(d.Unary()), grpc.StreamInterceptor(d.Stream()))
+	s := grpc.NewServer(grpc.UnaryInterceptor(d.Unary()), grpc.StreamInterceptor(d.Stream(nil)))
 	grpc_health_v1.RegisterHealthServer(s, healthServer{})
 	done := make(chan struct{})
 	go func() { defer close(done); s.Serve(l) }()

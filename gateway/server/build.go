@@ -265,7 +265,7 @@ func (s *Server) openDoors(ctx context.Context, cfg *config.Config) (err error) 
 	if err != nil {
 		return err
 	}
-	options := []grpc.ServerOption{grpc.ChainUnaryInterceptor(s.door.Unary()), grpc.ChainStreamInterceptor(s.door.Stream())}
+	options := []grpc.ServerOption{grpc.ChainUnaryInterceptor(s.door.Unary()), grpc.ChainStreamInterceptor(s.door.Stream(s.grpc.HeedsExpiry))}
 	if creds != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(creds)))
 	}

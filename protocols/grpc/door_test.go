@@ -48,8 +48,8 @@ func TestBehindTheDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := frontend(t, newWorld(t), Options{})
-	conn := listen(t, f.Server(grpc.ChainUnaryInterceptor(d.Unary()), grpc.ChainStreamInterceptor(d.Stream())))
+	f := typed(t, newWorld(t), Options{Reflection: true})
+	conn := listen(t, f.Server(grpc.ChainUnaryInterceptor(d.Unary()), grpc.ChainStreamInterceptor(d.Stream(f.HeedsExpiry))))
 	server := httptest.NewServer(d.Handler(f.REST()))
 	defer server.Close()
 
@@ -90,13 +90,26 @@ func TestBehindTheDoor(t *testing.T) {
 		t.Errorf("public: %v", err)
 	}
 
+	// A typed call that has begun in time brings its message too late.
+	brief := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer brief")
+	late, err := conn.NewStream(brief, &grpc.StreamDesc{}, "/"+demoService+"/Add", grpc.ForceCodecV2(raw{"proto"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	// A stream ends with its token.
-	watch, err := c.WatchCapabilities(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer brief"), &gatewayv1.WatchCapabilitiesRequest{})
+	watch, err := c.WatchCapabilities(brief, &gatewayv1.WatchCapabilitiesRequest{})
 	for err == nil {
 		_, err = watch.Recv()
 	}
 	if status.Code(err) != codes.Unauthenticated || time.Now().Before(expiry) {
 		t.Errorf("expired: %v", err)
+	}
+	if err := late.SendMsg(&[]byte{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.RecvMsg(&[]byte{}); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a late message: %v", err)
 	}
 }
 

@@ -134,6 +134,12 @@ func NewFrontend(gw *gateway.Gateway, o Options) (*Frontend, error) {
 	return f, nil
 }
 
+// HeedsExpiry reports whether a method, by its full name with a slash in front,
+// ends with its caller's credential by itself, for the Door: the typed ones do.
+func (f *Frontend) HeedsExpiry(method string) bool {
+	return f.types.Load().methods[method] != nil
+}
+
 // Server returns a gRPC server with the registry's service, health v1 and, by
 // option, reflection. The caller adds credentials and the Door's interceptors,
 // which must stand before every method, serves, and ends it with

@@ -33,6 +33,9 @@ func (s *service) serveTyped(_ any, stream grpc.ServerStream) error {
 	if err := c.read(stream); err != nil {
 		return c.concealed(ctx, err)
 	}
+	if err := auth.Expired(auth.From(ctx)); err != nil { // The message may have been long in coming.
+		return c.concealed(ctx, &callError{call: c.call, err: gateway.AsError(err)})
+	}
 	if m.stream {
 		return c.concealed(ctx, c.serveStream(stream))
 	}
