@@ -100,30 +100,42 @@ func (all bridges) span(from, to *Plan) *span {
 
 // choose sets the way of the values of a field, which the dialect writes.
 func (all bridges) choose(s *step, f *field, dialect Dialect) {
-	if f.isMap || s.to.isMap || f.list != s.to.list {
-		return
-	}
-	if !f.list && isInteger(f.kind) {
-		if asText := is64(f.kind) && dialect == ProtoJSON; asText && s.to.kind == protoreflect.StringKind || !asText && isInteger(s.to.kind) {
+	switch {
+	case f.isMap || s.to.isMap || f.list != s.to.list:
+	case isInteger(f.kind):
+		if !f.list && s.to.takesDigits(is64(f.kind) && dialect == ProtoJSON) {
 			s.way = byDigits
 		}
-		return
-	}
-	if f.kind != s.to.kind {
-		return
-	}
-	switch {
-	case f.kind == protoreflect.StringKind:
-		s.way = byText
-	case f.kind == protoreflect.BoolKind && !f.list:
-		s.way = byBool
-	case f.kind == protoreflect.DoubleKind && !f.list:
-		s.way = byDouble
+	case f.kind != s.to.kind:
 	case f.kind == protoreflect.MessageKind:
 		if s.sub = all.span(f.sub, s.to.sub); s.sub != nil {
 			s.way = byMessage
 		}
+	default:
+		s.way = copied(f)
 	}
+}
+
+// takesDigits reports whether the digits of an integer are a value of the field where JSON has them as such, or as a
+// text.
+func (f *field) takesDigits(text bool) bool {
+	if text {
+		return f.kind == protoreflect.StringKind
+	}
+	return isInteger(f.kind)
+}
+
+// copied returns the way of values that have one JSON form, and byJSON for others.
+func copied(f *field) way {
+	switch {
+	case f.kind == protoreflect.StringKind:
+		return byText
+	case f.kind == protoreflect.BoolKind && !f.list:
+		return byBool
+	case f.kind == protoreflect.DoubleKind && !f.list:
+		return byDouble
+	}
+	return byJSON
 }
 
 // Append appends the other message's wire bytes. What it returns on an error is dst as it was. The error only says
@@ -234,24 +246,11 @@ func (c *crossing) occurrence(s *span, o *object, f *field, t protowire.Type, b 
 		c.w.buf = protowire.AppendBytes(c.w.buf, v)
 		return n, nil
 	case byBool:
-		v, n := protowire.ConsumeVarint(b)
-		if n < 0 {
-			return 0, ErrMalformed
-		}
-		c.w.buf = protowire.AppendVarint(append(c.w.buf, step.to.tag...), protowire.EncodeBool(v != 0))
-		return n, nil
+		return c.bool(step, b)
+	case byDouble:
+		return c.double(step, b)
 	case byDigits:
 		return c.digits(step, f, b)
-	case byDouble:
-		v, n := protowire.ConsumeFixed64(b)
-		if n < 0 {
-			return 0, ErrMalformed
-		}
-		if x := math.Float64frombits(v); math.IsNaN(x) || math.IsInf(x, 0) {
-			return 0, errNoNumber
-		}
-		c.w.buf = protowire.AppendFixed64(append(c.w.buf, step.to.tag...), v)
-		return n, nil
 	case byJSON:
 	}
 	n, err := c.r.occurrence(s.from, f, t, b, &o.keys, depth)
@@ -259,6 +258,27 @@ func (c *crossing) occurrence(s *span, o *object, f *field, t protowire.Type, b 
 		err = c.w.property(step.to, c.r.buf, depth)
 	}
 	return n, err
+}
+
+func (c *crossing) bool(s *step, b []byte) (int, error) {
+	v, n := protowire.ConsumeVarint(b)
+	if n < 0 {
+		return 0, ErrMalformed
+	}
+	c.w.buf = protowire.AppendVarint(append(c.w.buf, s.to.tag...), protowire.EncodeBool(v != 0))
+	return n, nil
+}
+
+func (c *crossing) double(s *step, b []byte) (int, error) {
+	v, n := protowire.ConsumeFixed64(b)
+	if n < 0 {
+		return 0, ErrMalformed
+	}
+	if x := math.Float64frombits(v); math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0, errNoNumber
+	}
+	c.w.buf = protowire.AppendFixed64(append(c.w.buf, s.to.tag...), v)
+	return n, nil
 }
 
 // digits crosses an integer and returns its length.
