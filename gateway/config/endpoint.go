@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -70,8 +72,14 @@ type EndpointHealth struct {
 	MaxEject time.Duration `yaml:"max_eject" default:"5m" min:"100ms" max:"24h"`
 
 	// How it is asked whether it is there, besides what it offers: whether it
-	// accepts a connection (`tcp`), or not at all.
-	Probe string `yaml:"probe" default:"tcp" enum:"tcp off"`
+	// accepts a connection (`tcp`), whether it also answers a GET of `path` with a
+	// status of 200 to 299 (`http`), or not at all. The health service of gRPC
+	// servers is followed in any case.
+	Probe string `yaml:"probe" default:"tcp" enum:"tcp http off"`
+
+	// What the probe `http` asks for, such as `/healthz`. The source's credentials
+	// are not sent.
+	Path string `yaml:"path"`
 
 	// How often.
 	Interval time.Duration `yaml:"interval" default:"10s" min:"100ms" max:"1h"`
@@ -127,6 +135,7 @@ func (s Source) At(url string) Source {
 
 // checkEndpoints finds endpoints that no call could reach.
 func (r *report) checkEndpoints(path string, s *Source) {
+	r.checkProbe(joinPath(path, "balance.health"), s)
 	if len(s.Endpoints) == 0 {
 		return
 	}
@@ -149,5 +158,24 @@ func (r *report) checkEndpoints(path string, s *Source) {
 		at := *remote
 		at.URL = e.URL
 		r.checkPrivate(item, &at)
+	}
+}
+
+// checkProbe finds probes that cannot ask what they are told to.
+func (r *report) checkProbe(path string, s *Source) {
+	h := &s.Balance.Health
+	switch {
+	case h.Probe != "http":
+		if h.Path != "" {
+			r.add(path+".path", "only the probe http asks for a path", "")
+		}
+	case s.GRPC != nil:
+		r.add(path+".probe", "gRPC servers have a health service of their own, which is followed", "tcp")
+	case h.Path == "":
+		r.add(path+".path", "is missing: the probe http asks for it", "")
+	default:
+		if u, err := url.ParseRequestURI(h.Path); err != nil || u.Path != h.Path || h.Path[0] != '/' || strings.HasPrefix(h.Path, "//") {
+			r.add(path+".path", "is no path such as /healthz, without a query", "")
+		}
 	}
 }

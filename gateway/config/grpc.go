@@ -40,6 +40,10 @@ type GRPCServer struct {
 
 	// Messages of a stream that its result holds. The stream is ended after them.
 	MaxMessages int `yaml:"max_messages" default:"1000" min:"1" max:"100000"`
+
+	// Most connections to the server. There is one for each 100 calls at a time;
+	// what was opened for more is closed when it was without a call for 90 seconds.
+	MaxConnections int `yaml:"max_connections" default:"16" min:"1" max:"1000"`
 }
 
 // checkGRPC finds what would leave a source without anything to offer, and what

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -19,16 +20,15 @@ import (
 )
 
 // makeGuarded makes the upstream of a source behind its guards. With several
-// endpoints each has an upstream of its own; the one that is returned is then
-// that of the first.
-func (s *Server) makeGuarded(c config.Source, have secrets, most time.Duration) (gateway.Upstream, *guard.Source, *guard.Endpoints, error) {
+// endpoints each has an upstream of its own; they are returned in their order.
+func (s *Server) makeGuarded(c config.Source, have secrets, most time.Duration) ([]gateway.Upstream, *guard.Source, *guard.Endpoints, error) {
 	first, err := s.makeUpstream(c, have)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if len(c.Endpoints) == 0 {
 		safe, err := s.guarded(c, first, most)
-		return first, safe, nil, err
+		return []gateway.Upstream{first}, safe, nil, err
 	}
 	o, err := s.guardOptions(c, most)
 	if err != nil {
@@ -36,6 +36,7 @@ func (s *Server) makeGuarded(c config.Source, have secrets, most time.Duration) 
 	}
 	outer, inner := o.Split()
 	_, remote := c.Remote()
+	ups := []gateway.Upstream{first}
 	all := []guard.Endpoint{{Name: "main", Up: guard.New(first, inner), Weight: c.Balance.Weight}}
 	if all[0].Probe, err = s.probe(c, remote, remote.URL); err != nil {
 		return nil, nil, nil, err
@@ -49,13 +50,34 @@ func (s *Server) makeGuarded(c config.Source, have secrets, most time.Duration) 
 		if p.Probe, err = s.probe(c, remote, e.URL); err != nil {
 			return nil, nil, nil, fmt.Errorf("endpoint %q: %w", e.Name, err)
 		}
-		all = append(all, p)
+		ups, all = append(ups, up), append(all, p)
 	}
 	endpoints, err := guard.NewEndpoints(all, s.endpointsOptions(c))
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return first, guard.New(endpoints, outer), endpoints, nil
+	return ups, guard.New(endpoints, outer), endpoints, nil
+}
+
+// wireOf returns what counts the connections of the upstreams of a source, or nil
+// where they have none.
+func wireOf(ups []gateway.Upstream) func() egress.Connections {
+	var all []func() egress.Connections
+	for _, up := range ups {
+		if u, ok := up.(interface{ Connections() egress.Connections }); ok {
+			all = append(all, u.Connections)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return func() (sum egress.Connections) {
+		for _, of := range all {
+			n := of()
+			sum.Idle, sum.Opened, sum.Reused = sum.Idle+n.Idle, sum.Opened+n.Opened, sum.Reused+n.Reused
+		}
+		return sum
+	}
 }
 
 func (s *Server) endpointsOptions(c config.Source) guard.EndpointsOptions {
@@ -98,8 +120,8 @@ func roleOf(text string) guard.Role {
 	return guard.Stable
 }
 
-// probe returns what asks whether an endpoint accepts connections, or nil where
-// nobody asks.
+// probe returns what asks whether an endpoint is there, over a new connection each
+// time, or nil where nobody asks.
 func (s *Server) probe(c config.Source, remote *config.Remote, at string) (func(context.Context) error, error) {
 	if c.Balance.Health.Probe == "off" {
 		return nil, nil //nolint:nilnil // It is not asked.
@@ -108,7 +130,13 @@ func (s *Server) probe(c config.Source, remote *config.Remote, at string) (func(
 	if err != nil {
 		return nil, err
 	}
-	client, err := egress.New(egress.Options{Name: c.Name, URL: at, AllowPrivate: remote.AllowPrivate})
+	o := egress.Options{Name: c.Name, URL: at, AllowPrivate: remote.AllowPrivate}
+	if h := c.Balance.Health; h.Probe == "http" {
+		u = u.ResolveReference(&url.URL{Path: h.Path})
+		o.Headers = http.Header{"User-Agent": {"trilith/" + s.options.Version + " health"}}
+		return func(ctx context.Context) error { return probeHTTP(ctx, o, u.String()) }, nil
+	}
+	client, err := egress.New(o)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +148,30 @@ func (s *Server) probe(c config.Source, remote *config.Remote, at string) (func(
 		}
 		return conn.Close()
 	}, nil
+}
+
+// probeHTTP asks for a page and returns why it was not given.
+func probeHTTP(ctx context.Context, o egress.Options, page string) error {
+	client, err := egress.New(o)
+	if err != nil {
+		return err
+	}
+	defer client.Close() //nolint:errcheck // Nothing is under way.
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page, http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	if err := res.Body.Close(); err != nil {
+		return err
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return fmt.Errorf("%s answers with the status %d", req.URL.Path, res.StatusCode)
+	}
+	return nil
 }
 
 // dialled returns the host and the port of a URL.

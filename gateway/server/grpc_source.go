@@ -21,7 +21,7 @@ const maxDescriptors = 64 << 20
 func (s *Server) makeGRPC(name string, c *config.GRPCServer, have secrets) (*upstream.Upstream, error) {
 	o := upstream.Options{
 		Name: name, Headers: have.Headers, Reflection: c.Reflection, Services: c.Services, Timeout: c.Timeout, Reload: c.Reload,
-		MaxMessage: int(c.MaxMessage), MaxMessages: c.MaxMessages,
+		MaxMessage: int(c.MaxMessage), MaxMessages: c.MaxMessages, MaxConnections: c.MaxConnections,
 		UserAgent: "trilith/" + s.options.Version, Logger: s.log,
 	}
 	var err error

@@ -43,7 +43,7 @@ type running struct {
 	up        gateway.Upstream
 	guard     *guard.Source             // what is around it; nil for fixtures
 	stats     func() mcp.UpstreamStats  // nil for what has no sessions
-	wire      func() egress.Connections // nil for what is not behind HTTP/1.1
+	wire      func() egress.Connections // of all endpoints; nil for what has no connections
 	endpoints *guard.Endpoints          // nil where it has one
 	provider  connect.Provider          // where its users connect; nil where they do not
 	away      atomic.Pointer[error]     // as in SourceStatus
@@ -108,20 +108,18 @@ func (s *Server) makeSources(cfg *config.Config, old map[string]*running) (map[s
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
-		up, safe, endpoints, err := s.makeGuarded(c, have, cfg.Limits.CallTimeout)
+		ups, safe, endpoints, err := s.makeGuarded(c, have, cfg.Limits.CallTimeout)
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", c.Name, err)
 		}
 		r := newRunning(c, s.pins.Guard(c.Name, pin.Mode(c.Pin), safe), o)
 		r.guard, r.endpoints = safe, endpoints
 		r.secrets = have.digest()
-		if u, ok := up.(*mcp.Upstream); ok {
+		if u, ok := ups[0].(*mcp.Upstream); ok {
 			r.stats = u.Stats
 		}
-		if u, ok := up.(interface{ Connections() egress.Connections }); ok {
-			r.wire = u.Connections
-		}
-		if u, ok := up.(interface{ Provider() connect.Provider }); ok {
+		r.wire = wireOf(ups)
+		if u, ok := ups[0].(interface{ Provider() connect.Provider }); ok {
 			r.provider = u.Provider()
 		}
 		next[c.Name] = r

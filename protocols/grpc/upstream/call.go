@@ -83,7 +83,7 @@ func (u *Upstream) invoke(ctx context.Context, m *method, in []byte, into any) (
 	var out frame
 	defer out.free()
 	err := u.authorized(ctx, func(ctx context.Context) error {
-		return u.conn.Invoke(ctx, m.path, &frame{bytes: in}, &out, grpc.ForceCodecV2(frames{}))
+		return u.pool.invoke(ctx, m.path, &frame{bytes: in}, &out)
 	})
 	if err != nil {
 		return u.outcome(ctx, m, err)
@@ -153,7 +153,9 @@ func (u *Upstream) follow(ctx context.Context, m *method, in []byte, progress fu
 	c := &collector{u: u, m: m, progress: progress, text: []byte(`{"messages":[`)}
 	var late error // of a stream that had begun, which is not asked for again: its messages have been shown
 	err := u.authorized(ctx, func(ctx context.Context) error {
-		stream, err := u.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, m.path, grpc.ForceCodecV2(frames{}))
+		w := u.pool.take()
+		defer w.free()
+		stream, err := w.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, m.path, grpc.ForceCodecV2(frames{}))
 		if err != nil {
 			return err
 		}

@@ -29,9 +29,9 @@ const (
 	maxHeaders     = 64 << 10 // bytes of the metadata of a response
 )
 
-// dial returns the connection, which is not made yet. The dialer of the client guards which addresses a name may lead
-// to, so the name is resolved there and nowhere else.
-func (u *Upstream) dial() (*grpc.ClientConn, error) {
+// dial returns a connection, which is not made yet, and closed when it was without calls for so long; 0 is never. The
+// dialer of the client guards which addresses a name may lead to, so the name is resolved there and nowhere else.
+func (u *Upstream) dial(idle time.Duration) (*grpc.ClientConn, error) {
 	creds := insecure.NewCredentials()
 	if at := u.o.Client.URL(); at.Scheme == "https" {
 		config := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -44,7 +44,11 @@ func (u *Upstream) dial() (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient("passthrough:///"+u.address(),
 		grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return u.o.Client.Dial(ctx, "tcp", address)
+			conn, err := u.o.Client.Dial(ctx, "tcp", address)
+			if err == nil {
+				u.opened.Add(1)
+			}
+			return conn, err
 		}),
 		grpc.WithUserAgent(u.o.UserAgent),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
@@ -53,7 +57,7 @@ func (u *Upstream) dial() (*grpc.ClientConn, error) {
 			MinConnectTimeout: connectTimeout,
 		}),
 		grpc.WithMaxHeaderListSize(maxHeaders),
-		grpc.WithIdleTimeout(0),
+		grpc.WithIdleTimeout(idle),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(), // Whether a call may be made twice is decided in front of the upstream.

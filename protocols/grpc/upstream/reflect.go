@@ -127,7 +127,7 @@ func (u *Upstream) reflectedBy(ctx context.Context, open func(context.Context) (
 }
 
 func (u *Upstream) askV1(ctx context.Context) (*asker, error) {
-	stream, err := reflectionv1.NewServerReflectionClient(u.conn).ServerReflectionInfo(ctx, grpc.MaxCallRecvMsgSize(maxReflection))
+	stream, err := reflectionv1.NewServerReflectionClient(u.pool.first()).ServerReflectionInfo(ctx, grpc.MaxCallRecvMsgSize(maxReflection))
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (u *Upstream) askV1(ctx context.Context) (*asker, error) {
 }
 
 func (u *Upstream) askV1Alpha(ctx context.Context) (*asker, error) {
-	stream, err := reflectionv1alpha.NewServerReflectionClient(u.conn).ServerReflectionInfo(ctx, grpc.MaxCallRecvMsgSize(maxReflection))
+	stream, err := reflectionv1alpha.NewServerReflectionClient(u.pool.first()).ServerReflectionInfo(ctx, grpc.MaxCallRecvMsgSize(maxReflection))
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/descriptorpb"
 
@@ -51,6 +50,9 @@ type Options struct {
 	MaxMessages int           // messages that a stream's result holds; 1000
 	MaxStream   int           // bytes of those; 1 MiB
 
+	// MaxConnections bounds the connections to the server: there is one for each 100 calls at a time; 16.
+	MaxConnections int
+
 	UserAgent string       // "trilith"
 	Logger    *slog.Logger // for the operator; nil discards
 }
@@ -61,7 +63,7 @@ func (o *Options) setDefaults() {
 			*p = d
 		}
 	}
-	for p, d := range map[*int]int{&o.MaxMessage: 4 << 20, &o.MaxMessages: 1000, &o.MaxStream: 1 << 20} {
+	for p, d := range map[*int]int{&o.MaxMessage: 4 << 20, &o.MaxMessages: 1000, &o.MaxStream: 1 << 20, &o.MaxConnections: 16} {
 		if *p <= 0 {
 			*p = d
 		}
@@ -82,8 +84,10 @@ func (o *Options) setDefaults() {
 type Upstream struct {
 	o    Options
 	by   string // who failed, in errors
-	conn *grpc.ClientConn
+	pool *pool
 	md   metadata.MD // of every request, without authorization
+
+	opened atomic.Uint64 // connections that were ever
 
 	now     atomic.Pointer[offer] // what the server offers; nil until it was asked
 	refresh chan struct{}         // that it is to be asked again
@@ -110,7 +114,7 @@ func New(o Options) (*Upstream, error) {
 	if u.md, err = metadataOf(o.Headers); err != nil {
 		return nil, err
 	}
-	if u.conn, err = u.dial(); err != nil {
+	if u.pool, err = newPool(o.MaxConnections, u.dial); err != nil {
 		return nil, err
 	}
 	u.ctx, u.cancel = context.WithCancelCause(context.Background()) //nolint:forbidigo // Close ends it.
@@ -132,17 +136,24 @@ func metadataOf(h http.Header) (metadata.MD, error) {
 	return md, nil
 }
 
-// Close ends the connection, with the calls that run, and whatever Watch does. It can be called more than once.
+// Close ends the connections, with the calls that run, and whatever Watch does. It can be called more than once.
 func (u *Upstream) Close() error {
 	u.once.Do(func() {
 		u.cancel(egress.ErrClosed)
-		u.closed = errors.Join(u.conn.Close(), u.o.Client.Close())
+		u.closed = errors.Join(u.pool.close(), u.o.Client.Close())
 	})
 	return u.closed
 }
 
 // Provider returns where the users of the server connect, or nil where they do not.
 func (u *Upstream) Provider() connect.Provider { return u.o.Client.Provider() }
+
+// Connections returns the counts of now.
+func (u *Upstream) Connections() egress.Connections {
+	n := u.pool.connections()
+	n.Opened = u.opened.Load()
+	return n
+}
 
 // Limit returns how long a call can take.
 func (u *Upstream) Limit() time.Duration { return u.o.Timeout }

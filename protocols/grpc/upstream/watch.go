@@ -57,7 +57,7 @@ func (u *Upstream) Watch(ctx context.Context) iter.Seq2[gateway.Catalog, error] 
 				return
 			}
 			pause = min(2*pause, maxAway)
-			u.conn.ResetConnectBackoff()
+			u.pool.first().ResetConnectBackoff()
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (u *Upstream) serve(ctx context.Context, yield func(gateway.Catalog, error)
 		switch {
 		case err == nil:
 		case errors.Is(err, errLost): // A server that is replaced ends its connections: look whether there is another.
-			u.conn.Connect()
+			u.pool.first().Connect()
 		default:
 			return true, err
 		}
@@ -146,7 +146,7 @@ func (u *Upstream) healthy(ctx context.Context) (says bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	res, err := healthv1.NewHealthClient(u.conn).Check(ctx, &healthv1.HealthCheckRequest{})
+	res, err := healthv1.NewHealthClient(u.pool.first()).Check(ctx, &healthv1.HealthCheckRequest{})
 	switch status.Code(err) { //nolint:exhaustive // The others are alike.
 	case codes.OK:
 		if res.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING {
@@ -167,12 +167,12 @@ func (u *Upstream) until(ctx context.Context, health bool) error {
 	defer tasks.Wait()
 	defer cancel(nil)
 	tasks.Go(func() {
-		for state := u.conn.GetState(); ; state = u.conn.GetState() {
+		for state := u.pool.first().GetState(); ; state = u.pool.first().GetState() {
 			if state != connectivity.Ready {
 				cancel(errLost)
 				return
 			}
-			if !u.conn.WaitForStateChange(ctx, state) {
+			if !u.pool.first().WaitForStateChange(ctx, state) {
 				return
 			}
 		}
@@ -221,7 +221,7 @@ func (u *Upstream) hearHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stream, err := healthv1.NewHealthClient(u.conn).Watch(ctx, &healthv1.HealthCheckRequest{})
+	stream, err := healthv1.NewHealthClient(u.pool.first()).Watch(ctx, &healthv1.HealthCheckRequest{})
 	for err == nil {
 		var res *healthv1.HealthCheckResponse
 		if res, err = stream.Recv(); err == nil && res.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING {
