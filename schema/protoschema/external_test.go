@@ -14,23 +14,29 @@ import (
 	"testing"
 )
 
-// buf runs buf, of tools/go.mod, in a directory.
-func buf(t *testing.T, dir string, args ...string) (string, error) {
+// buildBuf returns a buf of this test's own, built from tools/go.mod: the go command may drop the one in its cache.
+func buildBuf(t *testing.T) string {
 	t.Helper()
 	module, err := filepath.Abs("../../tools/go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := exec.CommandContext(t.Context(), "go", "tool", "-modfile="+module, "-n", "buf").CombinedOutput()
-	if err != nil {
-		t.Fatalf("buf is needed for this test, and the go command builds it from tools/go.mod: %v\n%s", err, path)
+	path := filepath.Join(t.TempDir(), "buf")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-modfile="+module, "-o", path, "github.com/bufbuild/buf/cmd/buf").CombinedOutput(); err != nil {
+		t.Fatalf("buf is needed for this test, and the go command builds it from tools/go.mod: %v\n%s", err, out)
 	}
-	cmd := exec.CommandContext(t.Context(), strings.TrimSpace(string(path)), args...)
+	return path
+}
+
+// run runs a program in a directory and returns what it says.
+func run(t *testing.T, dir, path string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), path, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "BUF_CACHE_DIR="+t.TempDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err = cmd.Run()
+	err := cmd.Run()
 	return out.String(), err
 }
 
@@ -76,6 +82,7 @@ func keywords() string {
 // buf lint finds, and breaks nothing for programs that were made for the one
 // before, on the wire and in JSON.
 func TestExternalBuf(t *testing.T) {
+	buf := buildBuf(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, source := range []string{"test", "google", "9-Lives_of"} {
 		l := NewLock(source, PackageOf(source))
@@ -112,22 +119,22 @@ func TestExternalBuf(t *testing.T) {
 			if step.breaking == "" {
 				configure(t, dir, "WIRE")
 			}
-			if out, err := buf(t, dir, "lint"); err != nil {
+			if out, err := run(t, dir, buf, "lint"); err != nil {
 				t.Fatalf("%s, %s: lint: %v\n%s", source, step.name, err, out)
 			}
 			if step.breaking != "" {
-				if out, err := buf(t, dir, "breaking", "--against", old); err != nil {
+				if out, err := run(t, dir, buf, "breaking", "--against", old); err != nil {
 					t.Errorf("%s, %s: breaking: %v\n%s", source, step.name, err, out)
 				}
 			}
-			if out, err := buf(t, dir, "build", "-o", old); err != nil {
+			if out, err := run(t, dir, buf, "build", "-o", old); err != nil {
 				t.Fatalf("%s, %s: build: %v\n%s", source, step.name, err, out)
 			}
 		}
 		fresh := NewLock(source, PackageOf(source)) // What a lock is there for.
 		write(t, dir, with(object(`"aaa":{"type":"integer"}`, `"b":{"type":"string"}`), 9), fresh)
 		configure(t, dir, "WIRE")
-		if out, err := buf(t, dir, "breaking", "--against", old); err == nil {
+		if out, err := run(t, dir, buf, "breaking", "--against", old); err == nil {
 			t.Errorf("%s: without its lock nothing breaks\n%s", source, out)
 		}
 	}
