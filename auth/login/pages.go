@@ -236,7 +236,8 @@ func (l *Sessions) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	l.o.Logger.InfoContext(r.Context(), "a user has not signed in", slog.Any("cause", err))
 	l.o.Refused(r.Context(), auth.Attempt{
-		Via: "http", Method: r.Method, Path: r.URL.Path, Remote: r.RemoteAddr, Reason: clip.Text(err.Error(), maxReason), Code: code, Time: time.Now(),
+		Via: "http", Method: clip.Text(r.Method, maxReason), Path: clip.Text(r.URL.Path, maxReason), Remote: r.RemoteAddr,
+		Reason: clip.Text(err.Error(), maxReason), Code: code, Time: time.Now(),
 	})
 	l.render(w, r, status, page{Title: "Not signed in", Text: text, Again: true})
 }

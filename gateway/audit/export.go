@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/trilith-gateway/trilith/gateway/pause"
 )
 
 // A Sink takes records to another place.
@@ -71,7 +73,7 @@ func Export(ctx context.Context, dir, name string, sink Sink, logger *slog.Logge
 			}
 		default:
 			x.logger.Error("audit records not exported", slog.Any("error", err))
-			wait(ctx, exportMost)
+			_ = pause.For(ctx, exportMost) // The loop looks whether ctx has ended.
 		}
 	}
 	return nil
@@ -104,8 +106,8 @@ func (x *export) run(ctx context.Context, t *tail) error {
 			return err
 		}
 		if len(batch) == 0 {
-			if !wait(ctx, pollEvery) {
-				return context.Cause(ctx)
+			if err := pause.For(ctx, pollEvery); err != nil {
+				return err
 			}
 			continue
 		}
@@ -118,7 +120,7 @@ func (x *export) run(ctx context.Context, t *tail) error {
 
 // send sends a batch for as long as it takes.
 func (x *export) send(ctx context.Context, batch []Exported) error {
-	for pause := exportRetry; ; pause = min(2*pause, exportMost) {
+	for delay := exportRetry; ; delay = min(2*delay, exportMost) {
 		err := x.sink.Send(ctx, batch)
 		if err == nil {
 			break
@@ -127,8 +129,8 @@ func (x *export) send(ctx context.Context, batch []Exported) error {
 			return context.Cause(ctx)
 		}
 		x.logger.Warn("audit records not yet exported", slog.Any("error", err), slog.Int("records", len(batch)))
-		if !wait(ctx, pause) {
-			return context.Cause(ctx)
+		if err := pause.For(ctx, delay); err != nil {
+			return err
 		}
 	}
 	x.sent = batch[len(batch)-1].Seq
@@ -136,18 +138,6 @@ func (x *export) send(ctx context.Context, batch []Exported) error {
 		return fmt.Errorf("keep the place of the export: %w", err)
 	}
 	return nil
-}
-
-// wait waits and reports whether ctx has not ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // A Format is a form in which records leave the gateway.

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/trilith-gateway/trilith/gateway/pause"
 )
 
 const (
@@ -91,7 +93,7 @@ func (b *bell) listen() func(ctx context.Context) {
 	return func(ctx context.Context) {
 		select {
 		case <-rung:
-			wait(ctx, gatherFor)
+			_ = pause.For(ctx, gatherFor) // Who calls it looks whether ctx has ended.
 			rung = b.rings()
 		case <-ctx.Done():
 		}

@@ -73,20 +73,6 @@ func (c *Checkpoint) text() string {
 // witnesses, is only in copies that are kept elsewhere.
 const maxPoint = 8 << 10
 
-// ParseCheckpoint reads a checkpoint that one of the keys has signed. Other
-// signatures are not looked at.
-func ParseCheckpoint(text []byte, keys ...string) (Checkpoint, error) {
-	verifiers, err := verifiersOf(keys)
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	p, err := parsePoint(text, verifiers)
-	if err != nil {
-		return Checkpoint{}, err
-	}
-	return p.Checkpoint, nil
-}
-
 func parsePoint(text []byte, keys note.Verifiers) (*point, error) {
 	if len(text) > maxPoint {
 		return nil, fmt.Errorf("a checkpoint is longer than %d bytes", maxPoint)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/trilith-gateway/trilith/gateway/pause"
 )
 
 // pollEvery is how often a reader that follows the log of another process looks
@@ -30,17 +32,17 @@ func Tail(ctx context.Context, dir string, last int, follows bool) iter.Seq2[Rec
 			yield(Record{}, err)
 			return
 		}
-		var pause func(context.Context)
+		var idle func(context.Context)
 		if follows {
-			pause = func(ctx context.Context) { wait(ctx, pollEvery) }
+			idle = func(ctx context.Context) { _ = pause.For(ctx, pollEvery) }
 		}
-		follow(ctx, t, pause)(yield)
+		follow(ctx, t, idle)(yield)
 	}
 }
 
-// follow yields what a tail finds. Where that was all for now, pause waits until
+// follow yields what a tail finds. Where that was all for now, idle waits until
 // there may be more; nil is not to wait.
-func follow(ctx context.Context, t *tail, pause func(context.Context)) iter.Seq2[Record, error] {
+func follow(ctx context.Context, t *tail, idle func(context.Context)) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		defer t.close()
 		var err error
@@ -54,13 +56,13 @@ func follow(ctx context.Context, t *tail, pause func(context.Context)) iter.Seq2
 				if rec.Seq >= t.from && !yield(rec, nil) {
 					return
 				}
-			case errors.Is(err, io.EOF) && pause == nil:
+			case errors.Is(err, io.EOF) && idle == nil:
 				if err = t.empty(); err == nil {
 					return
 				}
 			case errors.Is(err, io.EOF):
 				err = nil
-				pause(ctx)
+				idle(ctx)
 			}
 		}
 		yield(Record{}, err)

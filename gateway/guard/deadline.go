@@ -8,12 +8,6 @@ import (
 	"github.com/trilith-gateway/trilith/gateway"
 )
 
-// Deadline returns an upstream that gives up calls that take longer than most.
-// It is [New] with nothing else.
-func Deadline(up gateway.Upstream, most time.Duration) *Source {
-	return New(up, Options{Most: most})
-}
-
 // withDeadline bounds the time that a call takes. The time that it waits for
 // answers from its caller does not count; who asks bounds that. Subscriptions,
 // which last as long as their caller, and tasks, which bring their own deadline,

@@ -17,7 +17,7 @@ func TestDeadline(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})
-		up := guard.Deadline(hangs, time.Minute)
+		up := guard.New(hangs, guard.Options{Most: time.Minute})
 		start := time.Now()
 		_, err := up.Do(t.Context(), &gateway.Call{Op: gateway.OpCall})
 		if e := gateway.AsError(err); e == nil || e.Code != gateway.DeadlineExceeded || time.Since(start) != time.Minute {
@@ -40,7 +40,7 @@ func TestDeadline(t *testing.T) {
 
 func TestDeadlineStandsStillWhileTheCallerIsAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		up := guard.Deadline(gateway.Func(func(ctx context.Context, c *gateway.Call) (*gateway.Result, error) {
+		up := guard.New(gateway.Func(func(ctx context.Context, c *gateway.Call) (*gateway.Result, error) {
 			for range 3 {
 				if _, err := c.Ask(ctx, gateway.Question{Method: "roots/list"}); err != nil {
 					return nil, err
@@ -48,7 +48,7 @@ func TestDeadlineStandsStillWhileTheCallerIsAsked(t *testing.T) {
 			}
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}), time.Minute)
+		}), guard.Options{Most: time.Minute})
 		start := time.Now()
 		_, err := up.Do(t.Context(), &gateway.Call{Op: gateway.OpCall, Ask: func(context.Context, gateway.Question) (json.RawMessage, error) {
 			<-time.After(time.Hour)

@@ -12,9 +12,9 @@ import (
 // TestWatchOfWhatCannotSay guards an upstream that is no Watcher: that is an
 // error, not a source without capabilities.
 func TestWatchOfWhatCannotSay(t *testing.T) {
-	up := guard.Deadline(gateway.Func(func(context.Context, *gateway.Call) (*gateway.Result, error) {
+	up := guard.New(gateway.Func(func(context.Context, *gateway.Call) (*gateway.Result, error) {
 		return gateway.TextResult("ok"), nil
-	}), time.Minute)
+	}), guard.Options{Most: time.Minute})
 	said := 0
 	for _, err := range up.Watch(t.Context()) {
 		if said++; err == nil {

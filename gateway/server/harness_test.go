@@ -249,7 +249,9 @@ func lab(t testing.TB) *gateway.Funcs {
 
 // unbroken is the lab without a circuit breaker, which failures on purpose would
 // open.
-func unbroken(t testing.TB) gateway.Upstream { return guard.Deadline(lab(t), 300*time.Millisecond) }
+func unbroken(t testing.TB) gateway.Upstream {
+	return guard.New(lab(t), guard.Options{Most: 300 * time.Millisecond})
+}
 
 // lost is a source that was here once, with a tool, and is away now.
 type lost struct{ *gateway.Funcs }
