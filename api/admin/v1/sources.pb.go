@@ -378,7 +378,7 @@ func (x *SourceGuard) GetCacheBytes() int64 {
 	return 0
 }
 
-// A SourcePool is the sessions with an MCP server, and the connections to what is behind HTTP/1.1.
+// A SourcePool is the sessions with an MCP server, and the connections to a server of any kind.
 type SourcePool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sessions that are up now, the shared one included.

@@ -4917,7 +4917,7 @@ type SourceGuard {
   cacheBytes: SafeInt!
 }
 
-"The sessions with an MCP server, and the connections to what is behind HTTP/1.1."
+"The sessions with an MCP server, and the connections to a server of any kind."
 type SourcePool {
   "Sessions that are up now, the shared one included."
   open: Int!
