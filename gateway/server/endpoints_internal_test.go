@@ -24,7 +24,7 @@ func TestProbe(t *testing.T) {
 	defer up.Close()
 	c := config.Source{Name: "s", HTTP: &config.HTTP{}}
 	c.HTTP.AllowPrivate = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	c.HTTP.Headers = map[string]config.Secret{}
+	c.HTTP.Headers = map[string]config.Secret{"Authorization": "Bearer secret"}
 	c.Balance.Health = config.EndpointHealth{Probe: "http", Path: "/health/ready"}
 	s := &Server{}
 	probe := func() error {

@@ -143,7 +143,7 @@ func TestPoolGrowsAndShrinks(t *testing.T) {
 	calls.Wait()
 }
 
-// TestPoolConcurrent has calls come and go from many sides while the pool grows and is closed.
+// TestPoolConcurrent has calls come and go from many sides while the pool grows and shrinks, and closes it then.
 func TestPoolConcurrent(t *testing.T) {
 	h := serveHeld(t)
 	close(h.end)
